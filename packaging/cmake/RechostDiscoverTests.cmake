@@ -1,0 +1,61 @@
+# Run after linking a Catch2 program: asks it for its test cases and writes one ctest entry for each.
+# Input: program, prefix, labels, environment, output (see rechost_add_test_folder).
+
+function(list_tests specification result)
+    # Catch2 returns the number of tests, so the exit status says nothing; a crash shows as text.
+    execute_process(COMMAND ${program} --list-test-names-only ${specification}
+        OUTPUT_VARIABLE names ERROR_VARIABLE complaint RESULT_VARIABLE status TIMEOUT 60)
+    if(NOT status MATCHES "^[0-9]+$")
+        message(FATAL_ERROR "${program} could not list its tests (${status}):\n${complaint}")
+    endif()
+    # Brackets and semicolons mean something to CMake lists; they come back when the entry is written.
+    string(REPLACE ";" "<semicolon>" names "${names}")
+    string(REPLACE "[" "<open>" names "${names}")
+    string(REPLACE "]" "<close>" names "${names}")
+    string(REGEX REPLACE "\n+" ";" names "${names}")
+    set(${result} ${names} PARENT_SCOPE)
+endfunction()
+
+set(content "")
+function(add_entries label)
+    foreach(name IN LISTS ARGN)
+        string(STRIP "${name}" name)
+        if(name STREQUAL "")
+            continue()
+        endif()
+        # In a Catch2 specification a comma means "or" and a bracket begins a tag, unless escaped.
+        string(REPLACE "," "\\," pattern "${name}")
+        string(REPLACE "<open>" "\\[" pattern "${pattern}")
+        foreach(variable IN ITEMS name pattern)
+            string(REPLACE "<semicolon>" ";" ${variable} "${${variable}}")
+            string(REPLACE "<open>" "[" ${variable} "${${variable}}")
+            string(REPLACE "<close>" "]" ${variable} "${${variable}}")
+        endforeach()
+        string(APPEND content "add_test([==[${prefix}: ${name}]==] [==[${program}]==] [==[${pattern}]==])\n")
+        set(timeout 300)
+        if(label)
+            set(timeout 2400)
+        endif()
+        string(APPEND content "set_tests_properties([==[${prefix}: ${name}]==] PROPERTIES TIMEOUT ${timeout}"
+                              " ENVIRONMENT [==[${environment}]==]")
+        if(label)
+            string(APPEND content " LABELS ${label}")
+        endif()
+        string(APPEND content ")\n")
+    endforeach()
+    set(content "${content}" PARENT_SCOPE)
+endfunction()
+
+set(unlabelled "")
+foreach(label IN LISTS labels)
+    string(APPEND unlabelled "~[${label}]")
+    list_tests("[${label}]" names)
+    add_entries(${label} ${names})
+endforeach()
+list_tests("${unlabelled}" names)
+add_entries("" ${names})
+
+if(content STREQUAL "")
+    message(FATAL_ERROR "${program} holds no test case.")
+endif()
+file(WRITE ${output} "${content}")

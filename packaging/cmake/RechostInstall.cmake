@@ -1,0 +1,34 @@
+# The installed tree: bin/rechost, lib/rechost/plugins, share/rechost/configs, and the SDK for plugin authors.
+include(CMakePackageConfigHelpers)
+
+if(TARGET rechost)
+    install(TARGETS rechost RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT rechost)
+endif()
+get_property(plugins GLOBAL PROPERTY RECHOST_PLUGINS)
+foreach(plugin IN LISTS plugins)
+    # lib, not the multiarch folder: the program looks at ../lib/rechost/plugins beside itself in both trees.
+    install(TARGETS plugin_${plugin} LIBRARY DESTINATION lib/rechost/plugins COMPONENT plugins)
+endforeach()
+if(EXISTS ${PROJECT_SOURCE_DIR}/configs)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/rechost/configs
+            COMPONENT rechost FILES_MATCHING PATTERN "*.toml")
+endif()
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/rechost COMPONENT rechost)
+
+install(TARGETS rechost_sdk EXPORT rechost COMPONENT sdk)
+install(EXPORT rechost NAMESPACE rechost:: FILE rechost-targets.cmake DESTINATION lib/cmake/rechost COMPONENT sdk)
+if(EXISTS ${PROJECT_SOURCE_DIR}/sdk/include)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/sdk/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT sdk)
+endif()
+if(EXISTS ${PROJECT_SOURCE_DIR}/sdk/template)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/sdk/template DESTINATION ${CMAKE_INSTALL_DATADIR}/rechost COMPONENT sdk)
+endif()
+install(FILES
+        ${PROJECT_SOURCE_DIR}/sdk/cmake/RechostPlugin.cmake
+        ${PROJECT_SOURCE_DIR}/sdk/cmake/FindLibTorch.cmake
+        ${PROJECT_SOURCE_DIR}/sdk/cmake/plugin.map
+        ${PROJECT_SOURCE_DIR}/sdk/cmake/rechost-config.cmake
+        DESTINATION lib/cmake/rechost COMPONENT sdk)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/rechost-config-version.cmake
+    VERSION ${PROJECT_VERSION} COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
+install(FILES ${PROJECT_BINARY_DIR}/rechost-config-version.cmake DESTINATION lib/cmake/rechost COMPONENT sdk)
