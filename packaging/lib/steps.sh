@@ -12,32 +12,39 @@ fail() {
     exit 1
 }
 
-# step <description> <command>...: runs the command with its output kept aside; prints one line with the time it took,
-# and the output only where the command fails.
+# step [--quiet-if <text>] <description> <command>...: runs the command with its output kept aside and prints one line with
+# the time it took; the output only where the command fails. With --quiet-if, no line when the output says <text>.
 step() {
-    local description=$1 log status=0 started=$EPOCHREALTIME
+    local quiet_if="" description log status=0 started=$EPOCHREALTIME took
+    if [[ $1 == --quiet-if ]]; then
+        quiet_if=$2
+        shift 2
+    fi
+    description=$1
     shift
     mkdir -p "$RECHOST_CACHE/logs"
     log=$(mktemp "$RECHOST_CACHE/logs/step-XXXXXX.log")
-    if [[ -t 2 ]]; then printf '%-58s' "$description ..." >&2; fi
-    # A subshell of its own, so that `set -e` stays in force inside: `"$@" || status=$?` would switch it off.
+    if [[ -t 2 ]]; then printf '%s ...' "$description" >&2; fi
+    # A shell of its own with `set -e`; testing the command directly would switch that off inside.
     set +e
     (
         set -e
         "$@"
-    ) >"$log" 2>&1
+    ) >"$log" 2>&1 </dev/null
     status=$?
     set -e
-    local took
     took=$(elapsed_since "$started")
-    if [[ -t 2 ]]; then printf '\r' >&2; fi
+    # On a terminal the announcement is written over.
+    if [[ -t 2 ]]; then printf '\r\033[K' >&2; fi
     if ((status != 0)); then
-        printf '%-58s %8s  FAILED\n' "$description" "$took" >&2
+        printf '%-58s %9s  FAILED\n' "$description" "$took" >&2
         tail -n 60 "$log" >&2
         say "The whole output: $log"
         exit "$status"
     fi
-    printf '%-58s %8s\n' "$description" "$took" >&2
+    if [[ -z $quiet_if ]] || ! grep -qF "$quiet_if" "$log"; then
+        printf '%-58s %9s\n' "$description" "$took" >&2
+    fi
     rm -f "$log"
 }
 

@@ -27,11 +27,11 @@ endif()
 # No search outside the root: a second torch on the machine must not supply half of the files. Looked up anew in every
 # configuration, because the folder may have been filled or moved since the last one.
 find_path(LibTorch_INCLUDE_DIR torch/csrc/api/include/torch/nn.h
-    PATHS ${RECHOST_LIBTORCH_ROOT}/torch/include ${RECHOST_LIBTORCH_ROOT}/include NO_DEFAULT_PATH NO_CACHE)
+    PATHS ${RECHOST_LIBTORCH_ROOT}/torch/include NO_DEFAULT_PATH NO_CACHE)
 find_library(LibTorch_CPU_LIBRARY torch_cpu
-    PATHS ${RECHOST_LIBTORCH_ROOT}/torch/lib ${RECHOST_LIBTORCH_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
+    PATHS ${RECHOST_LIBTORCH_ROOT}/torch/lib NO_DEFAULT_PATH NO_CACHE)
 find_library(LibTorch_C10_LIBRARY c10
-    PATHS ${RECHOST_LIBTORCH_ROOT}/torch/lib ${RECHOST_LIBTORCH_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
+    PATHS ${RECHOST_LIBTORCH_ROOT}/torch/lib NO_DEFAULT_PATH NO_CACHE)
 
 if(LibTorch_INCLUDE_DIR)
     # torch/headeronly/version.h has the numbers since 2.9, torch/csrc/api/include/torch/version.h before.
@@ -58,10 +58,13 @@ find_package_handle_standard_args(LibTorch
     REASON_FAILURE_MESSAGE
         "looked in ${RECHOST_LIBTORCH_ROOT}. Run packaging/libtorch to fetch it, or set RECHOST_LIBTORCH_ROOT")
 
-if(LibTorch_FOUND AND NOT TARGET rechost::torch)
+if(LibTorch_FOUND)
     get_filename_component(LibTorch_LIBRARY_DIR ${LibTorch_CPU_LIBRARY} DIRECTORY)
     # Plugins built here use the CPU part only; a CUDA build of a plugin says its CUDA version here.
     set(LibTorch_CUDA_VERSION "")
+endif()
+
+if(LibTorch_FOUND AND NOT TARGET rechost::torch)
     add_library(rechost::c10 SHARED IMPORTED GLOBAL)
     set_target_properties(rechost::c10 PROPERTIES IMPORTED_LOCATION ${LibTorch_C10_LIBRARY})
     add_library(rechost::torch SHARED IMPORTED GLOBAL)

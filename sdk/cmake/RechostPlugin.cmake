@@ -134,13 +134,17 @@ function(rechost_add_plugin name)
         # DT_RPATH instead of DT_RUNPATH: a torch of another version on LD_LIBRARY_PATH (a Python environment sets that)
         # must not replace the one that this plugin was compiled against. LibTorch's own libraries do the same.
         target_link_options(${target} PRIVATE LINKER:--disable-new-dtags)
-        set(install_rpath "$ORIGIN/../libtorch/torch/lib")
-        if(NOT TARGET rechost_options)
-            # A plugin of yours may be installed where no packaged LibTorch lies beside it.
-            list(APPEND install_rpath ${LibTorch_LIBRARY_DIR})
+        # The plugin folder has LibTorch beside it, in a build tree as in an installed one: one path serves both, nothing is
+        # rewritten when installing, and no path of the building machine is left in the file.
+        set(rpath "$ORIGIN/../libtorch/torch/lib")
+        if(TARGET rechost_options)
+            file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/lib/rechost)
+            file(CREATE_LINK ${RECHOST_LIBTORCH_ROOT} ${PROJECT_BINARY_DIR}/lib/rechost/libtorch SYMBOLIC)
+        else()
+            # A plugin of yours may lie anywhere.
+            list(APPEND rpath ${LibTorch_LIBRARY_DIR})
         endif()
-        set_target_properties(${target} PROPERTIES
-            BUILD_RPATH ${LibTorch_LIBRARY_DIR} INSTALL_RPATH "${install_rpath}")
+        set_target_properties(${target} PROPERTIES INSTALL_RPATH "${rpath}" BUILD_WITH_INSTALL_RPATH ON)
         if(CMAKE_GENERATOR MATCHES "Ninja")
             # One torch translation unit takes up to 1.6 GB; more of them at a time than memory holds would swap.
             get_property(pools GLOBAL PROPERTY JOB_POOLS)

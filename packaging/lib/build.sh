@@ -1,0 +1,22 @@
+# Sourced: LibTorch, configure, build; the part that packaging/quickstart and packaging/test share.
+# shellcheck shell=bash
+
+# build_preset <preset>: leaves build/<preset> up to date.
+build_preset() {
+    local preset=$1 build=$RECHOST_ROOT/build/$1 libtorch
+    export CCACHE_DIR=${CCACHE_DIR:-$RECHOST_CACHE/ccache}
+    # Two checkouts of the same sources share what they compiled.
+    export CCACHE_BASEDIR=$RECHOST_ROOT CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-5G}
+
+    libtorch=$("$RECHOST_ROOT/packaging/libtorch")
+    mkdir -p "$RECHOST_ROOT/build"
+    cd "$RECHOST_ROOT"
+    # Ninja configures again by itself when a CMake file or the list of sources changes, but not when a preset does.
+    if [[ ! -f $build/build.ninja || $RECHOST_ROOT/CMakePresets.json -nt $build/build.ninja ]] ||
+        ! grep -qx "RECHOST_LIBTORCH_ROOT:PATH=$libtorch" "$build/CMakeCache.txt"; then
+        step "configure preset $preset" \
+            flock "$build.lock" cmake --preset "$preset" "-DRECHOST_LIBTORCH_ROOT:PATH=$libtorch"
+    fi
+    # The lock: two of these scripts in one checkout would otherwise write the same files.
+    step --quiet-if "ninja: no work to do" "build preset $preset" flock "$build.lock" cmake --build --preset "$preset"
+}
