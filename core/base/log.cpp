@@ -1,0 +1,49 @@
+#include "base/log.h"
+
+#include <atomic>
+#include <cstdio>
+#include <mutex>
+#include <string>
+
+namespace rechost {
+namespace {
+
+std::mutex sink_mutex;
+LogSink current_sink = nullptr;
+void* sink_context = nullptr;
+std::atomic<LogLevel> lowest_level{LogLevel::kInfo};
+
+std::string_view prefix(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug: ";
+    case LogLevel::kWarning:
+      return "warning: ";
+    case LogLevel::kError:
+      return "error: ";
+    case LogLevel::kInfo:
+      break;
+  }
+  return "";
+}
+
+}  // namespace
+
+void set_log_sink(LogSink sink, void* context) {
+  const std::lock_guard lock(sink_mutex);
+  current_sink = sink;
+  sink_context = context;
+}
+
+void set_log_level(LogLevel level) { lowest_level = level; }
+
+void write_log(LogLevel level, std::string_view line) {
+  if (level < lowest_level.load(std::memory_order_relaxed)) return;
+  // One write per line, so that lines of several threads and processes do not interleave.
+  const std::string text = fmt::format("{}{}\n", prefix(level), line);
+  const std::lock_guard lock(sink_mutex);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  if (current_sink != nullptr) current_sink(sink_context, level, line);
+}
+
+}  // namespace rechost

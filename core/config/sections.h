@@ -1,0 +1,306 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/node.h"
+
+/// The host's own sections as plain structs. Each lists its keys once, in describe(): parsing, defaults, `config show`, the JSON schema
+/// and the error for an unknown key all come from there. Options of plugins live beside the host's keys in [model] and [data]; they stay
+/// untyped here (`options`) and are checked against the module's own list by the plugin floor.
+namespace rechost {
+
+struct RunSection {
+  std::string name;  ///< empty: the model plugin's id
+  std::int64_t seed = 1;
+  std::int64_t epochs = 1;
+  std::int64_t steps = 0;
+  bool deterministic = true;
+  std::string device = "auto";
+  std::string precision = "fp32";
+  std::int64_t threads = 0;
+  double log_every_seconds = 2.0;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("name", name, "name of the run; empty: the model's");
+    visit("seed", seed, "everything random follows from it").at_least(0);
+    visit("epochs", epochs, "passes over the training split").at_least(1);
+    visit("steps", steps, "stop after this many steps; 0: after `epochs`").at_least(0);
+    visit("deterministic", deterministic, "same seed, same bits, whatever the number of threads");
+    visit("device", device, "where to compute").one_of({"auto", "cpu", "cuda"});
+    visit("precision", precision, "of the dense part").one_of({"fp32", "bf16"});
+    visit("threads", threads, "CPU threads; 0: one per core").at_least(0);
+    visit("log_every_seconds", log_every_seconds, "interval of progress lines").at_least(0.0);
+  }
+};
+
+struct ModelSection {
+  std::string plugin;
+  ConfigNode options;  ///< table: every other key of [model]
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("plugin", plugin, "id of the model, or path of a plugin file");
+  }
+};
+
+struct SplitSection {
+  double valid = 0.0;
+  double test = 0.0;
+  std::string by = "tail";
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("valid", valid, "share of rows for validation, when the loader does not split by itself").between(0.0, 0.9);
+    visit("test", test, "share of rows for the final test").between(0.0, 0.9);
+    visit("by", by, "tail: the last rows of the file; random: drawn by seed").one_of({"tail", "random"});
+  }
+};
+
+struct DataSection {
+  std::string plugin;
+  std::int64_t batch_size = 2048;
+  std::int64_t eval_batch_size = 8192;
+  std::string shuffle = "full";
+  std::string bad_rows = "fail";
+  std::int64_t bad_row_budget = 1000;
+  std::int64_t prefetch = 4;
+  std::int64_t reader_threads = 0;
+  double memory_gib = 4.0;
+  SplitSection split;
+  ConfigNode options;  ///< table: every other key of [data]
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("plugin", plugin, "id of the dataset loader, or path of a plugin file");
+    visit("batch_size", batch_size, "samples per step over all ranks").at_least(1);
+    visit("eval_batch_size", eval_batch_size, "samples per evaluation step").at_least(1);
+    visit("shuffle", shuffle, "order of training samples").one_of({"full", "chunk", "none"});
+    visit("bad_rows", bad_rows, "what to do with a row that cannot be read").one_of({"fail", "skip", "quarantine"});
+    visit("bad_row_budget", bad_row_budget, "skip and quarantine: fail past this many").at_least(0);
+    visit("prefetch", prefetch, "batches prepared ahead").between(1, 64);
+    visit("reader_threads", reader_threads, "threads that decode; 0: chosen").at_least(0);
+    visit("memory_gib", memory_gib, "limit for decoded rows kept in memory").at_least(0.01);
+    visit.section("split", split);
+  }
+};
+
+/// [features.<pattern>]: `*` in a pattern stands for any characters; later and longer patterns win over earlier and shorter ones.
+struct FeatureSection {
+  std::string kind;          ///< empty: the loader's role
+  std::string encoder;       ///< empty: identity when the loader knows the cardinality, else vocabulary
+  std::int64_t hash_rows = 0;
+  std::int64_t min_count = 1;
+  std::int64_t max_rows = 0;
+  std::string table;         ///< empty: the feature's name
+  std::string pooling;       ///< empty: sum for one id, mean for lists
+  std::int64_t max_length = 0;
+  std::string transform;     ///< empty: none
+  double default_value = 0.0;
+  std::string missing;       ///< empty: own row for sparse, default_value for dense
+  std::string entity;        ///< empty: the loader's
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("kind", kind, "dense | sparse | ignore").one_of({"", "dense", "sparse", "ignore"});
+    visit("encoder", encoder, "how ids become rows").one_of({"", "identity", "vocabulary", "hash"});
+    visit("hash_rows", hash_rows, "hash: rows of the table").at_least(0);
+    visit("min_count", min_count, "vocabulary: rarer values share the out-of-vocabulary row").at_least(1);
+    visit("max_rows", max_rows, "vocabulary: keep only the most frequent; 0: all").at_least(0);
+    visit("table", table, "features with one table share rows and vocabulary");
+    visit("pooling", pooling, "how a list becomes one vector").one_of({"", "sum", "mean", "none"});
+    visit("max_length", max_length, "lists: keep the last n ids; 0: all").at_least(0);
+    visit("transform", transform, "dense values").one_of({"", "none", "log1p"});
+    visit("default", default_value, "dense value where it is missing");
+    visit("missing", missing, "default | fail").one_of({"", "default", "fail"});
+    visit("entity", entity, "user | item").one_of({"", "user", "item"});
+  }
+};
+
+struct OptimizerSection {
+  std::string kind;
+  double lr = 0.0;
+  double momentum = 0.9;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double initial_accumulator = 0.0;
+  double weight_decay = 0.0;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("kind", kind, "update rule").one_of({"sgd", "momentum", "adagrad", "rowwise_adagrad", "adam", "adamw"});
+    visit("lr", lr, "learning rate").at_least(0.0);
+    visit("momentum", momentum, "momentum: share of the last update kept").between(0.0, 1.0);
+    visit("beta1", beta1, "adam: decay of the first moment").between(0.0, 1.0);
+    visit("beta2", beta2, "adam: decay of the second moment").between(0.0, 1.0);
+    visit("eps", eps, "added to denominators").at_least(0.0);
+    visit("initial_accumulator", initial_accumulator, "adagrad: starting sum of squares").at_least(0.0);
+    visit("weight_decay", weight_decay, "adamw: decoupled decay").at_least(0.0);
+  }
+};
+
+/// [tables.<pattern>]: what differs from the model's own choice.
+struct TableSection {
+  std::int64_t rows = 0;
+  std::string init;          ///< empty: the model's; else "uniform", "normal", "constant"
+  double init_scale = 0.0;
+  std::string optimizer;     ///< empty: [optimizer.sparse]
+  double lr = 0.0;           ///< 0: [optimizer.sparse]
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("rows", rows, "0: from data").at_least(0);
+    visit("init", init, "initial values").one_of({"", "uniform", "normal", "constant"});
+    visit("init_scale", init_scale, "uniform: +-scale; normal: standard deviation; constant: the value");
+    visit("optimizer", optimizer, "another rule than [optimizer.sparse]")
+        .one_of({"", "sgd", "momentum", "adagrad", "rowwise_adagrad", "adam", "adamw"});
+    visit("lr", lr, "another learning rate; 0: the same").at_least(0.0);
+  }
+};
+
+struct OptimizersSection {
+  OptimizerSection dense{.kind = "adam", .lr = 1e-3};
+  OptimizerSection sparse{.kind = "rowwise_adagrad", .lr = 0.05};
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit.section("dense", dense);
+    visit.section("sparse", sparse);
+  }
+};
+
+struct ScheduleSection {
+  std::string kind = "constant";
+  std::int64_t warmup_steps = 0;
+  std::int64_t decay_steps = 0;
+  double final_factor = 0.0;
+  double power = 1.0;
+  double factor = 0.1;
+  std::int64_t patience = 1;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("kind", kind, "of the learning rates' factor").one_of({"constant", "linear", "cosine", "polynomial", "plateau"});
+    visit("warmup_steps", warmup_steps, "rise linearly from 0").at_least(0);
+    visit("decay_steps", decay_steps, "length of the decay after warm-up; 0: to the end of the run").at_least(0);
+    visit("final_factor", final_factor, "where linear, cosine and polynomial end").between(0.0, 1.0);
+    visit("power", power, "polynomial").at_least(0.0);
+    visit("factor", factor, "plateau: multiply by this ...").between(0.0, 1.0);
+    visit("patience", patience, "plateau: ... after so many evaluations without improvement").at_least(0);
+  }
+};
+
+struct RegularizationSection {
+  double l2_dense = 0.0;
+  double l2_sparse = 0.0;
+  std::string l2_scope = "touched";
+  double clip_norm = 0.0;
+  double clip_value = 0.0;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("l2_dense", l2_dense, "adds l2/2 * |w|^2 of dense weights to the loss").at_least(0.0);
+    visit("l2_sparse", l2_sparse, "the same for embedding rows").at_least(0.0);
+    visit("l2_scope", l2_scope, "which rows: those in the batch, or all").one_of({"touched", "table"});
+    visit("clip_norm", clip_norm, "scale dense gradients down to this norm; 0: off").at_least(0.0);
+    visit("clip_value", clip_value, "cut each gradient element at +-this, embeddings too; 0: off").at_least(0.0);
+  }
+};
+
+struct RetrievalSection {
+  bool enabled = true;
+  std::vector<std::int64_t> k{20};
+  std::string protocol = "full";
+  bool mask_seen = true;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("enabled", enabled, "retrieval metrics for models with user and item vectors");
+    visit("k", k, "cut-offs");
+    visit("protocol", protocol, "full: rank the whole catalogue; given: the listed negatives").one_of({"full", "given"});
+    visit("mask_seen", mask_seen, "leave out items that the user has in the training split");
+  }
+};
+
+struct EvalSection {
+  std::int64_t every_epochs = 1;
+  std::int64_t every_steps = 0;
+  std::string split = "valid";
+  std::string metric;  ///< empty: auc, rmse, accuracy or recall@k, whichever the first head has
+  std::int64_t early_stop = 0;
+  bool restore_best = false;
+  bool final_test = true;
+  RetrievalSection retrieval;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("every_epochs", every_epochs, "0: not at the ends of epochs").at_least(0);
+    visit("every_steps", every_steps, "0: not between").at_least(0);
+    visit("split", split, "which split is looked at while training").one_of({"valid", "test"});
+    visit("metric", metric, "what early stop, plateau and restore_best look at");
+    visit("early_stop", early_stop, "stop after so many evaluations without improvement; 0: never").at_least(0);
+    visit("restore_best", restore_best, "end with the weights of the best evaluation");
+    visit("final_test", final_test, "evaluate the test split at the end");
+    visit.section("retrieval", retrieval);
+  }
+};
+
+struct CheckpointSection {
+  std::int64_t every_steps = 0;
+  std::int64_t keep = 2;
+  bool final = true;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("every_steps", every_steps, "0: only at the end and on a signal").at_least(0);
+    visit("keep", keep, "how many older ones stay").at_least(1);
+    visit("final", final, "write one at the end");
+  }
+};
+
+struct RegistrySection {
+  std::string model;
+  std::string alias;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("model", model, "register the finished run under this name; empty: do not");
+    visit("alias", alias, "and point this alias at it");
+  }
+};
+
+/// Everything, resolved.
+struct Config {
+  RunSection run;
+  ModelSection model;
+  DataSection data;
+  std::map<std::string, FeatureSection> features;  ///< by pattern
+  std::map<std::string, TableSection> tables;      ///< by pattern
+  OptimizersSection optimizer;
+  ScheduleSection schedule;
+  RegularizationSection regularization;
+  EvalSection eval;
+  CheckpointSection checkpoint;
+  RegistrySection registry;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit.section("run", run);
+    visit.open_section("model", model, model.options);
+    visit.open_section("data", data, data.options);
+    visit.patterns("features", features);
+    visit.patterns("tables", tables);
+    visit.section("optimizer", optimizer);
+    visit.section("schedule", schedule);
+    visit.section("regularization", regularization);
+    visit.section("eval", eval);
+    visit.section("checkpoint", checkpoint);
+    visit.section("registry", registry);
+  }
+};
+
+}  // namespace rechost

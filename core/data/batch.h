@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/source.h"
+
+namespace rechost {
+
+/// How a feature enters the model, after [features] met the loader's columns.
+struct FeatureInfo {
+  enum class Kind { kDense, kSparse };
+  enum class Pooling { kNone, kSum, kMean };
+
+  std::string name;
+  Kind kind = Kind::kDense;
+  std::string entity;
+  bool is_key = false;
+  // Sparse only:
+  std::string table;
+  bool is_list = false;
+  std::int64_t max_length = 1;  ///< 1: exactly one id; 0: any number; n: at most n
+  Pooling pooling = Pooling::kSum;
+};
+
+struct LabelInfo {
+  std::string name;
+  LabelKind kind = LabelKind::kBinary;
+  std::int64_t classes = 2;
+};
+
+/// The shape of every batch of a run: which columns exist, in which order.
+struct BatchSchema {
+  std::vector<FeatureInfo> dense;   ///< order of the columns of Batch::dense
+  std::vector<FeatureInfo> sparse;  ///< order of Batch::sparse
+  std::vector<LabelInfo> labels;    ///< order of the columns of Batch::labels
+  bool has_weight = false;
+};
+
+/// Row numbers of one sparse feature for the samples of a batch, already encoded and range-checked.
+struct IdColumn {
+  std::vector<std::int32_t> ids;      ///< [rows] when each sample has exactly one, else [offsets.back()]
+  std::vector<std::int64_t> offsets;  ///< [rows + 1]; empty when each sample has exactly one
+};
+
+/// What one step works on. Reused: vectors keep their capacity.
+struct Batch {
+  std::int64_t step = 0;    ///< global step, counted over the whole run
+  std::int64_t epoch = 0;
+  std::int64_t rows = 0;
+  std::vector<std::int64_t> samples;  ///< [rows] sample number in the split
+  std::vector<float> dense;           ///< [rows, schema.dense.size()]
+  std::vector<IdColumn> sparse;       ///< by sparse feature
+  std::vector<float> labels;          ///< [rows, schema.labels.size()]
+  std::vector<float> weights;         ///< [rows]; empty: all 1
+};
+
+}  // namespace rechost

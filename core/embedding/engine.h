@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "kernels/optimizer.h"
+
+namespace rechost {
+
+/// How the rows of a table start.
+struct Initializer {
+  enum class Kind { kConstant, kUniform, kNormal };
+  Kind kind = Kind::kUniform;
+  double a = 0.0;  ///< constant: the value; uniform: lowest; normal: mean
+  double b = 0.0;  ///< uniform: highest; normal: standard deviation
+};
+
+struct TableConfig {
+  std::string name;
+  std::int64_t rows = 0;
+  std::int64_t dim = 0;
+  Initializer initializer;
+  OptimizerSettings optimizer;
+};
+
+enum class Pooling { kNone, kSum, kMean };
+
+/// One lookup of a model: the ids of `id_column` in `table`, pooled.
+struct LookupConfig {
+  std::size_t table = 0;
+  std::size_t id_column = 0;  ///< which of the id columns handed to prepare(); several lookups may share one
+  Pooling pooling = Pooling::kSum;
+};
+
+/// Ids of one feature: sample i owns ids[offsets[i] .. offsets[i+1]); without offsets exactly ids[i]. Borrowed.
+struct IdColumnView {
+  std::span<const std::int32_t> ids;
+  std::span<const std::int64_t> offsets;  ///< [rows + 1] or empty
+  std::int64_t rows = 0;
+  std::string_view name;  ///< for messages
+};
+
+/// A group of lookups that the model reads as one tensor: pooled ones of equal dim and row count as [rows, lookups, dim];
+/// a sequence (Pooling::kNone) alone as [ids, dim].
+struct BlockConfig {
+  std::vector<std::size_t> lookups;  ///< in slot order
+};
+
+/// What prepare() learnt of a batch: unique rows per table and the inverse map, used by lookup and update alike.
+class PreparedIds;
+
+/// All embedding tables of one process: storage, lookup, gradient sum and update.
+///
+/// The update of a row happens once per step, with the sum of the gradients of all its occurrences over all lookups that read the table
+/// ("exact" update). Sums are made in an order that depends only on the batch, so results do not depend on the number of threads.
+class EmbeddingEngine {
+ public:
+  /// `tables`' rows are filled from (seed, table name, row, column) alone: independent of threads, order and layout.
+  EmbeddingEngine(std::vector<TableConfig> tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,
+                  std::uint64_t seed);
+  ~EmbeddingEngine();
+
+  /// Range-checks, deduplicates and sorts. Throws DataError naming feature, sample row, id and the table's rows. May run on another
+  /// thread than forward and update, for a later batch. `prepared` is reused: memory is kept.
+  void prepare(std::span<const IdColumnView> id_columns, PreparedIds& prepared, ThreadPool& pool) const;
+
+  /// outputs[b]: [rows, lookups, dim] or [ids, dim] of block b, written whole. A null pointer skips the block.
+  void forward(const PreparedIds& prepared, std::span<float* const> outputs, ThreadPool& pool) const;
+
+  /// gradients[b]: as outputs, or null for zero. `step` counts from 1 (bias corrections); `lr_factor` comes from the schedule.
+  /// Adds l2 * w to the gradient of each touched row when l2 > 0. clip_value > 0 cuts each element of a row's summed gradient.
+  struct UpdateSettings {
+    std::int64_t step = 1;
+    double lr_factor = 1.0;
+    double l2 = 0.0;
+    double clip_value = 0.0;
+  };
+  void update(const PreparedIds& prepared, std::span<const float* const> gradients, const UpdateSettings& settings, ThreadPool& pool);
+
+  /// Every row once, as if its gradient were l2 * w (L2 over the whole table), rows of `prepared` excepted: update() did those.
+  void decay_untouched(const PreparedIds& prepared, const UpdateSettings& settings, ThreadPool& pool);
+
+  std::size_t table_count() const;
+  const TableConfig& table(std::size_t index) const;
+  std::int64_t state_floats_per_row(std::size_t table) const;
+  std::uint64_t memory_bytes() const;
+
+  /// Rows [first, first + count) as plain row-major float32, for checkpoints and export. State: [count, state_floats_per_row].
+  void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const;
+  void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rechost

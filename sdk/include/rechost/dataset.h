@@ -1,0 +1,120 @@
+/* "rechost.dataset/1": a loader. It declares chunks (row groups, shards, byte ranges) and decodes one when asked; which chunk when,
+ * shuffling, splitting over ranks, batching, prefetch, resume and the policy for bad rows are the host's, once, for all loaders.
+ *
+ * Columns travel as the Arrow C data interface (https://arrow.apache.org/docs/format/CDataInterface.html). The schema is a struct
+ * (format "+s"), one child per column. Types a loader may use: float32 "f", float64 "g", int8..int64 "c" "s" "i" "l", uint8..uint32
+ * "C" "S" "I", bool "b", utf8 "u", large utf8 "U", binary "z", dictionary-encoded utf8, and list "+l" or large list "+L" of these.
+ * A column is nullable only when its schema says so (ARROW_FLAG_NULLABLE).
+ *
+ * Keys in a column's Arrow metadata:
+ *   rechost.role         dense | sparse | label | weight | id | time | candidates
+ *   rechost.entity       user | item: what the column describes
+ *   rechost.key          "1": the column identifies its entity
+ *   rechost.cardinality  integer ids lie in [0, cardinality); without it ids are any values and go through a vocabulary
+ *   rechost.label_kind   binary | regression | multiclass
+ * Keys in the schema's own metadata:
+ *   rechost.reference.best_auc   best AUC that any model can reach on this split (planted data)
+ */
+#ifndef RECHOST_DATASET_H
+#define RECHOST_DATASET_H
+
+#include "rechost/abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef ARROW_C_DATA_INTERFACE
+#define ARROW_C_DATA_INTERFACE
+
+#define ARROW_FLAG_DICTIONARY_ORDERED 1
+#define ARROW_FLAG_NULLABLE 2
+#define ARROW_FLAG_MAP_KEYS_SORTED 4
+
+struct ArrowSchema {
+  const char* format;
+  const char* name;
+  const char* metadata;
+  int64_t flags;
+  int64_t n_children;
+  struct ArrowSchema** children;
+  struct ArrowSchema* dictionary;
+  void (*release)(struct ArrowSchema*);
+  void* private_data;
+};
+
+struct ArrowArray {
+  int64_t length;
+  int64_t null_count;
+  int64_t offset;
+  int64_t n_buffers;
+  int64_t n_children;
+  const void** buffers;
+  struct ArrowArray** children;
+  struct ArrowArray* dictionary;
+  void (*release)(struct ArrowArray*);
+  void* private_data;
+};
+
+#endif /* ARROW_C_DATA_INTERFACE */
+
+#define RH_DATASET_INTERFACE "rechost.dataset/1"
+
+#define RH_ROLE_KEY "rechost.role"
+#define RH_ENTITY_KEY "rechost.entity"
+#define RH_IS_KEY_KEY "rechost.key"
+#define RH_CARDINALITY_KEY "rechost.cardinality"
+#define RH_LABEL_KIND_KEY "rechost.label_kind"
+#define RH_BEST_AUC_KEY "rechost.reference.best_auc"
+
+typedef struct rh_dataset rh_dataset; /* one opened split; opaque to the host */
+
+/* A row that could not be decoded. It is left out of the chunk's arrays. Strings are valid during the call. */
+typedef struct rh_bad_row {
+  uint32_t struct_size;
+  uint32_t reserved;
+  int64_t row_in_chunk; /* counting every declared row of the chunk, from 0 */
+  int64_t line;         /* 1-based line or row in `source`; 0 = unknown */
+  rh_string source;     /* file */
+  rh_string column;
+  rh_string reason;     /* with the value: «"x7" is not a number» */
+  rh_string raw;        /* the bytes of the row, for quarantine */
+} rh_bad_row;
+
+typedef struct rh_read_request {
+  uint32_t struct_size;
+  uint32_t column_count;
+  int64_t chunk;
+  const uint32_t* columns; /* [column_count] positions in the schema: only these children are wanted, in this order */
+  void* context;
+  /* [reader, concurrent] In order of row_in_chunk. An error returned by it ends the read: pass it on. */
+  rh_error* (*bad_row)(void* context, const rh_bad_row* row);
+} rh_read_request;
+
+typedef struct rh_dataset_interface {
+  uint32_t struct_size;
+  uint32_t flags;
+  /* [control] Names of the splits that the loader separates by itself under these options: some of "train", "valid", "test"; or just
+   * "all": then the host splits. Writes at most `capacity` names (static or owned by the plugin for good), and how many there are. */
+  rh_error* (*list_splits)(const rh_host* host, const rh_config* config, rh_string* names, uint32_t capacity, uint32_t* count);
+  /* [control] Opens one split; may look at all files to learn row counts, but keeps no decoded rows. */
+  rh_error* (*open)(const rh_host* host, const rh_config* config, rh_string split, rh_dataset** dataset);
+  /* [control] `schema` is filled; the caller releases it. */
+  rh_error* (*schema)(rh_dataset* dataset, struct ArrowSchema* schema);
+  /* [any-thread] */
+  int64_t (*chunk_count)(const rh_dataset* dataset);
+  /* [any-thread] Declared rows of a chunk: bad rows count. */
+  int64_t (*chunk_rows)(const rh_dataset* dataset, int64_t chunk);
+  /* [reader, concurrent] `array` (a struct array with the wanted children) is filled; the caller releases it.
+   * array->length = declared rows minus rows reported bad. */
+  rh_error* (*read_chunk)(rh_dataset* dataset, const rh_read_request* request, struct ArrowArray* array);
+  /* [control] A number that changes when the data does (sizes, times, options). */
+  rh_error* (*fingerprint)(rh_dataset* dataset, uint64_t* value);
+  /* [control] */
+  void (*close)(rh_dataset* dataset);
+} rh_dataset_interface;
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* RECHOST_DATASET_H */
