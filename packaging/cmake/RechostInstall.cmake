@@ -1,6 +1,11 @@
 # The installed tree: bin/rechost, lib/rechost/plugins, share/rechost/configs, and the SDK for plugin authors.
 include(CMakePackageConfigHelpers)
 
+# The build tree has the same shape, by links into the sources: `rechost run --plugin dlrm` finds its example config in both.
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/share/rechost)
+file(CREATE_LINK ${PROJECT_SOURCE_DIR}/configs ${PROJECT_BINARY_DIR}/share/rechost/configs SYMBOLIC)
+file(CREATE_LINK ${PROJECT_SOURCE_DIR}/sdk/template ${PROJECT_BINARY_DIR}/share/rechost/template SYMBOLIC)
+
 if(TARGET rechost)
     install(TARGETS rechost RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT rechost)
 endif()

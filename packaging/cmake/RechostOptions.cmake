@@ -39,7 +39,9 @@ target_compile_options(rechost_options INTERFACE -march=x86-64-v2)
 target_link_options(rechost_options INTERFACE LINKER:--as-needed)
 
 add_library(rechost_warnings INTERFACE)
-target_compile_options(rechost_warnings INTERFACE -Wall -Wextra $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
+# Naming some members of an aggregate and leaving the others at their defaults is how options are written here.
+target_compile_options(rechost_warnings INTERFACE -Wall -Wextra -Wno-missing-field-initializers
+    $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
 if(RECHOST_WERROR)
     target_compile_options(rechost_warnings INTERFACE -Werror)
 endif()
