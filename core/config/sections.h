@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -278,8 +279,10 @@ struct Config {
   RunSection run;
   ModelSection model;
   DataSection data;
-  std::map<std::string, FeatureSection> features;  ///< by pattern
-  std::map<std::string, TableSection> tables;      ///< by pattern
+  /// By pattern: a table with the keys that were really given, already checked. Read them through feature_settings() and
+  /// table_settings() of config/parse.h, which merge all patterns that match a name.
+  std::map<std::string, ConfigNode> features;
+  std::map<std::string, ConfigNode> tables;
   OptimizersSection optimizer;
   ScheduleSection schedule;
   RegularizationSection regularization;
@@ -287,13 +290,16 @@ struct Config {
   CheckpointSection checkpoint;
   RegistrySection registry;
 
+  /// Where each given value came from, by its full key ("optimizer.sparse.lr"); a key that is not here has the host's default.
+  std::map<std::string, std::string, std::less<>> origins;
+
   template <typename Visitor>
   void describe(Visitor& visit) {
     visit.section("run", run);
     visit.open_section("model", model, model.options);
     visit.open_section("data", data, data.options);
-    visit.patterns("features", features);
-    visit.patterns("tables", tables);
+    visit.patterns("features", features, FeatureSection{});
+    visit.patterns("tables", tables, TableSection{});
     visit.section("optimizer", optimizer);
     visit.section("schedule", schedule);
     visit.section("regularization", regularization);
