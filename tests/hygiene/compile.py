@@ -9,7 +9,7 @@ import subprocess
 import tree
 
 CACHE = [shutil.which("ccache")] if shutil.which("ccache") else []
-WORK = os.path.join(os.environ.get("RECHOST_BUILD_DIR") or os.path.join(tree.ROOT, "build"), "header-checks")
+WORK = os.path.join(tree.BUILD, "header-checks")
 
 
 def alone(header, compiler, flags, ending):

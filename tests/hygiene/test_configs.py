@@ -10,9 +10,8 @@ import tree
 def main():
     os.chdir(tree.ROOT)
     findings = []
-    program = os.environ["RECHOST_BIN"]
-    if not os.path.exists(program):
-        tree.finish([f"{program} was not built"], 0)
+    if not os.path.exists(tree.PROGRAM):
+        tree.finish([f"{tree.PROGRAM} was not built"], 0)
     names = tree.require(tree.files("configs", endings=(".toml",)), "configs/ has no .toml")
     for name in names:
         content = tree.text(name)
@@ -22,7 +21,7 @@ def main():
         environment = dict(os.environ)
         for variable in re.findall(r"\$\{(\w+)\}", content):
             environment.setdefault(variable, "/nonexistent")
-        result = subprocess.run([program, "config", "show", "--config", name], capture_output=True, text=True, timeout=60,
+        result = subprocess.run([tree.PROGRAM, "config", "show", "--config", name], capture_output=True, text=True, timeout=60,
                                 env=environment, check=False)
         if result.returncode != 0:
             findings.append(f"{name}: `rechost config show` ended with {result.returncode}: {result.stderr.strip()}")

@@ -9,7 +9,6 @@ import subprocess
 
 import tree
 
-BUILD = os.environ["RECHOST_BUILD_DIR"]
 ENTRY = "rechost_plugin_v1"
 
 
@@ -64,21 +63,20 @@ def check_plugin(path, findings):
 
 def main():
     findings = []
-    plugins = tree.require(sorted(glob.glob(os.path.join(BUILD, "lib/rechost/plugins/*.so"))), "no plugin was built")
+    plugins = tree.require(sorted(glob.glob(os.path.join(tree.BUILD, "lib/rechost/plugins/*.so"))), "no plugin was built")
     for path in plugins:
         check_plugin(path, findings)
     sources = {name.split("/")[2] for name in tree.files("plugins", endings=(".cpp", ".c"))} - {"text", "layers"}
     for name in sorted(sources - {os.path.basename(path)[:-3] for path in plugins}):
         findings.append(f"plugins/*/{name} has sources, but {name}.so was not built")
 
-    program = os.path.join(BUILD, "bin/rechost")
-    if not os.path.exists(program):
-        findings.append(f"{program} was not built")
+    if not os.path.exists(tree.PROGRAM):
+        findings.append(f"{tree.PROGRAM} was not built")
     else:
-        for library in needed(program):
+        for library in needed(tree.PROGRAM):
             if re.match(r"lib(torch|c10|gloo|nccl|cudart|python)", library):
                 findings.append(f"rechost needs {library}; it must start without it")
-        own = [symbol for symbol in exported(program) if "rechost" in symbol]
+        own = [symbol for symbol in exported(tree.PROGRAM) if "rechost" in symbol]
         if own:
             findings.append(f"rechost exports symbols of its own, which plugins could bind to: {own[:10]}")
     tree.finish(findings, len(plugins) + 1)

@@ -9,7 +9,7 @@ import tree
 
 def main():
     os.chdir(tree.ROOT)
-    cache = open(os.path.join(os.environ["RECHOST_BUILD_DIR"], "CMakeCache.txt"), encoding="utf-8").read()
+    cache = open(os.path.join(tree.BUILD, "CMakeCache.txt"), encoding="utf-8").read()
     root = re.search(r"^RECHOST_LIBTORCH_ROOT:PATH=(.+)$", cache, re.MULTILINE)
     if not root:
         tree.finish(["this build was configured without LibTorch"], 0)

@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 ROOT = os.environ.get("RECHOST_SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# ctest sets these; by hand the ci build is meant.
+BUILD = os.environ.get("RECHOST_BUILD_DIR") or os.path.join(ROOT, "build/ci")
+PROGRAM = os.environ.get("RECHOST_BIN") or os.path.join(BUILD, "bin/rechost")
 CODE = (".h", ".hpp", ".c", ".cpp", ".cu", ".cuh")
 
 
