@@ -1,0 +1,19 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace rechost {
+
+using WallTime = std::chrono::system_clock::time_point;
+
+/// "2026-11-24T10:20:30.123Z": what files written by rechost contain. Sorts as text in order of time.
+std::string utc_text(WallTime time);
+
+/// "20261124-102030": for names of files and directories.
+std::string utc_compact(WallTime time);
+
+/// Seconds since 1970, with the fraction.
+double unix_seconds(WallTime time);
+
+}  // namespace rechost
