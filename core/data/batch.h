@@ -27,7 +27,7 @@ struct FeatureInfo {
 struct LabelInfo {
   std::string name;
   LabelKind kind = LabelKind::kBinary;
-  std::int64_t classes = 2;
+  std::int64_t classes = 2;  ///< multiclass; 0 until the data told
 };
 
 /// The shape of every batch of a run: which columns exist, in which order.
@@ -36,6 +36,8 @@ struct BatchSchema {
   std::vector<FeatureInfo> sparse;  ///< order of Batch::sparse
   std::vector<LabelInfo> labels;    ///< order of the columns of Batch::labels
   bool has_weight = false;
+  bool has_candidates = false;
+  std::string candidates_table;  ///< the table of the key that the candidates are values of
 };
 
 /// Row numbers of one sparse feature for the samples of a batch, already encoded and range-checked.
@@ -46,14 +48,16 @@ struct IdColumn {
 
 /// What one step works on. Reused: vectors keep their capacity.
 struct Batch {
-  std::int64_t step = 0;    ///< global step, counted over the whole run
+  std::int64_t step = 0;    ///< global step, counted over the whole run from 0
   std::int64_t epoch = 0;
-  std::int64_t rows = 0;
+  std::int64_t rows = 0;    ///< of this rank
+  std::int64_t global_rows = 0;       ///< over all ranks
   std::vector<std::int64_t> samples;  ///< [rows] sample number in the split
   std::vector<float> dense;           ///< [rows, schema.dense.size()]
   std::vector<IdColumn> sparse;       ///< by sparse feature
-  std::vector<float> labels;          ///< [rows, schema.labels.size()]
+  std::vector<float> labels;          ///< [rows, schema.labels.size()]; NaN where the source has none (prediction)
   std::vector<float> weights;         ///< [rows]; empty: all 1
+  IdColumn candidates;                ///< with schema.has_candidates: rows of candidates_table, offsets always set
 };
 
 }  // namespace rechost

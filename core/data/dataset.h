@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "data/order.h"
+#include "data/schema.h"
+#include "data/source.h"
+#include "data/vocabulary.h"
+
+namespace rechost {
+
+class ChunkWindow;
+class RowStore;
+
+/// One prepared split: good rows only, encoded, numbered 0, 1, 2, ... in the order of the files. Made by prepare_data().
+class Dataset {
+ public:
+  /// What prepare_data() hands over; exactly one of `store` and `window` is set.
+  struct Parts {
+    std::string name;
+    std::shared_ptr<const EncodingPlan> plan;
+    std::shared_ptr<const Vocabularies> vocabularies;
+    std::vector<std::int64_t> chunk_samples;
+    std::unique_ptr<RowStore> store;     ///< all rows in memory
+    std::unique_ptr<ChunkWindow> window; ///< chunks decoded when asked for, a bounded number kept
+    std::optional<double> best_auc;
+    std::uint64_t fingerprint = 0;
+  };
+  explicit Dataset(Parts parts);
+  ~Dataset();
+  Dataset(const Dataset&) = delete;  // pipelines refer to it
+  Dataset& operator=(const Dataset&) = delete;
+
+  const std::string& name() const { return parts_.name; }
+  const BatchSchema& schema() const { return parts_.plan->schema; }
+  const EncodingPlan& plan() const { return *parts_.plan; }
+  const Vocabularies& vocabularies() const { return *parts_.vocabularies; }
+  std::shared_ptr<const Vocabularies> shared_vocabularies() const { return parts_.vocabularies; }
+  std::int64_t samples() const { return samples_; }
+  const std::vector<std::int64_t>& chunk_samples() const { return parts_.chunk_samples; }
+  bool resident() const { return parts_.store != nullptr; }
+  std::uint64_t memory_bytes() const;
+  std::optional<double> best_auc() const { return parts_.best_auc; }
+  std::uint64_t fingerprint() const { return parts_.fingerprint; }
+
+  /// Replaces the columns of `batch` by these samples, in this order; sets rows and samples, not step and epoch. No allocation once the
+  /// vectors have grown. Any thread. Throws DataError when a chunk must be read again and has changed.
+  void gather(std::span<const std::int64_t> samples, Batch& batch) const;
+  /// Samples [first, first + count).
+  void gather_range(std::int64_t first, std::int64_t count, Batch& batch) const;
+
+ private:
+  Parts parts_;
+  std::int64_t samples_ = 0;
+};
+
+}  // namespace rechost

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "config/sections.h"
+#include "data/dataset.h"
+
+namespace rechost {
+
+/// A split as a loader offers it: "train", "valid", "test", or "all", which the host splits by DataSection::split.
+struct SplitSource {
+  std::string name;
+  std::shared_ptr<ChunkSource> source;
+};
+
+struct PrepareOptions {
+  DataSection data;
+  FeatureSettings feature_settings;
+  std::uint64_t seed = 1;                      ///< for split.by = "random"
+  std::filesystem::path quarantine_directory;  ///< created when wanted
+  /// Of an earlier run (resume, eval, predict); null: built from the training rows.
+  std::shared_ptr<const Vocabularies> vocabularies;
+  /// Without vocabularies: fails when no split holds training rows. With: labels may be absent when false; they read NaN then.
+  bool labels_required = true;
+};
+
+/// Everything that steps and evaluations read.
+struct PreparedData {
+  std::shared_ptr<const EncodingPlan> plan;
+  std::shared_ptr<const Vocabularies> vocabularies;
+  std::unique_ptr<Dataset> train;  ///< null: the sources have no such split
+  std::unique_ptr<Dataset> valid;
+  std::unique_ptr<Dataset> test;
+  std::int64_t bad_rows = 0;
+  std::map<std::string, std::int64_t> bad_rows_by_split;
+  std::map<std::string, std::int64_t> bad_rows_by_column;
+
+  const Dataset* split(std::string_view name) const;
+};
+
+/// Reads every chunk of every source once: checks and counts rows, builds the vocabularies from training rows, and keeps the encoded rows as
+/// long as data.memory_gib allows. The result does not depend on the number of threads. With shuffle = "full" a training split that does
+/// not fit is a DataError; otherwise such a split is decoded again, chunk by chunk, while it is used.
+///
+/// split.by = "tail": of the declared rows in file order the first are for training, then validation, then test. "random": each declared
+/// row is drawn by seed. Bad rows belong to the split of their position and are left out of it.
+PreparedData prepare_data(const std::vector<SplitSource>& sources, const PrepareOptions& options, ThreadPool& pool);
+
+}  // namespace rechost

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/sections.h"
+#include "data/batch.h"
+#include "data/source.h"
+#include "data/vocabulary.h"
+
+namespace rechost {
+
+/// How one column of the loader becomes one column of a batch.
+struct ColumnEncoding {
+  enum class Target { kDense, kSparse, kLabel, kWeight, kCandidates };
+
+  std::string name;
+  Target target = Target::kDense;
+  std::size_t position = 0;  ///< in BatchSchema::dense, sparse or labels
+  bool missing_fails = false;
+  // Dense:
+  bool log1p = false;          ///< log1p(max(x, 0)): counts such as Criteo's may be -1
+  float default_value = 0.0F;  ///< for a missing value; enters as it is, untransformed
+  // Sparse and candidates:
+  std::size_t table = 0;         ///< in EncodingPlan::tables
+  std::int64_t cardinality = 0;  ///< identity: this feature's own bound
+  bool source_is_list = false;
+  std::int64_t max_length = 0;   ///< lists: keep the last n; 0: all; 1: the last one, or "missing"
+};
+
+/// What resolve_schema() made of columns and settings.
+struct EncodingPlan {
+  BatchSchema schema;
+  std::vector<ColumnEncoding> columns;  ///< in the loader's order
+  std::vector<TableEncoding> tables;    ///< in order of their first feature
+};
+
+using FeatureSettings = std::function<FeatureSection(const std::string& feature)>;
+
+/// Joins the loader's columns with [features]. A column is dense, sparse, label, weight or candidates by its role, ignored when it is an id
+/// or a time; `kind` overrides. ConfigError names the feature, what is wrong and what would be right: a string that shall be dense, two
+/// features of one table that do not agree, ...
+EncodingPlan resolve_schema(std::span<const ColumnInfo> columns, const FeatureSettings& settings);
+
+/// Positions in `columns` of the plan's columns, by name. DataError when one is not there; labels and weights that are not there are -1
+/// when `labels_required` is false.
+std::vector<std::int64_t> locate_columns(const EncodingPlan& plan, std::span<const ColumnInfo> columns, bool labels_required);
+
+}  // namespace rechost

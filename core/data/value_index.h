@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace rechost {
+
+/// Distinct int64 values, numbered 0, 1, 2, ... in order of insertion. Open addressing; about 24 bytes per value.
+/// Reading is safe from several threads as long as nobody inserts.
+class IntegerIndex {
+ public:
+  std::int64_t size() const { return static_cast<std::int64_t>(values_.size()); }
+  std::int64_t value(std::int32_t number) const { return values_[static_cast<std::size_t>(number)]; }
+  std::span<const std::int64_t> values() const { return values_; }
+
+  /// The number of `value`, -1 when it is not there.
+  std::int32_t find(std::int64_t value) const;
+  /// The number of `value`, which is added when new. DataError past 2^31 - 16 values.
+  std::int32_t insert(std::int64_t value);
+
+  /// The same for many at once: memory is asked for ahead, several times faster on large indexes. numbers[i] belongs to values[i].
+  void find_all(std::span<const std::int64_t> values, std::int32_t* numbers) const;
+  void insert_all(std::span<const std::int64_t> values, std::int32_t* numbers);
+
+  void reserve(std::int64_t count);
+  /// Forgets all values, keeps the memory.
+  void clear();
+
+ private:
+  struct Slot {
+    std::int64_t value;
+    std::int32_t number;  ///< -1: free
+  };
+
+  std::size_t home(std::int64_t value) const;
+  void grow(std::size_t slots);
+
+  std::vector<Slot> slots_;  ///< a power of two, or none
+  int shift_ = 64;           ///< 64 - log2(slots)
+  std::vector<std::int64_t> values_;
+};
+
+/// Distinct strings, numbered in order of insertion; the characters lie in one block. Threads: as IntegerIndex.
+class StringIndex {
+ public:
+  std::int64_t size() const { return static_cast<std::int64_t>(ends_.size()); }
+  /// Borrowed until the next insertion.
+  std::string_view value(std::int32_t number) const;
+
+  std::int32_t find(std::string_view value) const;
+  std::int32_t insert(std::string_view value);
+
+  void clear();
+
+ private:
+  struct Slot {
+    std::uint32_t tag;    ///< upper half of the hash: most mismatches end here
+    std::int32_t number;  ///< -1: free
+  };
+
+  void grow(std::size_t slots);
+
+  std::vector<Slot> slots_;
+  std::vector<char> characters_;
+  std::vector<std::uint64_t> ends_;  ///< value n owns characters_ [ends_[n - 1], ends_[n])
+};
+
+}  // namespace rechost

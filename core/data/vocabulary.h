@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/value_index.h"
+
+namespace rechost {
+
+enum class EncoderKind { kIdentity, kVocabulary, kHash };
+enum class ValueKind { kInteger, kString };
+
+/// How the values of the features of one table become its rows.
+///   identity    value v in [0, cardinality) is row v; row `cardinality` is "missing", when something can be missing
+///   vocabulary  row 0 is "unknown" (never seen in training, or too rare), row 1 "missing", then one row per value, most frequent first,
+///               equal counts in ascending order of the value: a function of the training values alone
+///   hash        row = xxh3(value, salt) scaled to [0, hash_rows); row `hash_rows` is "missing"
+struct TableEncoding {
+  std::string name;
+  EncoderKind encoder = EncoderKind::kVocabulary;
+  ValueKind values = ValueKind::kInteger;
+  std::int64_t cardinality = 0;   ///< identity
+  std::int64_t hash_rows = 0;     ///< hash
+  std::int64_t min_count = 1;     ///< vocabulary: rarer values are "unknown"
+  std::int64_t max_rows = 0;      ///< vocabulary: only so many values, the most frequent; 0: all
+  bool can_be_missing = false;
+};
+
+/// The encoder of one table, finished. Immutable but for the counts; reading is safe from any thread.
+class Vocabulary {
+ public:
+  static constexpr std::int32_t kUnknownRow = 0;     ///< vocabulary only
+  static constexpr std::int32_t kFirstValueRow = 2;  ///< vocabulary only
+
+  /// Identity or hash, complete; a vocabulary without values: every value is unknown.
+  explicit Vocabulary(TableEncoding encoding);
+  /// With values in order of rows from kFirstValueRow on.
+  Vocabulary(TableEncoding encoding, IntegerIndex values);
+  Vocabulary(TableEncoding encoding, StringIndex values);
+
+  const TableEncoding& encoding() const { return encoding_; }
+  const std::string& name() const { return encoding_.name; }
+  /// Rows of the table, those for unknown and missing included.
+  std::int64_t rows() const { return rows_; }
+  /// -1: nothing can be missing (identity).
+  std::int32_t missing_row() const { return missing_row_; }
+  /// Does the row stand for a value of the data, and not for "unknown" or "missing"?
+  bool is_value_row(std::int32_t row) const;
+
+  /// The row of a value. Identity: the caller has checked the range. Vocabulary: kUnknownRow when not there.
+  std::int32_t row(std::int64_t value) const;
+  std::int32_t row(std::string_view value) const;
+  /// rows[i] for values[i]; faster than one by one.
+  void rows_of(std::span<const std::int64_t> values, std::int32_t* rows) const;
+
+  /// The original value as text; "<unknown>", "<missing>", or for a hash "<hash 17>".
+  std::string value_text(std::int32_t row) const;
+
+  /// How often each row occurs in the training split, over all features of the table. [rows()]
+  std::span<const std::int64_t> counts() const { return counts_; }
+  void set_counts(std::vector<std::int64_t> counts);
+
+  /// Writes `<table>.json` (what it is) and `<table>.tsv` (per row: count, tab, value; \t \n \r \\ escaped) into `directory`, which exists.
+  /// Appends the names of both files. Reads only what save wrote; DataError names file and line.
+  void save(const std::filesystem::path& directory, std::vector<std::string>& files) const;
+  static Vocabulary load(const std::filesystem::path& header_file);
+
+ private:
+  TableEncoding encoding_;
+  std::int64_t rows_ = 0;
+  std::int32_t missing_row_ = -1;
+  std::uint64_t salt_ = 0;
+  IntegerIndex integers_;
+  StringIndex strings_;
+  std::vector<std::int64_t> counts_;
+};
+
+/// The vocabularies of a run, by table.
+class Vocabularies {
+ public:
+  Vocabularies() = default;
+  explicit Vocabularies(std::vector<Vocabulary> tables) : tables_(std::move(tables)) {}
+
+  std::size_t size() const { return tables_.size(); }
+  const Vocabulary& operator[](std::size_t index) const { return tables_[index]; }
+  Vocabulary& operator[](std::size_t index) { return tables_[index]; }
+  auto begin() const { return tables_.begin(); }
+  auto end() const { return tables_.end(); }
+  const Vocabulary* find(std::string_view table) const;
+  /// DataError when there is none.
+  const Vocabulary& at(std::string_view table) const;
+
+  /// Creates `directory`; returns the names of the files in it, for the checkpoint's list of checksums.
+  std::vector<std::string> save(const std::filesystem::path& directory) const;
+  /// Every `*.json` of `directory`, sorted by name.
+  static Vocabularies load(const std::filesystem::path& directory);
+
+ private:
+  std::vector<Vocabulary> tables_;
+};
+
+}  // namespace rechost
