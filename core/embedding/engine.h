@@ -59,13 +59,18 @@ class PreparedIds;
 /// ("exact" update). Sums are made in an order that depends only on the batch, so results do not depend on the number of threads.
 class EmbeddingEngine {
  public:
-  /// `tables`' rows are filled from (seed, table name, row, column) alone: independent of threads, order and layout.
-  EmbeddingEngine(std::vector<TableConfig> tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,
-                  std::uint64_t seed);
+  /// `tables`' rows are filled from (seed, table name, row, column) alone: independent of threads, order and layout. The threads of `pool`
+  /// write them first, so that the pages lie near them. Throws ConfigError for a table without rows or dim or with 2^31 rows or more, for
+  /// lookups and blocks that do not fit together, DeviceError when there is not enough memory.
+  EmbeddingEngine(std::vector<TableConfig> tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks, std::uint64_t seed,
+                  ThreadPool& pool);
   ~EmbeddingEngine();
+  EmbeddingEngine(const EmbeddingEngine&) = delete;  // tables are too large to copy unasked
+  EmbeddingEngine& operator=(const EmbeddingEngine&) = delete;
 
   /// Range-checks, deduplicates and sorts. Throws DataError naming feature, sample row, id and the table's rows. May run on another
-  /// thread than forward and update, for a later batch. `prepared` is reused: memory is kept.
+  /// thread than forward and update, for a later batch (with a pool of its own). `prepared` is reused: memory is kept, and it holds copies
+  /// of the ids, so `id_columns` may go after the call.
   void prepare(std::span<const IdColumnView> id_columns, PreparedIds& prepared, ThreadPool& pool) const;
 
   /// outputs[b]: [rows, lookups, dim] or [ids, dim] of block b, written whole. A null pointer skips the block.
@@ -84,9 +89,19 @@ class EmbeddingEngine {
   /// Every row once, as if its gradient were l2 * w (L2 over the whole table), rows of `prepared` excepted: update() did those.
   void decay_untouched(const PreparedIds& prepared, const UpdateSettings& settings, ThreadPool& pool);
 
+  /// Shape of block b: [block_rows, block_slots, block_dim]; slots is 1 for a sequence.
+  std::int64_t block_rows(const PreparedIds& prepared, std::size_t block) const;
+  std::int64_t block_slots(std::size_t block) const;
+  std::int64_t block_dim(std::size_t block) const;
+
+  /// The unique rows that the batch reads of a table, ascending. Borrowed from `prepared`.
+  std::span<const std::int32_t> unique_rows(const PreparedIds& prepared, std::size_t table) const;
+
   std::size_t table_count() const;
   const TableConfig& table(std::size_t index) const;
   std::int64_t state_floats_per_row(std::size_t table) const;
+
+  /// Memory that the tables occupy: rows, state beside them and padding.
   std::uint64_t memory_bytes() const;
 
   /// Rows [first, first + count) as plain row-major float32, for checkpoints and export. State: [count, state_floats_per_row].

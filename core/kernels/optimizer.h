@@ -15,9 +15,9 @@ std::string_view optimizer_name(OptimizerKind kind);
 ///  sgd              w -= lr g
 ///  momentum         m = momentum m + g;  w -= lr m
 ///  adagrad          s += g^2;  w -= lr g / (sqrt(s) + eps)
-///  rowwise_adagrad  s += mean(g^2) over the row;  w -= lr g / (sqrt(s) + eps)            (for dense parameters: the last dimension is a row)
-///  adam             m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  w -= lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
-///  adamw            as adam, and w -= lr weight_decay w (with w before the step)
+///  rowwise_adagrad  s += mean(g^2) over the row;  w -= lr g / (sqrt(s) + eps)            (for dense parameters: the last dimension is a
+///  row) adam             m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  w -= lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps) adamw as adam,
+///  and w -= lr weight_decay w (with w before the step)
 /// Sources: Duchi et al. 2011 (adagrad), Kingma & Ba 2015 (adam), Loshchilov & Hutter 2019 (adamw); FBGEMM for the row-wise form.
 struct OptimizerSettings {
   OptimizerKind kind = OptimizerKind::kRowwiseAdagrad;
