@@ -19,7 +19,7 @@ namespace rechost {
 enum class InputGroup : std::uint32_t { kSamples = 0, kNegatives = 1 };
 inline constexpr std::size_t kInputGroups = 2;
 
-struct Initializer {
+struct InitializerSpec {
   enum class Kind { kConstant, kUniform, kNormal, kXavierUniform, kKaimingUniform, kPlugin };
   Kind kind = Kind::kConstant;
   double a = 0.0;  ///< constant: the value; uniform: lower end; normal: mean
@@ -32,7 +32,7 @@ struct ModelSpec {
     std::string name;
     std::int64_t rows = 0;  ///< 0: from data
     std::int64_t dim = 0;
-    Initializer initializer;
+    InitializerSpec initializer;
   };
   struct Embedding {
     InputGroup group = InputGroup::kSamples;
@@ -48,7 +48,7 @@ struct ModelSpec {
     std::string name;
     std::vector<std::int64_t> shape;
     std::int64_t size = 1;  ///< product of the shape
-    Initializer initializer;
+    InitializerSpec initializer;
     bool decay = false;
   };
   struct Head {
