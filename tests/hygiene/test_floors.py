@@ -45,7 +45,7 @@ def check_core(level_of, findings):
                 findings.append(f"{place}: includes the SDK ({path}); only core/plugin does")
             if path.startswith(("torch/", "ATen/", "c10/")):
                 findings.append(f"{place}: includes LibTorch ({path}); only model plugins do")
-            if not quoted:
+            if not quoted or path.startswith("rechost/"):
                 continue
             other = path.split("/")[0]
             if other not in level_of or not os.path.isfile(os.path.join(tree.ROOT, "core", path)):
