@@ -134,13 +134,13 @@ std::vector<rechost::Option> Synthetic::options() {
       option_int("dense", 4, "dense features, standard normal, of the user").range(0, 4096),
       option_int("sparse", 8, "features with one id, of user and item in turn; user_0 and item_0 are the keys").range(0, 4096),
       option_int("multi_hot", 0, "features with a list of ids, of user and item in turn; their ids add up (pooling sum)").range(0, 4096),
-      option_int_list("cardinality", {1000}, "ids of each feature: one number for all, or one each (sparse first, then multi_hot)")
+      option_int_list("cardinality", {200}, "ids of each feature: one number for all, or one each (sparse first, then multi_hot)")
           .range(1, 4e18),
       option_int("longest_list", 8, "lists have 0 to this many ids, all lengths equally likely").range(0, 4096),
-      option_float("zipf", 1.05, "the id of rank r is drawn in proportion to 1 / r^zipf; 0 = uniform").range(0, 8),
-      option_int("rank", 3, "length of the planted vectors whose products are the user-item interaction").range(0, 64),
+      option_float("zipf", 1.2, "the id of rank r is drawn in proportion to 1 / r^zipf; 0 = uniform").range(0, 8),
+      option_int("rank", 2, "length of the planted vectors whose products are the user-item interaction").range(0, 64),
       option_float("signal", 1.7, "standard deviation of the true logit (regression: of the expected label)").range(0, 100),
-      option_float("interaction_share", 0.3, "share of the signal's variance that is user-item interaction").range(0, 1),
+      option_float("interaction_share", 0.2, "share of the signal's variance that is user-item interaction").range(0, 1),
       option_float("dense_share", 0.2, "share of the signal's variance that is linear in the dense features").range(0, 1),
       option_float("positive_rate", 0.25, "share of positive labels").range(0.0001, 0.9999),
       option_float("label_noise", 0, "share of binary labels that are coins instead").range(0, 1),
