@@ -51,7 +51,7 @@ class Assignment {
     if (value == nullptr && node_.typed.empty()) wrong_type("a string");
     const std::string& text = value != nullptr ? *value : node_.typed;
     if (!key_.choices.empty() && std::find(key_.choices.begin(), key_.choices.end(), text) == key_.choices.end()) {
-      fail<ConfigError>("{}{}: \"{}\" is not one of {}{}", at(node_), full_key_, text, choices(), suggestion(text, key_.choices));
+      fail<ConfigError>("{}{}: \"{}\" is not one of {}", at(node_), full_key_, text, choices());
     }
     *target = text;
   }
