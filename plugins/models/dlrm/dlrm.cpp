@@ -5,6 +5,7 @@
 #include "layers/mlp.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,7 +64,7 @@ class Dlrm : public rechost::TorchModel {
   at::Tensor interact(const at::Tensor& dense, const rechost::Inputs& in) {
     if (embeddings_.empty()) return cross_ ? cross_->forward(dense) : dense;
     const at::Tensor embeddings = in.embeddings(embeddings_);
-    if (interaction_ == "dot") return DotInteraction::apply(dense, embeddings);
+    if (interaction_ == "dot") return DotInteraction::apply(dense.defined() ? std::optional(dense) : std::nullopt, embeddings);
     const at::Tensor flat = embeddings.flatten(1);
     const at::Tensor all = dense.defined() ? at::cat({dense, flat}, 1) : flat;
     return cross_ ? cross_->forward(all) : all;

@@ -9,13 +9,14 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace dlrm {
 
 // With X = [dense; embeddings] as [batch, n, dim]: [dense | x_i . x_j for i < j], row by row of the strict upper triangle
-// (Naumov et al. 2019). `dense` [batch, dim] may be undefined; then X is the embeddings [batch, features, dim] alone.
+// (Naumov et al. 2019). `dense` [batch, dim] may be left out; then X is the embeddings [batch, features, dim] alone.
 //
 // One autograd node instead of the usual chain cat, bmm, index, cat: in the upper triangle each row is a contiguous run, so that
 // taking it out is plain copying on the CPU, and the backward pass fills one symmetric [batch, n, n] and multiplies once.
@@ -26,9 +27,9 @@ class DotInteraction : public torch::autograd::Function<DotInteraction> {
     return n * (n - 1) / 2 + (has_dense ? dim : 0);
   }
 
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& dense, const at::Tensor& embeddings) {
-    const bool has_dense = dense.defined();
-    const at::Tensor x = has_dense ? at::cat({dense.unsqueeze(1), embeddings}, 1) : embeddings;
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const std::optional<at::Tensor>& dense, const at::Tensor& embeddings) {
+    const bool has_dense = dense.has_value();
+    const at::Tensor x = has_dense ? at::cat({dense->unsqueeze(1), embeddings}, 1) : embeddings.contiguous();
     const at::Tensor products = at::bmm(x, x.transpose(1, 2));
     const int64_t batch = x.size(0), n = x.size(1), dim = x.size(2);
     const int64_t lead = has_dense ? dim : 0;
@@ -45,7 +46,7 @@ class DotInteraction : public torch::autograd::Function<DotInteraction> {
         }
       });
     } else {
-      if (has_dense) out.narrow(1, 0, dim).copy_(dense);
+      if (has_dense) out.narrow(1, 0, dim).copy_(*dense);
       const at::Tensor pairs = at::triu_indices(n, n, 1, x.options().dtype(at::kLong));
       out.narrow(1, lead, n * (n - 1) / 2).copy_(products.flatten(1).index_select(1, pairs[0] * n + pairs[1]));
     }
