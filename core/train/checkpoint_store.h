@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -30,11 +31,12 @@ std::optional<std::filesystem::path> find_latest_checkpoint(const std::filesyste
 /// Returns how many were removed.
 std::int64_t clean_checkpoint_leftovers(const std::filesystem::path& checkpoints);
 
-/// Removes all but the newest `keep` + 1. `before_step` as in CheckpointWriterSettings, or empty.
-void prune_checkpoints(const std::filesystem::path& checkpoints, std::int64_t keep,
+/// Removes all but the newest `keep` + 1 and those of `keep_steps`. `before_step` as in CheckpointWriterSettings, or empty.
+void prune_checkpoints(const std::filesystem::path& checkpoints, std::int64_t keep, std::span<const std::int64_t> keep_steps,
                        const std::function<void(std::string_view)>& before_step);
 
-/// Makes `staged` the checkpoint `name`, replacing one of that name (an abandoned attempt at the same step), and fsyncs.
+/// Makes `staged` the checkpoint `name`, replacing one of that name (an abandoned attempt at the same step), and fsyncs. The replaced
+/// one steps aside under a hidden name that list_checkpoints() knows, so that at no moment there is less than before.
 void publish_checkpoint(const std::filesystem::path& staged, const std::filesystem::path& checkpoints, std::string_view name,
                         const std::function<void(std::string_view)>& before_step);
 

@@ -40,6 +40,7 @@ struct TablePartSource {
 
 struct CheckpointWriterSettings {
   std::int64_t keep = 2;  ///< older complete ones that stay beside the one being written
+  std::vector<std::int64_t> keep_steps;  ///< those of these steps stay as well: the best one, say
   /// Called before each step that changes the disk, with its name. For tests: a process that dies here must leave a usable run.
   std::function<void(std::string_view step)> before_step;
 };
@@ -74,7 +75,7 @@ class CheckpointWriter {
     static WrittenPart from_json(const Json& json);
   };
 
-  /// `table` without parts: its shape. All ranks call add_table on rank 0's writer for every table first; parts may come in any order.
+  /// `table` without parts: its shape. Before its parts, which may come in any order.
   void add_table(CheckpointTable table);
   void add_part(const WrittenPart& part);
 
@@ -92,7 +93,7 @@ class CheckpointWriter {
 
  private:
   void before(std::string_view step) const;
-  void require_complete() const;
+  void require_complete();
   void sync_staging() const;
   std::filesystem::path prepare_file(const std::string& path) const;
 

@@ -1,0 +1,42 @@
+#include "base/time.h"
+
+#include <cstdint>
+#include <ctime>
+
+#include <fmt/format.h>
+
+namespace rechost {
+namespace {
+
+struct UtcTime {
+  std::tm parts{};
+  int milliseconds = 0;
+};
+
+UtcTime utc(WallTime time) {
+  const auto since_epoch = std::chrono::floor<std::chrono::milliseconds>(time).time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+  UtcTime result;
+  const auto unix_time = static_cast<std::time_t>(seconds.count());
+  gmtime_r(&unix_time, &result.parts);
+  result.milliseconds = static_cast<int>((since_epoch - seconds).count());
+  return result;
+}
+
+}  // namespace
+
+std::string utc_text(WallTime time) {
+  const UtcTime t = utc(time);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", t.parts.tm_year + 1900, t.parts.tm_mon + 1, t.parts.tm_mday,
+                     t.parts.tm_hour, t.parts.tm_min, t.parts.tm_sec, t.milliseconds);
+}
+
+std::string utc_compact(WallTime time) {
+  const UtcTime t = utc(time);
+  return fmt::format("{:04}{:02}{:02}-{:02}{:02}{:02}", t.parts.tm_year + 1900, t.parts.tm_mon + 1, t.parts.tm_mday, t.parts.tm_hour,
+                     t.parts.tm_min, t.parts.tm_sec);
+}
+
+double unix_seconds(WallTime time) { return std::chrono::duration<double>(time.time_since_epoch()).count(); }
+
+}  // namespace rechost
