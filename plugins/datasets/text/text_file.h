@@ -1,0 +1,58 @@
+// A text file on disk, compressed or not, as bytes that can be read at any offset.
+#ifndef RECHOST_TEXT_TEXT_FILE_H
+#define RECHOST_TEXT_TEXT_FILE_H
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace text {
+
+// Owns a file descriptor.
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int descriptor) : descriptor_(descriptor) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
+  ~FileDescriptor();
+  int get() const { return descriptor_; }
+
+ private:
+  int descriptor_ = -1;
+};
+
+// gzip and zstd files (told by their first bytes, whatever the name) are decompressed once, at opening, into a temporary file without a
+// name: memory stays small, any chunk can be reached, and nothing is left behind whichever way the process ends. The file is read, not
+// mapped: a mapped file that another process cuts short kills the reader, a read only comes back short. All functions after construction:
+// any thread.
+class TextFile {
+ public:
+  // Throws rechost::DataError naming the file; for damaged compressed data also the byte.
+  explicit TextFile(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  // Of the text, after decompression.
+  std::int64_t size() const { return size_; }
+
+  // Reads size bytes into `target`. Throws DataError when they are not there any more.
+  void read(std::int64_t offset, std::size_t size, char* target) const;
+
+  // Changes when the file on disk does.
+  std::uint64_t fingerprint() const { return fingerprint_; }
+
+ private:
+  std::string path_;
+  FileDescriptor file_;
+  std::int64_t size_ = 0;
+  std::uint64_t fingerprint_ = 0;
+};
+
+// The files that a path stands for: itself; for a folder, the files in it; for a pattern with * ? or [, the files that match. Sorted by
+// name; names that begin with '.' or '_' are left out of a folder. Throws ConfigError when there is none; `option` names the path's origin.
+std::vector<std::string> files_of(const std::string& path, const std::string& option);
+
+}  // namespace text
+
+#endif  // RECHOST_TEXT_TEXT_FILE_H
