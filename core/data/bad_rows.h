@@ -18,7 +18,7 @@ class BadRowPolicy {
   struct Settings {
     Action action = Action::kFail;
     std::int64_t budget = 1000;        ///< skip and quarantine: DataError past this many
-    std::filesystem::path directory;   ///< quarantine: `<split>.jsonl` is written here
+    std::filesystem::path directory;   ///< quarantine: `<split>.jsonl` is written here; empty: nowhere (ranks but the first)
   };
 
   explicit BadRowPolicy(Settings settings) : settings_(std::move(settings)) {}
@@ -26,14 +26,14 @@ class BadRowPolicy {
   /// "fail" | "skip" | "quarantine"; ConfigError otherwise.
   static Action parse(std::string_view text);
 
-  /// Reading a chunk may stop after so many bad rows: add() will throw by then.
+  /// Reading a chunk may stop after so many bad rows: add() will have thrown by then.
   std::int64_t rows_worth_reading() const;
 
   /// In order of rows, one thread at a time. Throws DataError under kFail and past the budget, naming the row.
   void add(const std::string& split, const BadRow& row);
 
   std::int64_t count() const { return count_; }
-  /// By split, then "column: reason" with the value cut out where the reason quotes one; for summaries.
+  /// For summaries; rows without a column count under "".
   const std::map<std::string, std::int64_t>& count_by_split() const { return count_by_split_; }
   const std::map<std::string, std::int64_t>& count_by_column() const { return count_by_column_; }
 

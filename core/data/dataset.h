@@ -17,6 +17,7 @@ namespace rechost {
 
 class ChunkWindow;
 class RowStore;
+struct RowPlace;
 
 /// One prepared split: good rows only, encoded, numbered 0, 1, 2, ... in the order of the files. Made by prepare_data().
 class Dataset {
@@ -27,7 +28,7 @@ class Dataset {
     std::shared_ptr<const EncodingPlan> plan;
     std::shared_ptr<const Vocabularies> vocabularies;
     std::vector<std::int64_t> chunk_samples;
-    std::unique_ptr<RowStore> store;     ///< all rows in memory
+    std::shared_ptr<const RowStore> store; ///< all rows in memory
     std::unique_ptr<ChunkWindow> window; ///< chunks decoded when asked for, a bounded number kept
     std::optional<double> best_auc;
     std::uint64_t fingerprint = 0;
@@ -42,22 +43,24 @@ class Dataset {
   const EncodingPlan& plan() const { return *parts_.plan; }
   const Vocabularies& vocabularies() const { return *parts_.vocabularies; }
   std::shared_ptr<const Vocabularies> shared_vocabularies() const { return parts_.vocabularies; }
-  std::int64_t samples() const { return samples_; }
+  std::int64_t samples() const { return chunk_begin_.back(); }
   const std::vector<std::int64_t>& chunk_samples() const { return parts_.chunk_samples; }
   bool resident() const { return parts_.store != nullptr; }
   std::uint64_t memory_bytes() const;
   std::optional<double> best_auc() const { return parts_.best_auc; }
   std::uint64_t fingerprint() const { return parts_.fingerprint; }
 
-  /// Replaces the columns of `batch` by these samples, in this order; sets rows and samples, not step and epoch. No allocation once the
-  /// vectors have grown. Any thread. Throws DataError when a chunk must be read again and has changed.
+  /// Replaces the columns of `batch` by these samples, in this order; sets rows and samples, not step and epoch. A split in memory
+  /// allocates nothing once the vectors have grown. Any thread. DataError: no such sample; a chunk must be read again and has changed.
   void gather(std::span<const std::int64_t> samples, Batch& batch) const;
   /// Samples [first, first + count).
   void gather_range(std::int64_t first, std::int64_t count, Batch& batch) const;
 
  private:
+  void gather_from_window(std::span<const std::int64_t> samples, std::vector<RowPlace>& places, Batch& batch) const;
+
   Parts parts_;
-  std::int64_t samples_ = 0;
+  std::vector<std::int64_t> chunk_begin_;  ///< [chunks + 1] first sample of each chunk
 };
 
 }  // namespace rechost

@@ -41,7 +41,7 @@ struct SplitStatistics {
 
 struct StatisticsOptions {
   std::int64_t max_rows = 0;  ///< stop after the chunk that reaches this many; 0: all
-  std::int64_t distinct_limit = 1'000'000;  ///< per column
+  std::int64_t distinct_limit = 500'000;  ///< per column; 30 bytes each, more for strings
   std::int64_t top_values = 10;
   std::int64_t first_bad_rows = 10;
 };

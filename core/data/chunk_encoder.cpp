@@ -1,0 +1,387 @@
+#include "data/chunk_encoder.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "data/column_values.h"
+
+namespace rechost {
+namespace {
+
+using Target = ColumnEncoding::Target;
+
+/// Ends the reading of a chunk that has more bad rows than anybody wants to hear of.
+struct EnoughBadRows {};
+
+constexpr std::size_t kNowhere = ~std::size_t{0};
+constexpr float kMostClasses = 16777216.0F;  // beyond, a float32 no longer holds every class number
+
+std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
+
+std::uint32_t bits_of(std::int32_t value) { return static_cast<std::uint32_t>(value); }
+
+}  // namespace
+
+RowLayout::RowLayout(const BatchSchema& schema)
+    : dense(schema.dense.size()), labels(schema.labels.size()), weights(schema.has_weight ? 1 : 0) {
+  for (std::size_t feature = 0; feature < schema.sparse.size(); ++feature) {
+    (schema.sparse[feature].is_list ? list_features : single_features).push_back(feature);
+  }
+  if (schema.has_candidates) list_features.push_back(kCandidates);
+}
+
+ChunkEncoder::ChunkEncoder(const EncodingPlan& plan, const RowLayout& layout) : plan_(plan), layout_(layout) {
+  word_of_feature_.assign(plan.schema.sparse.size(), kNowhere);
+  list_of_feature_.assign(plan.schema.sparse.size(), kNowhere);
+  for (std::size_t i = 0; i < layout.single_features.size(); ++i) word_of_feature_[layout.single_features[i]] = layout.first_id() + i;
+  for (std::size_t i = 0; i < layout.list_features.size(); ++i) {
+    if (layout.list_features[i] == RowLayout::kCandidates) {
+      candidates_list_ = i;
+    } else {
+      list_of_feature_[layout.list_features[i]] = i;
+    }
+  }
+}
+
+void ChunkEncoder::encode(const Input& input, std::int64_t chunk, std::span<const Vocabulary* const> vocabularies, EncodedChunk& result) {
+  encode_chunk(input, chunk, vocabularies, nullptr, result);
+}
+
+void ChunkEncoder::encode_and_count(const Input& input, std::int64_t chunk, std::uint8_t training_split,
+                                    std::span<VocabularyBuilder* const> builders, std::span<const Vocabulary* const> fixed_vocabularies,
+                                    std::vector<ChunkValues>& values, EncodedChunk& result) {
+  for (ChunkValues& table : values) table.clear();
+  const Counting counting{training_split, builders, &values};
+  encode_chunk(input, chunk, fixed_vocabularies, &counting, result);
+}
+
+void ChunkEncoder::encode_chunk(const Input& input, std::int64_t chunk, std::span<const Vocabulary* const> vocabularies,
+                                const Counting* counting, EncodedChunk& result) {
+  result_ = &result;
+  chunk_ = chunk;
+  if (!read_rows(input, chunk, result)) return;
+  const std::span<const ColumnView> views = data_->columns();
+  std::vector<const ColumnView*> view_of(plan_.columns.size(), nullptr);
+  std::size_t place = 0;
+  for (std::size_t i = 0; i < plan_.columns.size(); ++i) {
+    if (input.positions[i] >= 0) view_of[i] = &views[place++];
+  }
+
+  result.words.resize(layout_.words());
+  for (std::vector<std::uint32_t>& column : result.words) column.resize(static_cast<std::size_t>(result.rows));
+  result.lists.resize(layout_.list_features.size());
+  result.largest_label.assign(plan_.schema.labels.size(), -std::numeric_limits<float>::infinity());
+
+  for (std::size_t i = 0; i < plan_.columns.size(); ++i) {
+    const ColumnEncoding& column = plan_.columns[i];
+    switch (column.target) {
+      case Target::kDense: encode_dense(column, *view_of[i]); break;
+      case Target::kLabel: encode_label(column, view_of[i]); break;
+      case Target::kWeight: encode_weight(column, view_of[i]); break;
+      case Target::kSparse: check_ids(column, *view_of[i], *vocabularies[column.table]); break;
+      case Target::kCandidates:
+        if (view_of[i] != nullptr) check_ids(column, *view_of[i], *vocabularies[column.table]);
+        break;
+    }
+  }
+  for (std::size_t i = 0; i < plan_.columns.size(); ++i) {
+    const ColumnEncoding& column = plan_.columns[i];
+    const bool is_sparse = column.target == Target::kSparse;
+    if (!is_sparse && column.target != Target::kCandidates) continue;
+    if (is_sparse && word_of_feature_[column.position] != kNowhere) {
+      encode_single_ids(column, *view_of[i], *vocabularies[column.table], counting);
+    } else {
+      encode_list_ids(column, view_of[i], *vocabularies[column.table], counting);
+    }
+  }
+  std::sort(result.bad_rows.begin(), result.bad_rows.end(),
+            [](const BadRow& left, const BadRow& right) { return left.row_in_chunk < right.row_in_chunk; });
+  for (std::size_t label = 0; label < plan_.schema.labels.size(); ++label) {
+    const std::vector<std::uint32_t>& words = result.words[layout_.first_label() + label];
+    for (std::size_t row = 0; row < words.size(); ++row) {
+      if (result.split[row] == EncodedChunk::kLeftOut) continue;
+      result.largest_label[label] = std::max(result.largest_label[label], std::bit_cast<float>(words[row]));
+    }
+  }
+  data_.reset();
+}
+
+bool ChunkEncoder::read_rows(const Input& input, std::int64_t chunk, EncodedChunk& result) {
+  wanted_.clear();
+  for (const std::int64_t position : input.positions) {
+    if (position >= 0) wanted_.push_back(static_cast<std::uint32_t>(position));
+  }
+  result.rows = 0;
+  result.row_in_chunk.clear();
+  result.split.clear();
+  result.bad_rows.clear();
+  data_.reset();
+  const auto bad_row = [&](BadRow&& row) {
+    row.chunk = chunk;
+    result.bad_rows.push_back(std::move(row));
+    if (static_cast<std::int64_t>(result.bad_rows.size()) >= input.bad_row_limit) throw EnoughBadRows{};
+  };
+  try {
+    data_ = input.source->read(chunk, wanted_, bad_row);
+  } catch (const EnoughBadRows&) {
+    return false;
+  }
+
+  result.rows = data_->rows();
+  const std::int64_t declared = input.source->chunk_rows(chunk);
+  const auto refused = static_cast<std::int64_t>(result.bad_rows.size());
+  if (result.rows + refused != declared) {
+    fail<DataError>("chunk {}: the loader announced {} rows, but delivered {} and refused {}", chunk, declared, result.rows, refused);
+  }
+  if (data_->columns().size() != wanted_.size()) {
+    fail<DataError>("chunk {}: the loader was asked for {} columns and delivered {}", chunk, wanted_.size(), data_->columns().size());
+  }
+  const auto rows = static_cast<std::size_t>(result.rows);
+  result.row_in_chunk.resize(rows);
+  std::int64_t at = 0;
+  std::size_t next_bad = 0;
+  for (std::size_t row = 0; row < rows; ++row, ++at) {
+    while (next_bad < result.bad_rows.size() && result.bad_rows[next_bad].row_in_chunk == at) {
+      ++next_bad;
+      ++at;
+    }
+    result.row_in_chunk[row] = at;
+  }
+  result.split.assign(rows, 0);
+  if (input.row_split) {
+    const std::int64_t first = input.chunk_first_row[static_cast<std::size_t>(chunk)];
+    for (std::size_t row = 0; row < rows; ++row) result.split[row] = input.row_split(first + result.row_in_chunk[row]);
+  }
+  return true;
+}
+
+void ChunkEncoder::refuse(std::int64_t row, const ColumnEncoding& column, std::string reason) {
+  std::uint8_t& split = result_->split[static_cast<std::size_t>(row)];
+  if (split == EncodedChunk::kLeftOut) return;  // one reason is enough
+  split = EncodedChunk::kLeftOut;
+  BadRow bad;
+  bad.chunk = chunk_;
+  bad.row_in_chunk = result_->row_in_chunk[static_cast<std::size_t>(row)];
+  bad.column = column.name;
+  bad.reason = std::move(reason);
+  result_->bad_rows.push_back(std::move(bad));
+}
+
+void ChunkEncoder::encode_dense(const ColumnEncoding& column, const ColumnView& view) {
+  std::vector<std::uint32_t>& words = result_->words[column.position];
+  with_numbers(view, [&](auto read) {
+    for (std::int64_t row = 0; row < result_->rows; ++row) {
+      float value = column.default_value;
+      if (view.valid(row)) {
+        value = static_cast<float>(read(row));
+        if (!std::isfinite(value)) [[unlikely]] {
+          refuse(row, column, fmt::format("{} is not a finite number", static_cast<double>(read(row))));
+        }
+        if (column.log1p) value = std::log1p(std::max(value, 0.0F));
+      } else if (column.missing_fails) {
+        refuse(row, column, "the value is missing");
+      }
+      words[static_cast<std::size_t>(row)] = bits_of(value);
+    }
+  });
+}
+
+void ChunkEncoder::encode_label(const ColumnEncoding& column, const ColumnView* view) {
+  std::vector<std::uint32_t>& words = result_->words[layout_.first_label() + column.position];
+  if (view == nullptr) {
+    std::fill(words.begin(), words.end(), bits_of(std::numeric_limits<float>::quiet_NaN()));
+    return;
+  }
+  const LabelInfo& label = plan_.schema.labels[column.position];
+  const auto classes = static_cast<float>(label.classes > 0 ? static_cast<float>(label.classes) : kMostClasses);
+  with_numbers(*view, [&](auto read) {
+    for (std::int64_t row = 0; row < result_->rows; ++row) {
+      if (!view->valid(row)) {
+        refuse(row, column, "the label is missing");
+        continue;
+      }
+      const auto value = static_cast<float>(read(row));
+      words[static_cast<std::size_t>(row)] = bits_of(value);
+      if (label.kind == LabelKind::kBinary && value != 0.0F && value != 1.0F) {
+        refuse(row, column, fmt::format("label {} is neither 0 nor 1", static_cast<double>(read(row))));
+      } else if (label.kind == LabelKind::kMulticlass && !(value >= 0.0F && value < classes && value == std::floor(value))) {
+        refuse(row, column, fmt::format("label {} is not a class number in [0, {})", static_cast<double>(read(row)), classes));
+      } else if (!std::isfinite(value)) {
+        refuse(row, column, fmt::format("label {} is not a finite number", static_cast<double>(read(row))));
+      }
+    }
+  });
+}
+
+void ChunkEncoder::encode_weight(const ColumnEncoding& column, const ColumnView* view) {
+  std::vector<std::uint32_t>& words = result_->words[layout_.first_weight()];
+  if (view == nullptr) {
+    std::fill(words.begin(), words.end(), bits_of(1.0F));
+    return;
+  }
+  with_numbers(*view, [&](auto read) {
+    for (std::int64_t row = 0; row < result_->rows; ++row) {
+      float value = 1.0F;
+      if (view->valid(row)) {
+        value = static_cast<float>(read(row));
+        if (!(value >= 0.0F && std::isfinite(value))) {
+          refuse(row, column, fmt::format("weight {} is negative or not finite", static_cast<double>(read(row))));
+        }
+      } else if (column.missing_fails) {
+        refuse(row, column, "the weight is missing");
+      }
+      words[static_cast<std::size_t>(row)] = bits_of(value);
+    }
+  });
+}
+
+void ChunkEncoder::check_ids(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary) {
+  const bool keeps_list = column.target == Target::kCandidates || list_of_feature_[column.position] != kNowhere;
+  if (view.validity != nullptr && (column.missing_fails || (!keeps_list && vocabulary.missing_row() < 0))) {
+    for (std::int64_t row = 0; row < result_->rows; ++row) {
+      if (view.valid(row)) continue;
+      refuse(row, column, column.missing_fails ? "the value is missing" : "the value is missing, which the loader's schema rules out");
+    }
+  }
+  if (vocabulary.encoding().encoder != EncoderKind::kIdentity) return;
+
+  const std::int64_t table_bound = vocabulary.encoding().cardinality;
+  const std::int64_t bound = column.cardinality > 0 ? std::min(column.cardinality, table_bound) : table_bound;
+  const auto check = [&](std::int64_t row, std::int64_t value) {
+    if (value >= 0 && value < bound) [[likely]] return;
+    refuse(row, column,
+           fmt::format("id {} is not in [0, {}), the ids that table \"{}\" was set up for: correct the data, or set features.{}.encoder = "
+                       "\"vocabulary\"",
+                       value, bound, vocabulary.name(), column.name));
+  };
+  // Elements of a list have no validity of their own here: the loader delivers lists of present values.
+  with_numbers(view, [&](auto read) {
+    for (std::int64_t row = 0; row < result_->rows; ++row) {
+      if (!view.valid(row)) continue;
+      if (!view.is_list()) {
+        check(row, static_cast<std::int64_t>(read(row)));
+        continue;
+      }
+      for (std::int64_t element = view.list_begin(row); element < view.list_begin(row + 1); ++element) {
+        check(row, static_cast<std::int64_t>(read(element)));
+      }
+    }
+  });
+}
+
+void ChunkEncoder::select_single(const ColumnView& view) {
+  elements_.clear();
+  element_rows_.clear();
+  for (std::int64_t row = 0; row < result_->rows; ++row) {
+    if (result_->split[static_cast<std::size_t>(row)] == EncodedChunk::kLeftOut || !view.valid(row)) continue;
+    std::int64_t element = row;
+    if (view.is_list()) {  // max_length = 1: the last one
+      element = view.list_begin(row + 1) - 1;
+      if (element < view.list_begin(row)) continue;
+    }
+    elements_.push_back(element);
+    element_rows_.push_back(static_cast<std::int32_t>(row));
+  }
+}
+
+void ChunkEncoder::select_list(const ColumnEncoding& column, const ColumnView& view, EncodedChunk::List& list) {
+  elements_.clear();
+  element_rows_.clear();
+  list.offsets.assign(1, 0);
+  for (std::int64_t row = 0; row < result_->rows; ++row) {
+    if (result_->split[static_cast<std::size_t>(row)] != EncodedChunk::kLeftOut && view.valid(row)) {
+      const std::int64_t end = view.list_begin(row + 1);
+      std::int64_t element = view.list_begin(row);
+      if (column.max_length > 0) element = std::max(element, end - column.max_length);
+      for (; element < end; ++element) {
+        elements_.push_back(element);
+        element_rows_.push_back(static_cast<std::int32_t>(row));
+      }
+    }
+    list.offsets.push_back(static_cast<std::int64_t>(elements_.size()));
+  }
+}
+
+void ChunkEncoder::number_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary,
+                                   const Counting* counting) {
+  ids_.resize(elements_.size());
+  const bool learning = counting != nullptr && vocabulary.encoding().encoder == EncoderKind::kVocabulary;
+  ChunkValues* const values = learning ? &(*counting->values)[column.table] : nullptr;
+  if (view.type == ValueType::kString) {
+    for (std::size_t i = 0; i < elements_.size(); ++i) {
+      const std::string_view value = view.string(elements_[i]);
+      ids_[i] = learning ? values->strings.insert(value) : vocabulary.row(value);
+    }
+  } else {
+    integers_.resize(elements_.size());
+    with_numbers(view, [&](auto read) {
+      for (std::size_t i = 0; i < elements_.size(); ++i) integers_[i] = static_cast<std::int64_t>(read(elements_[i]));
+    });
+    if (learning) {
+      values->integers.insert_all(integers_, ids_.data());
+    } else {
+      vocabulary.rows_of(integers_, ids_.data());
+    }
+  }
+  if (counting == nullptr) return;
+
+  if (learning) values->counts.resize(static_cast<std::size_t>(values->integers.size() + values->strings.size()), 0);
+  if (column.target == Target::kCandidates) return;  // listed for evaluation, not seen
+  for (std::size_t i = 0; i < ids_.size(); ++i) {
+    if (result_->split[static_cast<std::size_t>(element_rows_[i])] != counting->training_split) continue;
+    if (learning) {
+      ++values->counts[static_cast<std::size_t>(ids_[i])];
+    } else {
+      counting->builders[column.table]->count_row(ids_[i]);
+    }
+  }
+}
+
+void ChunkEncoder::encode_single_ids(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary,
+                                     const Counting* counting) {
+  select_single(view);
+  number_selected(column, view, vocabulary, counting);
+  std::vector<std::uint32_t>& words = result_->words[word_of_feature_[column.position]];
+  if (ids_.size() == words.size()) {
+    for (std::size_t i = 0; i < ids_.size(); ++i) words[i] = bits_of(ids_[i]);
+    return;
+  }
+  const bool learning = counting != nullptr && vocabulary.encoding().encoder == EncoderKind::kVocabulary;
+  std::fill(words.begin(), words.end(), bits_of(learning ? std::int32_t{-1} : vocabulary.missing_row()));
+  for (std::size_t i = 0; i < ids_.size(); ++i) words[static_cast<std::size_t>(element_rows_[i])] = bits_of(ids_[i]);
+  if (counting == nullptr) return;
+
+  std::size_t next = 0;
+  for (std::size_t row = 0; row < words.size(); ++row) {
+    if (next < element_rows_.size() && static_cast<std::size_t>(element_rows_[next]) == row) {
+      ++next;
+    } else if (result_->split[row] == counting->training_split) {
+      if (learning) {
+        ++(*counting->values)[column.table].missing;
+      } else {
+        counting->builders[column.table]->count_row(vocabulary.missing_row());
+      }
+    }
+  }
+}
+
+void ChunkEncoder::encode_list_ids(const ColumnEncoding& column, const ColumnView* view, const Vocabulary& vocabulary,
+                                   const Counting* counting) {
+  const std::size_t place = column.target == Target::kCandidates ? candidates_list_ : list_of_feature_[column.position];
+  EncodedChunk::List& list = result_->lists[place];
+  if (view == nullptr) {
+    list.offsets.assign(static_cast<std::size_t>(result_->rows) + 1, 0);
+    list.ids.clear();
+    return;
+  }
+  select_list(column, *view, list);
+  number_selected(column, *view, vocabulary, counting);
+  list.ids = ids_;
+}
+
+}  // namespace rechost

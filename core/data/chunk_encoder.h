@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/encoded_chunk.h"
+#include "data/schema.h"
+#include "data/source.h"
+#include "data/vocabulary.h"
+#include "data/vocabulary_builder.h"
+
+namespace rechost {
+
+/// Decodes chunks of one source and encodes them. Holds scratch memory: one per thread.
+class ChunkEncoder {
+ public:
+  /// The split (0, 1, ...) of a declared row, counted over the whole source.
+  using RowSplit = std::function<std::uint8_t(std::int64_t declared_row)>;
+
+  struct Input {
+    ChunkSource* source = nullptr;
+    std::vector<std::int64_t> positions;       ///< by column of the plan, from locate_columns()
+    std::vector<std::int64_t> chunk_first_row; ///< declared rows before each chunk
+    RowSplit row_split;                        ///< null: every row belongs to split 0
+    std::int64_t bad_row_limit = 1;            ///< give up a chunk at so many bad rows
+  };
+
+  ChunkEncoder(const EncodingPlan& plan, const RowLayout& layout);
+
+  /// With finished vocabularies, by table of the plan: ids are rows. A chunk that was given up has bad_rows only.
+  void encode(const Input& input, std::int64_t chunk, std::span<const Vocabulary* const> vocabularies, EncodedChunk& result);
+
+  /// While vocabularies are learnt: ids of vocabulary tables are numbers in `values`, -1 for missing; those of other tables are rows, counted
+  /// in `builders`. Only rows of `training_split` count. [tables] each.
+  void encode_and_count(const Input& input, std::int64_t chunk, std::uint8_t training_split, std::span<VocabularyBuilder* const> builders,
+                        std::span<const Vocabulary* const> fixed_vocabularies, std::vector<ChunkValues>& values, EncodedChunk& result);
+
+ private:
+  /// What happens to the ids of a column in this call.
+  struct Counting {
+    std::uint8_t training_split = 0;
+    std::span<VocabularyBuilder* const> builders;
+    std::vector<ChunkValues>* values = nullptr;
+  };
+
+  void encode_chunk(const Input& input, std::int64_t chunk, std::span<const Vocabulary* const> vocabularies, const Counting* counting,
+                    EncodedChunk& result);
+  bool read_rows(const Input& input, std::int64_t chunk, EncodedChunk& result);
+  void refuse(std::int64_t row, const ColumnEncoding& column, std::string reason);
+
+  // First every column is checked, then ids are encoded: a row that a later column refuses must not have been counted.
+  void encode_dense(const ColumnEncoding& column, const ColumnView& view);
+  void encode_label(const ColumnEncoding& column, const ColumnView* view);
+  void encode_weight(const ColumnEncoding& column, const ColumnView* view);
+  void check_ids(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary);
+  void encode_single_ids(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting);
+  void encode_list_ids(const ColumnEncoding& column, const ColumnView* view, const Vocabulary& vocabulary, const Counting* counting);
+
+  void select_single(const ColumnView& view);
+  void select_list(const ColumnEncoding& column, const ColumnView& view, EncodedChunk::List& list);
+  void number_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting);
+
+  const EncodingPlan& plan_;
+  const RowLayout& layout_;
+  std::vector<std::size_t> word_of_feature_;  ///< by sparse feature: place in words, or in lists
+  std::vector<std::size_t> list_of_feature_;
+  std::size_t candidates_list_ = 0;
+
+  std::vector<std::uint32_t> wanted_;
+  std::unique_ptr<ChunkData> data_;
+  EncodedChunk* result_ = nullptr;
+  std::int64_t chunk_ = 0;
+  // Elements of the column in work that are there and belong to good rows:
+  std::vector<std::int64_t> elements_;
+  std::vector<std::int32_t> element_rows_;
+  std::vector<std::int64_t> integers_;
+  std::vector<std::int32_t> ids_;
+};
+
+}  // namespace rechost

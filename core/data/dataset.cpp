@@ -1,0 +1,61 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "base/error.h"
+#include "data/chunk_window.h"
+#include "data/row_store.h"
+
+namespace rechost {
+
+Dataset::Dataset(Parts parts) : parts_(std::move(parts)) {
+  chunk_begin_.resize(parts_.chunk_samples.size() + 1, 0);
+  std::partial_sum(parts_.chunk_samples.begin(), parts_.chunk_samples.end(), chunk_begin_.begin() + 1);
+}
+
+Dataset::~Dataset() = default;
+
+std::uint64_t Dataset::memory_bytes() const { return resident() ? parts_.store->memory_bytes() : parts_.window->memory_bytes(); }
+
+void Dataset::gather(std::span<const std::int64_t> samples, Batch& batch) const {
+  // Scratch of the calling thread: batches are assembled by many, and none of them should allocate.
+  static thread_local std::vector<RowPlace> places;
+  for (const std::int64_t sample : samples) {
+    if (sample < 0 || sample >= this->samples()) fail<DataError>("{} has no sample {} (it has {})", name(), sample, this->samples());
+  }
+  places.resize(samples.size());
+  if (resident()) {
+    for (std::size_t i = 0; i < samples.size(); ++i) places[i] = {parts_.store.get(), samples[i]};
+    gather_rows(schema(), parts_.store->layout(), places, batch);
+  } else {
+    gather_from_window(samples, places, batch);
+  }
+  batch.samples.assign(samples.begin(), samples.end());
+}
+
+void Dataset::gather_from_window(std::span<const std::int64_t> samples, std::vector<RowPlace>& places, Batch& batch) const {
+  std::vector<std::int64_t> chunk_of(samples.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    chunk_of[i] = std::upper_bound(chunk_begin_.begin(), chunk_begin_.end(), samples[i]) - chunk_begin_.begin() - 1;
+  }
+  std::vector<std::int64_t> chunks = chunk_of;
+  std::sort(chunks.begin(), chunks.end());
+  chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
+  const std::vector<std::shared_ptr<const RowStore>> stores = parts_.window->get(chunks);  // held until the rows are copied
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const auto place = static_cast<std::size_t>(std::lower_bound(chunks.begin(), chunks.end(), chunk_of[i]) - chunks.begin());
+    places[i] = {stores[place].get(), samples[i] - chunk_begin_[static_cast<std::size_t>(chunk_of[i])]};
+  }
+  gather_rows(schema(), parts_.window->layout(), places, batch);
+}
+
+void Dataset::gather_range(std::int64_t first, std::int64_t count, Batch& batch) const {
+  static thread_local std::vector<std::int64_t> samples;
+  samples.resize(static_cast<std::size_t>(count));
+  std::iota(samples.begin(), samples.end(), first);
+  gather(samples, batch);
+}
+
+}  // namespace rechost

@@ -1,0 +1,98 @@
+#include "data/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/error.h"
+
+namespace rechost {
+
+BatchPipeline::BatchPipeline(const Dataset& dataset, SampleOrder order, const Settings& settings, Stage stage)
+    : dataset_(dataset),
+      order_(std::move(order)),
+      settings_(settings),
+      stage_(std::move(stage)),
+      // One more than is prepared ahead: the batch that the caller works on.
+      slots_(static_cast<std::size_t>(std::max<std::int64_t>(settings.prefetch, 1)) + 1),
+      claimed_(settings.first_step),
+      released_(settings.first_step),
+      delivered_(settings.first_step) {
+  if (order_.samples() != dataset_.samples()) {
+    fail<DataError>("an order of {} samples does not fit {} with {}", order_.samples(), dataset_.name(), dataset_.samples());
+  }
+  if (settings_.end_step > settings_.first_step && order_.steps_per_epoch() == 0) {
+    fail<DataError>("{} has no samples", dataset_.name());
+  }
+  const int threads = std::max(settings_.threads, 1);
+  threads_.reserve(static_cast<std::size_t>(threads));
+  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+}
+
+BatchPipeline::~BatchPipeline() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  freed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void BatchPipeline::work() {
+  std::vector<std::int64_t> samples;
+  const auto slot_count = static_cast<std::int64_t>(slots_.size());
+  for (;;) {
+    std::int64_t step = 0;
+    {
+      std::unique_lock lock(mutex_);
+      freed_.wait(lock, [&] { return stopping_ || claimed_ >= settings_.end_step || claimed_ < released_ + slot_count; });
+      if (stopping_ || claimed_ >= settings_.end_step) return;
+      step = claimed_++;
+    }
+    const auto slot_index = static_cast<std::size_t>((step - settings_.first_step) % slot_count);
+    Slot& slot = slots_[slot_index];
+    try {
+      const std::int64_t steps = order_.steps_per_epoch();
+      order_.batch(step / steps, step % steps, settings_.share, samples);
+      dataset_.gather(samples, slot.batch);
+      slot.batch.step = step;
+      slot.batch.epoch = step / steps;
+      slot.batch.global_rows = order_.batch_rows(step % steps);
+      if (stage_) stage_(slot.batch, static_cast<int>(slot_index));
+    } catch (...) {
+      slot.failure = std::current_exception();
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      slot.ready = true;
+    }
+    ready_.notify_one();
+  }
+}
+
+bool BatchPipeline::next(Batch& batch) {
+  last_wait_seconds_ = 0.0;
+  std::unique_lock lock(mutex_);
+  if (released_ < delivered_) {  // the caller is done with the batch before
+    ++released_;
+    freed_.notify_one();
+  }
+  if (delivered_ >= settings_.end_step) return false;
+  const auto slot_index = static_cast<std::size_t>((delivered_ - settings_.first_step) % static_cast<std::int64_t>(slots_.size()));
+  Slot& slot = slots_[slot_index];
+  if (!slot.ready) {
+    const auto begin = std::chrono::steady_clock::now();
+    ready_.wait(lock, [&] { return slot.ready; });
+    last_wait_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    wait_seconds_ += last_wait_seconds_;
+  }
+  // A failed step stays where it is: asking again fails again.
+  if (slot.failure) std::rethrow_exception(slot.failure);
+  slot.ready = false;
+  std::swap(batch, slot.batch);
+  delivered_slot_ = static_cast<int>(slot_index);
+  ++delivered_;
+  return true;
+}
+
+}  // namespace rechost

@@ -1,0 +1,413 @@
+#include "data/prepare.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "data/bad_rows.h"
+#include "data/chunk_encoder.h"
+#include "data/chunk_window.h"
+#include "data/ordered_chunks.h"
+#include "data/row_store.h"
+#include "data/vocabulary_builder.h"
+
+namespace rechost {
+namespace {
+
+constexpr std::array<const char*, 3> kSplitNames{"train", "valid", "test"};
+constexpr std::uint8_t kTrain = 0;
+constexpr std::uint64_t kSplitPurpose = 0x73706c6974;
+
+// A window of chunks is in use while the next one is being decoded.
+constexpr std::size_t kKeptWindows = 2;
+constexpr std::size_t kKeptSequentialChunks = 3;
+constexpr std::int64_t kRenamedRows = 1 << 16;  // by one thread at a time
+
+double gibibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / static_cast<double>(std::uint64_t{1} << 30); }
+
+/// One source on its way to becoming one to three splits.
+struct SourcePass {
+  std::string name;
+  std::shared_ptr<ChunkSource> source;
+  ChunkEncoder::Input input;
+  std::vector<std::uint8_t> splits;           ///< the splits that its rows may belong to
+  std::array<std::int64_t, 3> declared{};     ///< declared rows by split
+  std::array<std::shared_ptr<RowStore>, 3> stores;
+  std::array<std::vector<std::int64_t>, 3> chunk_samples;
+  std::uint64_t largest_chunk_bytes = 0;      ///< encoded, rows of all splits
+};
+
+/// What one thread needs for one chunk.
+struct PassScratch {
+  PassScratch(const EncodingPlan& plan, const RowLayout& layout) : encoder(plan, layout), values(plan.tables.size()), numbers(plan.tables.size()) {}
+  ChunkEncoder encoder;
+  EncodedChunk chunk;
+  std::vector<ChunkValues> values;                 // by table
+  std::vector<std::vector<std::int32_t>> numbers;  // by table: number in the builder of the chunk's value n
+  std::array<std::shared_ptr<RowStore>, 3> stores;
+  std::array<std::int64_t, 3> first_row{};
+};
+
+std::uint8_t split_number(const std::string& name) {
+  for (std::size_t i = 0; i < kSplitNames.size(); ++i) {
+    if (name == kSplitNames[i]) return static_cast<std::uint8_t>(i);
+  }
+  fail<DataError>("the loader offers a split \"{}\"; rechost knows \"train\", \"valid\", \"test\" and \"all\"", name);
+}
+
+class Preparation {
+ public:
+  Preparation(const std::vector<SplitSource>& sources, const PrepareOptions& options, ThreadPool& pool)
+      : options_(options),
+        pool_(pool),
+        shuffle_(parse_shuffle(options.data.shuffle)),
+        policy_({BadRowPolicy::parse(options.data.bad_rows), options.data.bad_row_budget, options.quarantine_directory}),
+        memory_left_(static_cast<std::uint64_t>(options.data.memory_gib * static_cast<double>(std::uint64_t{1} << 30))) {
+    open_sources(sources);
+  }
+
+  PreparedData run() {
+    layout_ = std::make_unique<RowLayout>(plan_->schema);
+    for (SourcePass& pass : passes_) {
+      assign_rows(pass);
+      make_stores(pass);
+      const bool learn = vocabularies_ == nullptr;
+      if (learn && !holds(pass, kTrain)) {
+        fail<DataError>("vocabularies are learnt from training rows, but the loader offers none: it has \"{}\"", pass.name);
+      }
+      if (learn) start_learning();
+      read_all(pass, learn);
+      if (learn) finish_learning(pass);
+    }
+    PreparedData prepared;
+    prepared.plan = plan_;
+    prepared.vocabularies = vocabularies_;
+    for (SourcePass& pass : passes_) {
+      for (const std::uint8_t split : pass.splits) {
+        std::unique_ptr<Dataset>& place = split == kTrain ? prepared.train : split == 1 ? prepared.valid : prepared.test;
+        place = make_dataset(pass, split);
+      }
+    }
+    prepared.bad_rows = policy_.count();
+    prepared.bad_rows_by_split = policy_.count_by_split();
+    prepared.bad_rows_by_column = policy_.count_by_column();
+    return prepared;
+  }
+
+ private:
+  static bool holds(const SourcePass& pass, std::uint8_t split) {
+    return std::find(pass.splits.begin(), pass.splits.end(), split) != pass.splits.end();
+  }
+
+  void open_sources(const std::vector<SplitSource>& sources) {
+    if (sources.empty()) fail<DataError>("the loader offers no split");
+    for (const SplitSource& source : sources) {
+      SourcePass pass;
+      pass.name = source.name;
+      pass.source = source.source;
+      if (source.name == "all") {
+        if (sources.size() > 1) fail<DataError>("the loader offers \"all\" beside other splits");
+        pass.splits = {kTrain};
+        if (options_.data.split.valid > 0.0) pass.splits.push_back(1);
+        if (options_.data.split.test > 0.0) pass.splits.push_back(2);
+      } else {
+        pass.splits = {split_number(source.name)};
+      }
+      for (const SourcePass& other : passes_) {
+        if (other.name == pass.name) fail<DataError>("the loader offers split \"{}\" twice", pass.name);
+      }
+      passes_.push_back(std::move(pass));
+    }
+    // Training rows first: everything after them is read with the finished vocabularies.
+    std::sort(passes_.begin(), passes_.end(), [](const SourcePass& left, const SourcePass& right) { return left.splits < right.splits; });
+    plan_ = std::make_shared<EncodingPlan>(resolve_schema(passes_.front().source->columns(), options_.feature_settings));
+    if (options_.vocabularies != nullptr) use_vocabularies(options_.vocabularies);
+    for (SourcePass& pass : passes_) {
+      pass.input.source = pass.source.get();
+      pass.input.positions = locate_columns(*plan_, pass.source->columns(), options_.labels_required);
+      pass.input.bad_row_limit = policy_.rows_worth_reading();
+    }
+  }
+
+  void use_vocabularies(std::shared_ptr<const Vocabularies> vocabularies) {
+    vocabularies_ = std::move(vocabularies);
+    table_vocabularies_.clear();
+    for (const TableEncoding& table : plan_->tables) {
+      const Vocabulary& vocabulary = vocabularies_->at(table.name);
+      if (vocabulary.encoding().encoder != table.encoder || vocabulary.encoding().values != table.values) {
+        fail<DataError>("table \"{}\" was made with another encoder or type of values than its features have now", table.name);
+      }
+      table_vocabularies_.push_back(&vocabulary);
+    }
+  }
+
+  /// Which declared row belongs to which split, known before anything is read.
+  void assign_rows(SourcePass& pass) {
+    const std::int64_t chunks = pass.source->chunk_count();
+    pass.input.chunk_first_row.assign(static_cast<std::size_t>(chunks) + 1, 0);
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const auto at = static_cast<std::size_t>(chunk);
+      pass.input.chunk_first_row[at + 1] = pass.input.chunk_first_row[at] + pass.source->chunk_rows(chunk);
+    }
+    const std::int64_t rows = pass.input.chunk_first_row.back();
+    if (pass.name != "all") {
+      const std::uint8_t split = pass.splits.front();
+      pass.declared[split] = rows;
+      pass.input.row_split = [split](std::int64_t) { return split; };
+      return;
+    }
+    const SplitSection& shares = options_.data.split;
+    if (shares.valid + shares.test >= 1.0) {
+      fail<ConfigError>("data.split.valid + data.split.test = {}: nothing is left for training", shares.valid + shares.test);
+    }
+    const auto share = [&](double part) { return static_cast<std::int64_t>(std::floor(part * static_cast<double>(rows))); };
+    const std::int64_t valid_end = rows - share(shares.test);
+    const std::int64_t train_end = valid_end - share(shares.valid);
+    pass.declared = {train_end, valid_end - train_end, rows - valid_end};
+    const auto by_position = [train_end, valid_end](std::int64_t position) {
+      return static_cast<std::uint8_t>(position < train_end ? 0 : position < valid_end ? 1 : 2);
+    };
+    if (shares.by == "random" && rows > 0) {
+      const Permutation permutation(static_cast<std::uint64_t>(rows), derive_seed(options_.seed, kSplitPurpose));
+      pass.input.row_split = [permutation, by_position](std::int64_t row) {
+        return by_position(static_cast<std::int64_t>(permutation(static_cast<std::uint64_t>(row))));
+      };
+    } else {
+      pass.input.row_split = by_position;
+    }
+  }
+
+  std::uint64_t bytes_per_row() const {
+    return layout_->words() * sizeof(std::uint32_t) + layout_->list_features.size() * sizeof(std::int64_t);
+  }
+
+  void make_stores(SourcePass& pass) {
+    for (const std::uint8_t split : pass.splits) {
+      pass.chunk_samples[split].assign(static_cast<std::size_t>(pass.source->chunk_count()), 0);
+      const std::uint64_t bytes = static_cast<std::uint64_t>(pass.declared[split]) * bytes_per_row();
+      if (bytes <= memory_left_) {
+        pass.stores[split] = std::make_shared<RowStore>(*layout_, pass.declared[split]);
+      } else {
+        refuse_to_stream(split, bytes, pass.declared[split]);
+      }
+    }
+  }
+
+  /// A split that does not fit may be streamed, unless it is to be shuffled as a whole.
+  void refuse_to_stream(std::uint8_t split, std::uint64_t bytes, std::int64_t rows) const {
+    if (split != kTrain || shuffle_ != Shuffle::kFull) return;
+    fail<DataError>(
+        "data.shuffle = \"full\" keeps all training rows in memory: {} rows need {:.2f} GiB and more, data.memory_gib = {} allows {:.2f} GiB. "
+        "Raise data.memory_gib, or set data.shuffle = \"chunk\" (or \"none\"), which decodes chunks while they are used",
+        rows, gibibytes(bytes), options_.data.memory_gib, gibibytes(memory_left_));
+  }
+
+  void start_learning() {
+    for (const TableEncoding& table : plan_->tables) {
+      builders_.push_back(std::make_unique<VocabularyBuilder>(table));
+      builder_pointers_.push_back(builders_.back().get());
+      // Identity and hash need no learning; a vocabulary is asked for its kind alone until it is finished.
+      fixed_.push_back(std::make_unique<Vocabulary>(table));
+      table_vocabularies_.push_back(fixed_.back().get());
+    }
+  }
+
+  void read_all(SourcePass& pass, bool learn) {
+    OrderedChunks<PassScratch> chunks(pool_, [&] { return std::make_unique<PassScratch>(*plan_, *layout_); });
+    const auto encode = [&](std::int64_t chunk, PassScratch& scratch) {
+      if (learn) {
+        scratch.encoder.encode_and_count(pass.input, chunk, kTrain, builder_pointers_, table_vocabularies_, scratch.values, scratch.chunk);
+      } else {
+        scratch.encoder.encode(pass.input, chunk, table_vocabularies_, scratch.chunk);
+      }
+    };
+    const auto take = [&](std::int64_t chunk, PassScratch& scratch) {
+      for (const BadRow& row : scratch.chunk.bad_rows) policy_.add(pass.name, row);
+      note_classes(scratch.chunk);
+      if (learn) {
+        for (std::size_t table = 0; table < builders_.size(); ++table) {
+          if (builders_[table]->encoding().encoder != EncoderKind::kVocabulary) continue;
+          builders_[table]->merge(scratch.values[table], scratch.numbers[table]);
+        }
+        rename_lists(scratch);
+      }
+      append(pass, chunk, scratch);
+    };
+    const auto store = [&](std::int64_t, PassScratch& scratch) {
+      if (learn) rename_singles(scratch);
+      for (const std::uint8_t split : pass.splits) {
+        if (scratch.stores[split] != nullptr) scratch.stores[split]->write_records(scratch.chunk, split, scratch.first_row[split]);
+        scratch.stores[split] = nullptr;
+      }
+    };
+    chunks.run(pass.source->chunk_count(), encode, take, store);
+    for (const std::uint8_t split : pass.splits) {
+      if (pass.stores[split] != nullptr) memory_left_ -= pass.stores[split]->memory_bytes();
+    }
+    for (std::size_t label = 0; label < largest_label_.size(); ++label) {
+      LabelInfo& info = plan_->schema.labels[label];
+      if (info.kind == LabelKind::kMulticlass && info.classes == 0) info.classes = static_cast<std::int64_t>(largest_label_[label]) + 1;
+    }
+  }
+
+  void note_classes(const EncodedChunk& chunk) {
+    largest_label_.resize(plan_->schema.labels.size(), 0.0F);
+    for (std::size_t label = 0; label < chunk.largest_label.size() && chunk.rows > 0; ++label) {
+      largest_label_[label] = std::max(largest_label_[label], chunk.largest_label[label]);
+    }
+  }
+
+  /// In order of chunks: takes room for the chunk's rows, or gives a split up that has outgrown the memory (lists: known only now).
+  void append(SourcePass& pass, std::int64_t chunk, PassScratch& scratch) {
+    std::uint64_t used = 0;
+    std::uint64_t chunk_bytes = static_cast<std::uint64_t>(scratch.chunk.rows) * bytes_per_row();
+    for (const EncodedChunk::List& list : scratch.chunk.lists) chunk_bytes += list.ids.size() * sizeof(std::int32_t);
+    pass.largest_chunk_bytes = std::max(pass.largest_chunk_bytes, chunk_bytes);
+    for (const std::uint8_t split : pass.splits) {
+      pass.chunk_samples[split][static_cast<std::size_t>(chunk)] = std::count(scratch.chunk.split.begin(), scratch.chunk.split.end(), split);
+      std::shared_ptr<RowStore>& store = pass.stores[split];
+      if (store == nullptr) continue;
+      scratch.first_row[split] = store->append(scratch.chunk, split);
+      used += store->memory_bytes();
+      if (used > memory_left_) {
+        refuse_to_stream(split, used, pass.declared[split]);
+        used -= store->memory_bytes();
+        store = nullptr;
+      }
+      scratch.stores[split] = store;
+    }
+  }
+
+  /// Numbers of the chunk become numbers of the builder.
+  void rename_lists(PassScratch& scratch) const {
+    for (std::size_t i = 0; i < layout_->list_features.size(); ++i) {
+      const std::size_t table = table_of_list(i);
+      if (builders_[table]->encoding().encoder != EncoderKind::kVocabulary) continue;
+      for (std::int32_t& id : scratch.chunk.lists[i].ids) id = scratch.numbers[table][static_cast<std::size_t>(id)];
+    }
+  }
+
+  void rename_singles(PassScratch& scratch) const {
+    for (std::size_t i = 0; i < layout_->single_features.size(); ++i) {
+      const std::size_t table = table_of_feature(layout_->single_features[i]);
+      if (builders_[table]->encoding().encoder != EncoderKind::kVocabulary) continue;
+      for (std::uint32_t& word : scratch.chunk.words[layout_->first_id() + i]) {
+        const auto id = static_cast<std::int32_t>(word);
+        if (id >= 0) word = static_cast<std::uint32_t>(scratch.numbers[table][static_cast<std::size_t>(id)]);
+      }
+    }
+  }
+
+  std::size_t table_of_feature(std::size_t feature) const {
+    const std::string& table = plan_->schema.sparse[feature].table;
+    const auto found = std::find_if(plan_->tables.begin(), plan_->tables.end(), [&](const TableEncoding& each) { return each.name == table; });
+    return static_cast<std::size_t>(found - plan_->tables.begin());
+  }
+
+  std::size_t table_of_list(std::size_t list) const {
+    const std::size_t feature = layout_->list_features[list];
+    if (feature != RowLayout::kCandidates) return table_of_feature(feature);
+    for (const ColumnEncoding& column : plan_->columns) {
+      if (column.target == ColumnEncoding::Target::kCandidates) return column.table;
+    }
+    return 0;
+  }
+
+  void finish_learning(SourcePass& pass) {
+    std::vector<std::vector<std::int32_t>> rows(builders_.size());
+    std::vector<std::unique_ptr<Vocabulary>> made(builders_.size());
+    pool_.parallel_for(static_cast<std::int64_t>(builders_.size()), [&](std::int64_t i) {
+      const auto table = static_cast<std::size_t>(i);
+      made[table] = std::make_unique<Vocabulary>(builders_[table]->finish(rows[table]));
+    });
+    std::vector<Vocabulary> tables;
+    for (std::unique_ptr<Vocabulary>& vocabulary : made) tables.push_back(std::move(*vocabulary));
+    const auto renaming_of = [&](std::size_t table) {
+      const bool learnt = plan_->tables[table].encoder == EncoderKind::kVocabulary;
+      return RowStore::Renaming{learnt ? &rows[table] : nullptr, tables[table].missing_row()};
+    };
+    std::vector<RowStore::Renaming> singles;
+    for (const std::size_t feature : layout_->single_features) singles.push_back(renaming_of(table_of_feature(feature)));
+    for (const std::shared_ptr<RowStore>& store : pass.stores) {
+      if (store == nullptr) continue;
+      pool_.parallel_for((store->rows() + kRenamedRows - 1) / kRenamedRows, [&](std::int64_t block) {
+        const std::int64_t first = block * kRenamedRows;
+        store->rename_ids(singles, first, std::min(kRenamedRows, store->rows() - first));
+      });
+      pool_.parallel_for(static_cast<std::int64_t>(layout_->list_features.size()), [&](std::int64_t list) {
+        store->rename_list_ids(static_cast<std::size_t>(list), renaming_of(table_of_list(static_cast<std::size_t>(list))));
+      });
+    }
+    builders_.clear();
+    builder_pointers_.clear();
+    use_vocabularies(std::make_shared<Vocabularies>(std::move(tables)));
+  }
+
+  std::unique_ptr<Dataset> make_dataset(SourcePass& pass, std::uint8_t split) {
+    Dataset::Parts parts;
+    parts.name = kSplitNames[split];
+    parts.plan = plan_;
+    parts.vocabularies = vocabularies_;
+    parts.chunk_samples = pass.chunk_samples[split];
+    parts.best_auc = pass.source->best_auc();
+    parts.fingerprint = pass.source->fingerprint();
+    if (pass.stores[split] != nullptr) {
+      parts.store = std::move(pass.stores[split]);
+    } else {
+      ChunkEncoder::Input input = pass.input;
+      input.bad_row_limit = std::numeric_limits<std::int64_t>::max();  // they were judged when the data was checked
+      const ChunkWindow::Settings settings{kSplitNames[split], split, kept_chunks(pass, split)};
+      parts.window = std::make_unique<ChunkWindow>(pass.source, std::move(input), plan_, vocabularies_, pass.chunk_samples[split], settings);
+    }
+    return std::make_unique<Dataset>(std::move(parts));
+  }
+
+  std::size_t kept_chunks(const SourcePass& pass, std::uint8_t split) const {
+    if (split != kTrain || shuffle_ != Shuffle::kChunk) return kKeptSequentialChunks;
+    const std::uint64_t bytes = std::max<std::uint64_t>(pass.largest_chunk_bytes, 1);
+    const auto wanted = static_cast<std::uint64_t>(kShuffleWindowChunks) * kKeptWindows;
+    const std::uint64_t fits = memory_left_ / bytes;
+    if (fits <= static_cast<std::uint64_t>(kShuffleWindowChunks)) {
+      fail<DataError>("data.shuffle = \"chunk\" keeps {} chunks of up to {:.3f} GiB in memory, of data.memory_gib = {} there are {:.2f} GiB "
+                      "left: raise it, use smaller chunks, or set data.shuffle = \"none\"",
+                      kShuffleWindowChunks + 1, gibibytes(bytes), options_.data.memory_gib, gibibytes(memory_left_));
+    }
+    return static_cast<std::size_t>(std::min(fits, wanted));
+  }
+
+  const PrepareOptions& options_;
+  ThreadPool& pool_;
+  const Shuffle shuffle_;
+  BadRowPolicy policy_;
+  std::uint64_t memory_left_;
+  std::vector<SourcePass> passes_;
+  std::shared_ptr<EncodingPlan> plan_;
+  std::unique_ptr<RowLayout> layout_;
+  std::shared_ptr<const Vocabularies> vocabularies_;
+  std::vector<const Vocabulary*> table_vocabularies_;  // by table of the plan
+  std::vector<float> largest_label_;
+  // While learning, by table:
+  std::vector<std::unique_ptr<VocabularyBuilder>> builders_;
+  std::vector<VocabularyBuilder*> builder_pointers_;
+  std::vector<std::unique_ptr<Vocabulary>> fixed_;
+};
+
+}  // namespace
+
+const Dataset* PreparedData::split(std::string_view name) const {
+  if (name == "train") return train.get();
+  if (name == "valid") return valid.get();
+  if (name == "test") return test.get();
+  fail<ConfigError>("there is no split \"{}\": it is \"train\", \"valid\" or \"test\"", name);
+}
+
+PreparedData prepare_data(const std::vector<SplitSource>& sources, const PrepareOptions& options, ThreadPool& pool) {
+  return Preparation(sources, options, pool).run();
+}
+
+}  // namespace rechost

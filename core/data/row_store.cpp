@@ -1,0 +1,149 @@
+#include "data/row_store.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace rechost {
+namespace {
+
+// Rows that are turned from records into columns together: 16 ids of one feature are one line of memory.
+constexpr std::size_t kTileRows = 16;
+constexpr std::size_t kLineWords = 16;
+
+void prefetch_record(const std::uint32_t* record, std::size_t words) {
+  for (std::size_t word = 0; word < words; word += kLineWords) __builtin_prefetch(record + word);
+  __builtin_prefetch(record + words - 1);
+}
+
+}  // namespace
+
+RowStore::RowStore(const RowLayout& layout, std::int64_t capacity)
+    : layout_(layout), capacity_(capacity), records_(static_cast<std::size_t>(capacity) * layout.words() * sizeof(std::uint32_t)),
+      lists_(layout.list_features.size()) {
+  for (List& list : lists_) list.offsets = PageMemory((static_cast<std::size_t>(capacity) + 1) * sizeof(std::int64_t));
+}
+
+std::uint64_t RowStore::memory_bytes() const {
+  std::uint64_t bytes = static_cast<std::uint64_t>(rows_) * layout_.words() * sizeof(std::uint32_t);
+  for (const List& list : lists_) {
+    bytes += static_cast<std::uint64_t>(rows_) * sizeof(std::int64_t) + static_cast<std::uint64_t>(list.id_count) * sizeof(std::int32_t);
+  }
+  return bytes;
+}
+
+std::int64_t RowStore::append(const EncodedChunk& chunk, std::uint8_t split) {
+  const std::int64_t first = rows_;
+  rows_ += std::count(chunk.split.begin(), chunk.split.end(), split);
+  for (std::size_t i = 0; i < lists_.size(); ++i) {
+    List& list = lists_[i];
+    const EncodedChunk::List& from = chunk.lists[i];
+    const std::size_t wanted = (static_cast<std::size_t>(list.id_count) + from.ids.size()) * sizeof(std::int32_t);
+    if (wanted > list.ids.bytes()) list.ids.grow(std::max(wanted, list.ids.bytes() + list.ids.bytes() / 2));
+    auto* const offsets = static_cast<std::int64_t*>(list.offsets.data());
+    auto* const ids = static_cast<std::int32_t*>(list.ids.data());
+    std::int64_t row = first;
+    for (std::size_t r = 0; r < chunk.split.size(); ++r) {
+      if (chunk.split[r] != split) continue;
+      const std::int64_t length = from.offsets[r + 1] - from.offsets[r];
+      std::copy_n(from.ids.data() + from.offsets[r], length, ids + list.id_count);
+      list.id_count += length;
+      offsets[++row] = list.id_count;
+    }
+  }
+  return first;
+}
+
+void RowStore::write_records(const EncodedChunk& chunk, std::uint8_t split, std::int64_t first_row) {
+  const std::size_t words = layout_.words();
+  std::uint32_t* record = records() + static_cast<std::size_t>(first_row) * words;
+  const std::size_t rows = chunk.split.size();
+  for (std::size_t begin = 0; begin < rows; begin += kTileRows) {
+    const std::size_t end = std::min(begin + kTileRows, rows);
+    std::uint32_t* next = record;
+    for (std::size_t word = 0; word < words; ++word) {
+      const std::uint32_t* const column = chunk.words[word].data();
+      next = record;
+      for (std::size_t r = begin; r < end; ++r) {
+        if (chunk.split[r] != split) continue;
+        next[word] = column[r];
+        next += words;
+      }
+    }
+    record = next;
+  }
+}
+
+void RowStore::rename_ids(std::span<const Renaming> by_single_feature, std::int64_t first, std::int64_t count) {
+  const std::size_t words = layout_.words();
+  std::uint32_t* record = records() + static_cast<std::size_t>(first) * words + layout_.first_id();
+  for (std::int64_t row = 0; row < count; ++row, record += words) {
+    for (std::size_t i = 0; i < by_single_feature.size(); ++i) {
+      const Renaming& renaming = by_single_feature[i];
+      if (renaming.row_of_number == nullptr) continue;
+      const auto id = static_cast<std::int32_t>(record[i]);
+      record[i] = static_cast<std::uint32_t>(id < 0 ? renaming.missing_row : (*renaming.row_of_number)[static_cast<std::size_t>(id)]);
+    }
+  }
+}
+
+void RowStore::rename_list_ids(std::size_t list, const Renaming& renaming) {
+  if (renaming.row_of_number == nullptr) return;
+  auto* const ids = static_cast<std::int32_t*>(lists_[list].ids.data());
+  for (std::int64_t i = 0; i < lists_[list].id_count; ++i) ids[i] = (*renaming.row_of_number)[static_cast<std::size_t>(ids[i])];
+}
+
+std::span<const std::int32_t> RowStore::list(std::size_t list, std::int64_t row) const {
+  const auto* const offsets = static_cast<const std::int64_t*>(lists_[list].offsets.data());
+  const auto* const ids = static_cast<const std::int32_t*>(lists_[list].ids.data());
+  return {ids + offsets[row], static_cast<std::size_t>(offsets[row + 1] - offsets[row])};
+}
+
+void gather_rows(const BatchSchema& schema, const RowLayout& layout, std::span<const RowPlace> places, Batch& batch) {
+  const std::size_t rows = places.size();
+  const std::size_t words = layout.words();
+  batch.rows = static_cast<std::int64_t>(rows);
+  batch.dense.resize(rows * layout.dense);
+  batch.labels.resize(rows * layout.labels);
+  batch.weights.resize(rows * layout.weights);
+  batch.sparse.resize(schema.sparse.size());
+  for (const std::size_t feature : layout.single_features) {
+    batch.sparse[feature].ids.resize(rows);
+    batch.sparse[feature].offsets.clear();
+  }
+
+  const std::uint32_t* record[kTileRows];
+  for (std::size_t i = 0; words > 0 && i < std::min(kTileRows, rows); ++i) prefetch_record(places[i].store->record(places[i].row), words);
+  for (std::size_t begin = 0; words > 0 && begin < rows; begin += kTileRows) {
+    const std::size_t count = std::min(kTileRows, rows - begin);
+    for (std::size_t i = 0; i < count; ++i) {
+      record[i] = places[begin + i].store->record(places[begin + i].row);
+      const std::size_t ahead = begin + kTileRows + i;
+      if (ahead < rows) prefetch_record(places[ahead].store->record(places[ahead].row), words);
+      std::memcpy(batch.dense.data() + (begin + i) * layout.dense, record[i], layout.dense * sizeof(float));
+      std::memcpy(batch.labels.data() + (begin + i) * layout.labels, record[i] + layout.first_label(), layout.labels * sizeof(float));
+      if (layout.weights != 0) std::memcpy(&batch.weights[begin + i], record[i] + layout.first_weight(), sizeof(float));
+    }
+    for (std::size_t feature = 0; feature < layout.single_features.size(); ++feature) {
+      std::int32_t* const ids = batch.sparse[layout.single_features[feature]].ids.data() + begin;
+      const std::size_t word = layout.first_id() + feature;
+      for (std::size_t i = 0; i < count; ++i) ids[i] = static_cast<std::int32_t>(record[i][word]);
+    }
+  }
+
+  for (std::size_t list = 0; list < layout.list_features.size(); ++list) {
+    const std::size_t feature = layout.list_features[list];
+    IdColumn& column = feature == RowLayout::kCandidates ? batch.candidates : batch.sparse[feature];
+    column.offsets.resize(rows + 1);
+    column.offsets[0] = 0;
+    for (std::size_t i = 0; i < rows; ++i) {
+      column.offsets[i + 1] = column.offsets[i] + static_cast<std::int64_t>(places[i].store->list(list, places[i].row).size());
+    }
+    column.ids.resize(static_cast<std::size_t>(column.offsets[rows]));
+    for (std::size_t i = 0; i < rows; ++i) {
+      const std::span<const std::int32_t> ids = places[i].store->list(list, places[i].row);
+      std::copy(ids.begin(), ids.end(), column.ids.begin() + column.offsets[i]);
+    }
+  }
+}
+
+}  // namespace rechost

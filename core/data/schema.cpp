@@ -1,0 +1,301 @@
+#include "data/schema.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <optional>
+
+#include "base/error.h"
+#include "base/nearest_name.h"
+
+namespace rechost {
+namespace {
+
+using Target = ColumnEncoding::Target;
+
+std::optional<Target> target_of(const ColumnInfo& column, const FeatureSection& section) {
+  if (section.kind == "ignore") return std::nullopt;
+  if (section.kind == "dense") return Target::kDense;
+  if (section.kind == "sparse") return Target::kSparse;
+  switch (column.role) {
+    case ColumnRole::kDense: return Target::kDense;
+    case ColumnRole::kSparse: return Target::kSparse;
+    case ColumnRole::kLabel: return Target::kLabel;
+    case ColumnRole::kWeight: return Target::kWeight;
+    case ColumnRole::kCandidates: return Target::kCandidates;
+    case ColumnRole::kId:
+    case ColumnRole::kTime: break;
+  }
+  return std::nullopt;
+}
+
+bool is_float(ValueType type) { return type == ValueType::kFloat32 || type == ValueType::kFloat64; }
+
+EncoderKind encoder_of(const ColumnInfo& column, const FeatureSection& section) {
+  if (section.encoder == "hash") return EncoderKind::kHash;
+  if (section.encoder == "vocabulary") return EncoderKind::kVocabulary;
+  if (section.encoder == "identity" || column.cardinality) return EncoderKind::kIdentity;
+  return EncoderKind::kVocabulary;
+}
+
+const char* word(EncoderKind kind) {
+  switch (kind) {
+    case EncoderKind::kIdentity: return "identity";
+    case EncoderKind::kVocabulary: return "vocabulary";
+    case EncoderKind::kHash: return "hash";
+  }
+  return "";
+}
+
+FeatureInfo::Pooling pooling_of(const FeatureSection& section, bool is_list) {
+  if (section.pooling == "sum") return FeatureInfo::Pooling::kSum;
+  if (section.pooling == "mean") return FeatureInfo::Pooling::kMean;
+  if (section.pooling == "none") return FeatureInfo::Pooling::kNone;
+  return is_list ? FeatureInfo::Pooling::kMean : FeatureInfo::Pooling::kSum;
+}
+
+/// Gathers the tables while features come in. The feature that is named like its table speaks for it; others may leave a setting at its
+/// default or say the same.
+class TableList {
+ public:
+  std::size_t add(const ColumnInfo& column, const FeatureSection& section, bool can_be_missing) {
+    TableEncoding wanted;
+    wanted.name = section.table.empty() ? column.name : section.table;
+    wanted.encoder = encoder_of(column, section);
+    wanted.values = column.type == ValueType::kString ? ValueKind::kString : ValueKind::kInteger;
+    wanted.cardinality = wanted.encoder == EncoderKind::kIdentity ? column.cardinality.value_or(0) : 0;
+    wanted.hash_rows = section.hash_rows;
+    wanted.min_count = section.min_count;
+    wanted.max_rows = section.max_rows;
+    wanted.can_be_missing = can_be_missing;
+    check_alone(column, section, wanted);
+
+    const auto place = place_.find(wanted.name);
+    if (place == place_.end()) {
+      place_[wanted.name] = tables_.size();
+      tables_.push_back(wanted);
+      speaker_.push_back(column.name);
+      return tables_.size() - 1;
+    }
+    join(place->second, column, wanted);
+    return place->second;
+  }
+
+  std::vector<TableEncoding> take() { return std::move(tables_); }
+
+ private:
+  static void check_alone(const ColumnInfo& column, const FeatureSection& section, const TableEncoding& wanted) {
+    const std::string& name = column.name;
+    if (wanted.encoder == EncoderKind::kIdentity) {
+      if (wanted.values == ValueKind::kString) {
+        fail<ConfigError>("features.{}.encoder = \"identity\": its values are strings; use \"vocabulary\" or \"hash\"", name);
+      }
+      if (!column.cardinality) {
+        fail<ConfigError>("features.{}.encoder = \"identity\": the loader does not say how many ids there are; use \"vocabulary\" or \"hash\"",
+                          name);
+      }
+      if (*column.cardinality < 1) fail<DataError>("feature \"{}\": the loader announces {} ids", name, *column.cardinality);
+    }
+    if (wanted.encoder == EncoderKind::kHash && wanted.hash_rows < 1) {
+      fail<ConfigError>("features.{}.encoder = \"hash\" needs hash_rows, the number of rows of its table", name);
+    }
+    if (wanted.encoder != EncoderKind::kHash && section.hash_rows > 0) {
+      fail<ConfigError>("features.{}.hash_rows = {} has no effect with encoder = \"{}\"; set encoder = \"hash\" or leave it out", name,
+                        section.hash_rows, word(wanted.encoder));
+    }
+    if (wanted.encoder != EncoderKind::kVocabulary && (section.min_count > 1 || section.max_rows > 0)) {
+      fail<ConfigError>("features.{}: min_count and max_rows have no effect with encoder = \"{}\"; set encoder = \"vocabulary\"", name,
+                        word(wanted.encoder));
+    }
+  }
+
+  void join(std::size_t place, const ColumnInfo& column, const TableEncoding& wanted) {
+    TableEncoding& table = tables_[place];
+    std::string& speaker = speaker_[place];
+    const auto disagree = [&](const char* what) {
+      fail<ConfigError>("features \"{}\" and \"{}\" share table \"{}\" but not {}", speaker, column.name, table.name, what);
+    };
+    if (table.encoder != wanted.encoder) {
+      disagree(fmt::format("its encoder ({} and {}); set the same for both", word(table.encoder), word(wanted.encoder)).c_str());
+    }
+    if (table.values != wanted.values) disagree("the type of values (integers and strings)");
+    const bool takes_over = column.name == table.name;
+    const auto settle = [&](std::int64_t& value, std::int64_t other, std::int64_t unset, const char* key) {
+      if (other == unset || other == value) return;
+      if (value != unset && !takes_over) disagree(fmt::format("{} ({} and {}); set the same for both", key, value, other).c_str());
+      value = other;
+    };
+    settle(table.hash_rows, wanted.hash_rows, 0, "hash_rows");
+    settle(table.min_count, wanted.min_count, 1, "min_count");
+    settle(table.max_rows, wanted.max_rows, 0, "max_rows");
+    table.cardinality = std::max(table.cardinality, wanted.cardinality);
+    table.can_be_missing = table.can_be_missing || wanted.can_be_missing;
+    if (takes_over) speaker = column.name;
+  }
+
+  std::vector<TableEncoding> tables_;
+  std::vector<std::string> speaker_;
+  std::map<std::string, std::size_t> place_;
+};
+
+void check_numbers(const ColumnInfo& column, const char* use, const char* remedy) {
+  if (column.is_list) fail<ConfigError>("column \"{}\" is a list and cannot be {}{}", column.name, use, remedy);
+  if (column.type == ValueType::kString) fail<ConfigError>("column \"{}\" holds strings and cannot be {}{}", column.name, use, remedy);
+}
+
+void add_dense(const ColumnInfo& column, const FeatureSection& section, EncodingPlan& plan, ColumnEncoding& encoding) {
+  check_numbers(column, "a dense feature", "; set features.<name>.kind = \"sparse\" or \"ignore\"");
+  encoding.position = plan.schema.dense.size();
+  encoding.log1p = section.transform == "log1p";
+  encoding.default_value = static_cast<float>(section.default_value);
+  FeatureInfo feature;
+  feature.name = column.name;
+  feature.kind = FeatureInfo::Kind::kDense;
+  feature.entity = section.entity.empty() ? column.entity : section.entity;
+  plan.schema.dense.push_back(std::move(feature));
+}
+
+void add_sparse(const ColumnInfo& column, const FeatureSection& section, TableList& tables, EncodingPlan& plan, ColumnEncoding& encoding) {
+  if (is_float(column.type)) {
+    fail<ConfigError>("column \"{}\" holds fractions and cannot be a sparse feature; set features.{}.kind = \"dense\" or \"ignore\"",
+                      column.name, column.name);
+  }
+  if (section.transform == "log1p") {
+    fail<ConfigError>("features.{}.transform = \"log1p\" is for dense features; \"{}\" is sparse", column.name, column.name);
+  }
+  encoding.position = plan.schema.sparse.size();
+  encoding.max_length = column.is_list ? section.max_length : 1;
+  const bool single_of_list = column.is_list && encoding.max_length == 1;
+  const bool can_be_missing = (column.nullable || single_of_list) && !encoding.missing_fails;
+  encoding.table = tables.add(column, section, can_be_missing);
+
+  FeatureInfo feature;
+  feature.name = column.name;
+  feature.kind = FeatureInfo::Kind::kSparse;
+  feature.entity = section.entity.empty() ? column.entity : section.entity;
+  feature.is_key = column.is_key;
+  feature.table = section.table.empty() ? column.name : section.table;
+  feature.is_list = column.is_list && !single_of_list;
+  feature.max_length = encoding.max_length;
+  feature.pooling = pooling_of(section, feature.is_list);
+  plan.schema.sparse.push_back(std::move(feature));
+}
+
+void add_label(const ColumnInfo& column, EncodingPlan& plan, ColumnEncoding& encoding) {
+  check_numbers(column, "a label", "");
+  encoding.position = plan.schema.labels.size();
+  LabelInfo label;
+  label.name = column.name;
+  label.kind = column.label_kind;
+  label.classes = column.label_kind == LabelKind::kMulticlass ? column.cardinality.value_or(0)
+                  : column.label_kind == LabelKind::kBinary   ? 2
+                                                              : 1;
+  plan.schema.labels.push_back(std::move(label));
+}
+
+void connect_candidates(const ColumnInfo& column, EncodingPlan& plan, ColumnEncoding& encoding) {
+  const std::string entity = column.entity.empty() ? "item" : column.entity;
+  for (const FeatureInfo& feature : plan.schema.sparse) {
+    if (!feature.is_key || feature.entity != entity) continue;
+    plan.schema.has_candidates = true;
+    plan.schema.candidates_table = feature.table;
+    for (std::size_t table = 0; table < plan.tables.size(); ++table) {
+      if (plan.tables[table].name != feature.table) continue;
+      encoding.table = table;
+      const bool strings = column.type == ValueType::kString;
+      if (strings != (plan.tables[table].values == ValueKind::kString)) {
+        fail<ConfigError>("column \"{}\" lists candidates for \"{}\" in another type of values", column.name, feature.name);
+      }
+      encoding.cardinality = plan.tables[table].cardinality;
+    }
+    return;
+  }
+  fail<ConfigError>("column \"{}\" lists candidates, but no sparse feature is the key of \"{}\"; set features.{}.kind = \"ignore\"",
+                    column.name, entity, column.name);
+}
+
+}  // namespace
+
+EncodingPlan resolve_schema(std::span<const ColumnInfo> columns, const FeatureSettings& settings) {
+  EncodingPlan plan;
+  TableList tables;
+  std::vector<const ColumnInfo*> candidates;
+  for (const ColumnInfo& column : columns) {
+    const FeatureSection section = settings ? settings(column.name) : FeatureSection{};
+    const std::optional<Target> target = target_of(column, section);
+    if (!target) continue;
+
+    ColumnEncoding encoding;
+    encoding.name = column.name;
+    encoding.target = *target;
+    encoding.missing_fails = section.missing == "fail";
+    encoding.source_is_list = column.is_list;
+    encoding.cardinality = column.cardinality.value_or(0);
+    switch (*target) {
+      case Target::kDense:
+        add_dense(column, section, plan, encoding);
+        break;
+      case Target::kSparse:
+        add_sparse(column, section, tables, plan, encoding);
+        break;
+      case Target::kLabel:
+        add_label(column, plan, encoding);
+        break;
+      case Target::kWeight:
+        check_numbers(column, "a weight", "; set features.<name>.kind = \"ignore\"");
+        if (plan.schema.has_weight) fail<ConfigError>("column \"{}\" is a second weight; ignore one of them", column.name);
+        plan.schema.has_weight = true;
+        break;
+      case Target::kCandidates:
+        if (!candidates.empty()) fail<ConfigError>("column \"{}\" is a second list of candidates; ignore one of them", column.name);
+        candidates.push_back(&column);
+        break;
+    }
+    plan.columns.push_back(std::move(encoding));
+  }
+  plan.tables = tables.take();
+  for (const ColumnInfo* column : candidates) {
+    for (ColumnEncoding& encoding : plan.columns) {
+      if (encoding.target == Target::kCandidates) connect_candidates(*column, plan, encoding);
+    }
+  }
+  if (plan.schema.dense.empty() && plan.schema.sparse.empty()) {
+    fail<ConfigError>("no feature is left: the loader has {} columns, all of them labels, ids or ignored", columns.size());
+  }
+  return plan;
+}
+
+std::vector<std::int64_t> locate_columns(const EncodingPlan& plan, std::span<const ColumnInfo> columns, bool labels_required) {
+  std::vector<std::int64_t> positions;
+  std::vector<std::string> names;
+  for (const ColumnInfo& column : columns) names.push_back(column.name);
+  for (const ColumnEncoding& encoding : plan.columns) {
+    const auto found = std::find(names.begin(), names.end(), encoding.name);
+    if (found == names.end()) {
+      const bool optional = encoding.target == Target::kLabel || encoding.target == Target::kWeight || encoding.target == Target::kCandidates;
+      if (!optional || (labels_required && encoding.target == Target::kLabel)) {
+        fail<DataError>("column \"{}\" is missing in this data{}; the model was set up with it", encoding.name,
+                        suggestion(encoding.name, names));
+      }
+      positions.push_back(-1);
+      continue;
+    }
+    const ColumnInfo& column = columns[static_cast<std::size_t>(found - names.begin())];
+    const bool is_sparse = encoding.target == Target::kSparse || encoding.target == Target::kCandidates;
+    if (is_sparse) {
+      const bool strings = plan.tables[encoding.table].values == ValueKind::kString;
+      if (strings != (column.type == ValueType::kString)) {
+        fail<DataError>("column \"{}\" holds {} here, but {} in the data that the model was set up with", column.name,
+                        strings ? "numbers" : "strings", strings ? "strings" : "numbers");
+      }
+    }
+    if (column.is_list != encoding.source_is_list) {
+      fail<DataError>("column \"{}\" is {} here, but {} in the data that the model was set up with", column.name,
+                      column.is_list ? "a list" : "no list", encoding.source_is_list ? "a list" : "none");
+    }
+    positions.push_back(static_cast<std::int64_t>(found - names.begin()));
+  }
+  return positions;
+}
+
+}  // namespace rechost

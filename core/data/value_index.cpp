@@ -1,0 +1,154 @@
+#include "data/value_index.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/error.h"
+
+namespace rechost {
+namespace {
+
+constexpr std::size_t kSmallestSlots = 64;
+constexpr std::size_t kMostValues = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()) - 16;
+// Far enough ahead to hide a miss to memory behind the probes between, near enough that the line is still there when it is wanted.
+constexpr std::size_t kLookAhead = 12;
+
+void check_room(std::size_t values) {
+  if (values >= kMostValues) {
+    fail<DataError>("a table cannot have more than {} distinct values; use encoder = \"hash\" or max_rows for this feature", kMostValues);
+  }
+}
+
+}  // namespace
+
+std::size_t IntegerIndex::home(std::int64_t value) const {
+  auto z = static_cast<std::uint64_t>(value);
+  z ^= z >> 32;  // values that differ in high bits only must not share a home
+  return static_cast<std::size_t>((z * 0x9E3779B97F4A7C15ull) >> shift_);
+}
+
+std::int32_t IntegerIndex::find(std::int64_t value) const {
+  if (slots_.empty()) return -1;
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t at = home(value);; at = (at + 1) & mask) {
+    const Slot& slot = slots_[at];
+    if (slot.number < 0 || slot.value == value) return slot.number;
+  }
+}
+
+std::int32_t IntegerIndex::insert(std::int64_t value) {
+  // At most two thirds full: probes stay short.
+  if (3 * (values_.size() + 1) > 2 * slots_.size()) grow(std::max(kSmallestSlots, 2 * slots_.size()));
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t at = home(value);; at = (at + 1) & mask) {
+    Slot& slot = slots_[at];
+    if (slot.number >= 0 && slot.value == value) return slot.number;
+    if (slot.number < 0) {
+      check_room(values_.size());
+      slot = {value, static_cast<std::int32_t>(values_.size())};
+      values_.push_back(value);
+      return slot.number;
+    }
+  }
+}
+
+void IntegerIndex::find_all(std::span<const std::int64_t> values, std::int32_t* numbers) const {
+  if (slots_.empty()) {
+    std::fill_n(numbers, values.size(), -1);
+    return;
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i + kLookAhead < values.size()) __builtin_prefetch(&slots_[home(values[i + kLookAhead])]);
+    numbers[i] = find(values[i]);
+  }
+}
+
+void IntegerIndex::insert_all(std::span<const std::int64_t> values, std::int32_t* numbers) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i + kLookAhead < values.size() && !slots_.empty()) __builtin_prefetch(&slots_[home(values[i + kLookAhead])], 1);
+    numbers[i] = insert(values[i]);
+  }
+}
+
+void IntegerIndex::reserve(std::int64_t count) {
+  const std::size_t slots = std::bit_ceil(std::max(kSmallestSlots, static_cast<std::size_t>(count) * 3 / 2 + 1));
+  if (slots > slots_.size()) grow(slots);
+  values_.reserve(static_cast<std::size_t>(count));
+}
+
+void IntegerIndex::clear() {
+  std::fill(slots_.begin(), slots_.end(), Slot{0, -1});
+  values_.clear();
+}
+
+void IntegerIndex::grow(std::size_t slots) {
+  slots_.assign(slots, Slot{0, -1});
+  shift_ = 64 - std::countr_zero(slots);
+  const std::size_t mask = slots - 1;
+  for (std::size_t number = 0; number < values_.size(); ++number) {
+    std::size_t at = home(values_[number]);
+    while (slots_[at].number >= 0) at = (at + 1) & mask;
+    slots_[at] = {values_[number], static_cast<std::int32_t>(number)};
+  }
+}
+
+std::string_view StringIndex::value(std::int32_t number) const {
+  const auto at = static_cast<std::size_t>(number);
+  const std::uint64_t begin = at == 0 ? 0 : ends_[at - 1];
+  return {characters_.data() + begin, static_cast<std::size_t>(ends_[at] - begin)};
+}
+
+std::int32_t StringIndex::find(std::string_view value) const {
+  if (slots_.empty()) return -1;
+  const std::uint64_t hash = XXH3_64bits(value.data(), value.size());
+  const auto tag = static_cast<std::uint32_t>(hash >> 32);
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
+    const Slot& slot = slots_[at];
+    if (slot.number < 0) return -1;
+    if (slot.tag == tag && this->value(slot.number) == value) return slot.number;
+  }
+}
+
+std::int32_t StringIndex::insert(std::string_view value) {
+  if (3 * (ends_.size() + 1) > 2 * slots_.size()) grow(std::max(kSmallestSlots, 2 * slots_.size()));
+  const std::uint64_t hash = XXH3_64bits(value.data(), value.size());
+  const auto tag = static_cast<std::uint32_t>(hash >> 32);
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
+    Slot& slot = slots_[at];
+    if (slot.number >= 0) {
+      if (slot.tag == tag && this->value(slot.number) == value) return slot.number;
+      continue;
+    }
+    check_room(ends_.size());
+    slot = {tag, static_cast<std::int32_t>(ends_.size())};
+    characters_.insert(characters_.end(), value.begin(), value.end());
+    ends_.push_back(characters_.size());
+    return slot.number;
+  }
+}
+
+void StringIndex::clear() {
+  std::fill(slots_.begin(), slots_.end(), Slot{0, -1});
+  characters_.clear();
+  ends_.clear();
+}
+
+void StringIndex::grow(std::size_t slots) {
+  slots_.assign(slots, Slot{0, -1});
+  const std::size_t mask = slots - 1;
+  for (std::size_t number = 0; number < ends_.size(); ++number) {
+    const std::string_view text = value(static_cast<std::int32_t>(number));
+    const std::uint64_t hash = XXH3_64bits(text.data(), text.size());
+    std::size_t at = hash & mask;
+    while (slots_[at].number >= 0) at = (at + 1) & mask;
+    slots_[at] = {static_cast<std::uint32_t>(hash >> 32), static_cast<std::int32_t>(number)};
+  }
+}
+
+}  // namespace rechost

@@ -1,0 +1,130 @@
+#include "data/vocabulary.h"
+
+#include <limits>
+#include <utility>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/error.h"
+
+namespace rechost {
+namespace {
+
+constexpr std::int32_t kMissingVocabularyRow = 1;
+
+std::int32_t scale(std::uint64_t hash, std::int64_t rows) {
+  return static_cast<std::int32_t>((static_cast<unsigned __int128>(hash) * static_cast<std::uint64_t>(rows)) >> 64);
+}
+
+std::int64_t checked_rows(std::int64_t rows, const std::string& table) {
+  if (rows > std::numeric_limits<std::int32_t>::max()) {
+    fail<ConfigError>("table \"{}\" would have {} rows; row numbers are 32 bits wide (use encoder = \"hash\")", table, rows);
+  }
+  return rows;
+}
+
+}  // namespace
+
+Vocabulary::Vocabulary(TableEncoding encoding) : encoding_(std::move(encoding)) {
+  switch (encoding_.encoder) {
+    case EncoderKind::kIdentity:
+      rows_ = checked_rows(encoding_.cardinality + (encoding_.can_be_missing ? 1 : 0), encoding_.name);
+      missing_row_ = encoding_.can_be_missing ? static_cast<std::int32_t>(encoding_.cardinality) : -1;
+      break;
+    case EncoderKind::kHash:
+      rows_ = checked_rows(encoding_.hash_rows + 1, encoding_.name);
+      missing_row_ = static_cast<std::int32_t>(encoding_.hash_rows);
+      // Another salt per table: values that collide in one do not collide in all.
+      salt_ = XXH3_64bits(encoding_.name.data(), encoding_.name.size());
+      break;
+    case EncoderKind::kVocabulary:
+      rows_ = kFirstValueRow;
+      missing_row_ = kMissingVocabularyRow;
+      break;
+  }
+  counts_.assign(static_cast<std::size_t>(rows_), 0);
+}
+
+Vocabulary::Vocabulary(TableEncoding encoding, IntegerIndex values) : Vocabulary(std::move(encoding)) {
+  integers_ = std::move(values);
+  rows_ = checked_rows(kFirstValueRow + integers_.size(), encoding_.name);
+  counts_.assign(static_cast<std::size_t>(rows_), 0);
+}
+
+Vocabulary::Vocabulary(TableEncoding encoding, StringIndex values) : Vocabulary(std::move(encoding)) {
+  strings_ = std::move(values);
+  rows_ = checked_rows(kFirstValueRow + strings_.size(), encoding_.name);
+  counts_.assign(static_cast<std::size_t>(rows_), 0);
+}
+
+bool Vocabulary::is_value_row(std::int32_t row) const {
+  if (row < 0 || row >= rows_ || row == missing_row_) return false;
+  return encoding_.encoder != EncoderKind::kVocabulary || row != kUnknownRow;
+}
+
+std::int32_t Vocabulary::row(std::int64_t value) const {
+  switch (encoding_.encoder) {
+    case EncoderKind::kIdentity:
+      return static_cast<std::int32_t>(value);
+    case EncoderKind::kHash:
+      return scale(XXH3_64bits_withSeed(&value, sizeof value, salt_), encoding_.hash_rows);
+    case EncoderKind::kVocabulary:
+      break;
+  }
+  const std::int32_t number = integers_.find(value);
+  return number < 0 ? kUnknownRow : number + kFirstValueRow;
+}
+
+std::int32_t Vocabulary::row(std::string_view value) const {
+  if (encoding_.encoder == EncoderKind::kHash) return scale(XXH3_64bits_withSeed(value.data(), value.size(), salt_), encoding_.hash_rows);
+  const std::int32_t number = strings_.find(value);
+  return number < 0 ? kUnknownRow : number + kFirstValueRow;
+}
+
+void Vocabulary::rows_of(std::span<const std::int64_t> values, std::int32_t* rows) const {
+  if (encoding_.encoder != EncoderKind::kVocabulary) {
+    for (std::size_t i = 0; i < values.size(); ++i) rows[i] = row(values[i]);
+    return;
+  }
+  integers_.find_all(values, rows);
+  for (std::size_t i = 0; i < values.size(); ++i) rows[i] = rows[i] < 0 ? kUnknownRow : rows[i] + kFirstValueRow;
+}
+
+std::string Vocabulary::value_text(std::int32_t row) const {
+  if (row < 0 || row >= rows_) fail<DataError>("table \"{}\" has no row {} (it has {} rows)", encoding_.name, row, rows_);
+  if (row == missing_row_) return "<missing>";
+  switch (encoding_.encoder) {
+    case EncoderKind::kIdentity:
+      return std::to_string(row);
+    case EncoderKind::kHash:
+      return fmt::format("<hash {}>", row);
+    case EncoderKind::kVocabulary:
+      break;
+  }
+  if (row == kUnknownRow) return "<unknown>";
+  const std::int32_t number = row - kFirstValueRow;
+  return encoding_.values == ValueKind::kInteger ? std::to_string(integers_.value(number)) : std::string(strings_.value(number));
+}
+
+void Vocabulary::set_counts(std::vector<std::int64_t> counts) {
+  if (static_cast<std::int64_t>(counts.size()) != rows_) {
+    fail<DataError>("table \"{}\": {} counts for {} rows", encoding_.name, counts.size(), rows_);
+  }
+  counts_ = std::move(counts);
+}
+
+const Vocabulary* Vocabularies::find(std::string_view table) const {
+  for (const Vocabulary& vocabulary : tables_) {
+    if (vocabulary.name() == table) return &vocabulary;
+  }
+  return nullptr;
+}
+
+const Vocabulary& Vocabularies::at(std::string_view table) const {
+  const Vocabulary* const found = find(table);
+  if (found == nullptr) fail<DataError>("there is no vocabulary for table \"{}\"", table);
+  return *found;
+}
+
+}  // namespace rechost

@@ -1,0 +1,249 @@
+// Vocabulary::save and load. Per table two files that need no rechost to be read:
+//   <table>.json  what the table is: encoder, rows, which rows mean unknown and missing, how a hash is made
+//   <table>.tsv   line r + 1 belongs to row r: count in the training split, tab, value (vocabulary tables; empty for unknown and missing)
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "data/vocabulary.h"
+
+namespace rechost {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFormat = "rechost.vocabulary/1";
+constexpr const char* kHashRule =
+    "row = (xxh3_64(value, seed = salt) * hash_rows) >> 64, value as 8 little-endian bytes, strings as their UTF-8 bytes";
+
+/// A table's name as a file name: letters, digits, '.', '_' and '-' stay, the rest is %XX. Never begins with a dot.
+std::string file_stem(const std::string& table) {
+  std::string stem;
+  for (const char c : table) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '-' ||
+                       (c == '.' && !stem.empty());
+    if (plain) {
+      stem += c;
+    } else {
+      stem += fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    }
+  }
+  return stem;
+}
+
+void append_escaped(std::string_view value, std::string& out) {
+  for (const char c : value) {
+    switch (c) {
+      case '\t': out += "\\t"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\\': out += "\\\\"; break;
+      default: out += c;
+    }
+  }
+}
+
+/// False when the text has an escape that append_escaped does not write.
+bool unescape(std::string_view text, std::string& value) {
+  value.clear();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\') {
+      value += text[i];
+      continue;
+    }
+    if (++i == text.size()) return false;
+    switch (text[i]) {
+      case 't': value += '\t'; break;
+      case 'n': value += '\n'; break;
+      case 'r': value += '\r'; break;
+      case '\\': value += '\\'; break;
+      default: return false;
+    }
+  }
+  return true;
+}
+
+bool parse_integer(std::string_view text, std::int64_t& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+const char* encoder_name(EncoderKind kind) {
+  switch (kind) {
+    case EncoderKind::kIdentity: return "identity";
+    case EncoderKind::kVocabulary: return "vocabulary";
+    case EncoderKind::kHash: return "hash";
+  }
+  return "";
+}
+
+EncoderKind encoder_kind(const std::string& name, const fs::path& file) {
+  for (const EncoderKind kind : {EncoderKind::kIdentity, EncoderKind::kVocabulary, EncoderKind::kHash}) {
+    if (name == encoder_name(kind)) return kind;
+  }
+  fail<DataError>("{}: unknown encoder \"{}\"", file.string(), name);
+}
+
+void write_file(const fs::path& file, std::string_view text) {
+  std::ofstream out(file, std::ios::binary);
+  out.write(text.data(), static_cast<std::streamsize>(text.size()));
+  out.close();
+  if (!out) fail<DataError>("cannot write {}: is the disk full?", file.string());
+}
+
+std::string read_file(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (!in) fail<DataError>("cannot read {}", file.string());
+  return text;
+}
+
+/// One line per row: calls row(line number from 0, count, text after the tab, is there a tab).
+template <typename Row>
+std::int64_t for_each_row(const fs::path& file, std::string_view text, Row&& row) {
+  std::int64_t line = 0;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) fail<DataError>("{}:{}: the line does not end: the file is cut off", file.string(), line + 1);
+    const std::string_view content = text.substr(0, end);
+    const std::size_t tab = content.find('\t');
+    std::int64_t count = 0;
+    if (!parse_integer(content.substr(0, tab), count)) {
+      fail<DataError>("{}:{}: \"{}\" is no count", file.string(), line + 1, content.substr(0, tab));
+    }
+    row(line, count, tab == std::string_view::npos ? std::string_view{} : content.substr(tab + 1));
+    text.remove_prefix(end + 1);
+    ++line;
+  }
+  return line;
+}
+
+}  // namespace
+
+void Vocabulary::save(const fs::path& directory, std::vector<std::string>& files) const {
+  const std::string stem = file_stem(encoding_.name);
+  const bool has_values = encoding_.encoder == EncoderKind::kVocabulary;
+
+  nlohmann::ordered_json header;
+  header["format"] = kFormat;
+  header["table"] = encoding_.name;
+  header["encoder"] = encoder_name(encoding_.encoder);
+  header["values"] = encoding_.values == ValueKind::kInteger ? "integer" : "string";
+  header["rows"] = rows_;
+  header["unknown_row"] = has_values ? nlohmann::ordered_json(kUnknownRow) : nlohmann::ordered_json(nullptr);
+  header["missing_row"] = missing_row_ >= 0 ? nlohmann::ordered_json(missing_row_) : nlohmann::ordered_json(nullptr);
+  header["rows_file"] = stem + ".tsv";
+  switch (encoding_.encoder) {
+    case EncoderKind::kIdentity:
+      header["cardinality"] = encoding_.cardinality;
+      break;
+    case EncoderKind::kHash:
+      header["hash_rows"] = encoding_.hash_rows;
+      header["salt"] = fmt::format("0x{:016x}", salt_);
+      header["hash"] = kHashRule;
+      break;
+    case EncoderKind::kVocabulary:
+      header["min_count"] = encoding_.min_count;
+      header["max_rows"] = encoding_.max_rows;
+      break;
+  }
+
+  std::string rows;
+  for (std::int32_t row = 0; row < rows_; ++row) {
+    rows += std::to_string(counts_[static_cast<std::size_t>(row)]);
+    if (has_values) {
+      rows += '\t';
+      if (is_value_row(row)) append_escaped(value_text(row), rows);
+    }
+    rows += '\n';
+  }
+  write_file(directory / (stem + ".json"), header.dump(2) + "\n");
+  write_file(directory / (stem + ".tsv"), rows);
+  files.push_back(stem + ".json");
+  files.push_back(stem + ".tsv");
+}
+
+Vocabulary Vocabulary::load(const fs::path& header_file) {
+  TableEncoding encoding;
+  std::int64_t rows = 0;
+  std::string salt;
+  fs::path rows_file;
+  try {
+    const nlohmann::json header = nlohmann::json::parse(read_file(header_file));
+    if (header.at("format") != kFormat) {
+      fail<DataError>("{}: format {}, expected \"{}\"", header_file.string(), header.at("format").dump(), kFormat);
+    }
+    encoding.name = header.at("table").get<std::string>();
+    encoding.encoder = encoder_kind(header.at("encoder").get<std::string>(), header_file);
+    encoding.values = header.at("values") == "string" ? ValueKind::kString : ValueKind::kInteger;
+    encoding.can_be_missing = !header.at("missing_row").is_null();
+    encoding.cardinality = header.value("cardinality", std::int64_t{0});
+    encoding.hash_rows = header.value("hash_rows", std::int64_t{0});
+    encoding.min_count = header.value("min_count", std::int64_t{1});
+    encoding.max_rows = header.value("max_rows", std::int64_t{0});
+    salt = header.value("salt", std::string{});
+    rows = header.at("rows").get<std::int64_t>();
+    rows_file = header_file.parent_path() / fs::path(header.at("rows_file").get<std::string>()).filename();
+  } catch (const nlohmann::json::exception& error) {
+    fail<DataError>("{}: {}", header_file.string(), error.what());
+  }
+
+  const std::string text = read_file(rows_file);
+  std::vector<std::int64_t> counts;
+  counts.reserve(static_cast<std::size_t>(std::clamp<std::int64_t>(rows, 0, static_cast<std::int64_t>(text.size()))));
+  IntegerIndex integers;
+  StringIndex strings;
+  std::string value;
+  const bool has_values = encoding.encoder == EncoderKind::kVocabulary;
+  const std::int64_t lines = for_each_row(rows_file, text, [&](std::int64_t line, std::int64_t count, std::string_view field) {
+    counts.push_back(count);
+    if (!has_values || line < kFirstValueRow) return;
+    std::int64_t integer = 0;
+    std::int64_t number = -1;
+    if (encoding.values == ValueKind::kString && unescape(field, value)) number = strings.insert(value);
+    if (encoding.values == ValueKind::kInteger && parse_integer(field, integer)) number = integers.insert(integer);
+    if (number != line - kFirstValueRow) fail<DataError>("{}:{}: \"{}\" is no value, or was there before", rows_file.string(), line + 1, field);
+  });
+  if (lines != rows) fail<DataError>("{} has {} lines, {} announces {} rows", rows_file.string(), lines, header_file.string(), rows);
+
+  const auto make = [&] {
+    if (!has_values) return Vocabulary(encoding);
+    return encoding.values == ValueKind::kInteger ? Vocabulary(encoding, std::move(integers)) : Vocabulary(encoding, std::move(strings));
+  };
+  Vocabulary made = make();
+  if (made.rows() != rows) fail<DataError>("{}: {} rows announced, its encoder has {}", header_file.string(), rows, made.rows());
+  if (encoding.encoder == EncoderKind::kHash && salt != fmt::format("0x{:016x}", made.salt_)) {
+    fail<DataError>("{}: salt \"{}\" does not belong to table \"{}\"", header_file.string(), salt, encoding.name);
+  }
+  made.set_counts(std::move(counts));
+  return made;
+}
+
+std::vector<std::string> Vocabularies::save(const fs::path& directory) const {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) fail<DataError>("cannot create {}: {}", directory.string(), error.message());
+  std::vector<std::string> files;
+  for (const Vocabulary& vocabulary : tables_) vocabulary.save(directory, files);
+  return files;
+}
+
+Vocabularies Vocabularies::load(const fs::path& directory) {
+  std::vector<fs::path> headers;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
+    if (entry.path().extension() == ".json") headers.push_back(entry.path());
+  }
+  if (error) fail<DataError>("cannot read {}: {}", directory.string(), error.message());
+  std::sort(headers.begin(), headers.end());
+  std::vector<Vocabulary> tables;
+  for (const fs::path& header : headers) tables.push_back(Vocabulary::load(header));
+  return Vocabularies(std::move(tables));
+}
+
+}  // namespace rechost
