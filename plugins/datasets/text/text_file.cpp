@@ -19,6 +19,10 @@ namespace {
 
 std::string system_message() { return std::strerror(errno); }
 
+std::uint64_t fingerprint_of(const std::string& path, const struct stat& status) {
+  return rechost::Fingerprint().add(path).add(status.st_size).add(status.st_mtim.tv_sec).add(status.st_mtim.tv_nsec).value();
+}
+
 }  // namespace
 
 FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
@@ -35,7 +39,7 @@ TextFile::TextFile(const std::string& path) : path_(path), file_(::open(path.c_s
   struct stat status {};
   if (::fstat(file_.get(), &status) != 0) throw rechost::DataError("cannot look at '" + path + "': " + system_message());
   if (!S_ISREG(status.st_mode)) throw rechost::DataError("'" + path + "' is not a regular file");
-  fingerprint_ = rechost::Fingerprint().add(path).add(status.st_size).add(status.st_mtim.tv_sec).add(status.st_mtim.tv_nsec).value();
+  fingerprint_ = fingerprint_of(path, status);
   size_ = status.st_size;
   if (size_ == 0) return;
   unsigned char head[4] = {};
@@ -58,6 +62,12 @@ void TextFile::read(std::int64_t offset, std::size_t size, char* target) const {
     offset += got;
     size -= static_cast<std::size_t>(got);
   }
+}
+
+std::uint64_t file_fingerprint(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw rechost::DataError("cannot look at '" + path + "': " + system_message());
+  return fingerprint_of(path, status);
 }
 
 std::vector<std::string> files_of(const std::string& path, const std::string& option) {

@@ -49,6 +49,9 @@ class TextFile {
   std::uint64_t fingerprint_ = 0;
 };
 
+// What TextFile::fingerprint() would be, without opening the file. Throws DataError when it cannot be looked at.
+std::uint64_t file_fingerprint(const std::string& path);
+
 // The files that a path stands for: itself; for a folder, the files in it; for a pattern with * ? or [, the files that match. Sorted by
 // name; names that begin with '.' or '_' are left out of a folder. Throws ConfigError when there is none; `option` names the path's origin.
 std::vector<std::string> files_of(const std::string& path, const std::string& option);
