@@ -204,6 +204,8 @@ class ModelInstance {
 
  private:
   struct Storage;
+  void take_gradients(const StepBuilder& step, BlockGradients& gradients);
+
   Module module_;
   ModelSpec spec_;
   std::unique_ptr<Storage> storage_;
