@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <string_view>
 
 namespace rechost {
 
@@ -46,6 +47,13 @@ constexpr std::uint64_t derive_seed(std::uint64_t seed, std::uint64_t purpose) {
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
   return z ^ (z >> 31);
+}
+
+/// A number for a name (FNV-1a), so that what is drawn for "user" does not depend on which other names exist.
+constexpr std::uint64_t name_seed(std::string_view name) {
+  std::uint64_t hash = 0xCBF29CE484222325ull;
+  for (const char character : name) hash = (hash ^ static_cast<unsigned char>(character)) * 0x100000001B3ull;
+  return hash;
 }
 
 /// [0, 1) with 24 bits: every value is exact in float32.

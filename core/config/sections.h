@@ -23,6 +23,7 @@ struct RunSection {
   std::string precision = "fp32";
   std::int64_t threads = 0;
   double log_every_seconds = 2.0;
+  std::int64_t log_every_steps = 100;
 
   template <typename Visitor>
   void describe(Visitor& visit) {
@@ -30,11 +31,12 @@ struct RunSection {
     visit("seed", seed, "everything random follows from it").at_least(0);
     visit("epochs", epochs, "passes over the training split").at_least(1);
     visit("steps", steps, "stop after this many steps; 0: after `epochs`").at_least(0);
-    visit("deterministic", deterministic, "same seed, same bits, whatever the number of threads");
+    visit("deterministic", deterministic, "same seed and number of threads: same bits");
     visit("device", device, "where to compute").one_of({"auto", "cpu", "cuda"});
     visit("precision", precision, "of the dense part").one_of({"fp32", "bf16"});
     visit("threads", threads, "CPU threads; 0: one per core").at_least(0);
     visit("log_every_seconds", log_every_seconds, "interval of progress lines").at_least(0.0);
+    visit("log_every_steps", log_every_steps, "interval of lines in metrics.jsonl").at_least(1);
   }
 };
 
@@ -217,6 +219,7 @@ struct RetrievalSection {
   std::vector<std::int64_t> k{20};
   std::string protocol = "full";
   bool mask_seen = true;
+  double relevant_rating = 4.0;
 
   template <typename Visitor>
   void describe(Visitor& visit) {
@@ -224,6 +227,7 @@ struct RetrievalSection {
     visit("k", k, "cut-offs");
     visit("protocol", protocol, "full: rank the whole catalogue; given: the listed negatives").one_of({"full", "given"});
     visit("mask_seen", mask_seen, "leave out items that the user has in the training split");
+    visit("relevant_rating", relevant_rating, "regression labels: from this value on an item is relevant");
   }
 };
 

@@ -1,0 +1,138 @@
+#include "app/doctor_command.h"
+
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "app/command.h"
+#include "app/environment.h"
+#include "app/setup.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/version.h"
+#include "device/instruction_set.h"
+#include "plugin/library.h"
+
+namespace rechost::app {
+
+namespace fs = std::filesystem;
+namespace options = boost::program_options;
+
+namespace {
+
+struct Finding {
+  std::string what;
+  std::string value;
+  std::string remedy;  ///< empty: nothing wrong
+};
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+Finding huge_pages() {
+  const std::string mode = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
+  Finding finding{"transparent huge pages", mode.empty() ? "not in this kernel" : mode, ""};
+  if (mode.find("[never]") != std::string::npos) {
+    finding.remedy = "tables are read about half as fast without: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled (as root)";
+  }
+  return finding;
+}
+
+Finding memory() {
+  const auto pages = static_cast<double>(sysconf(_SC_PHYS_PAGES));
+  const auto free_pages = static_cast<double>(sysconf(_SC_AVPHYS_PAGES));
+  const auto page = static_cast<double>(sysconf(_SC_PAGESIZE));
+  return {"memory", fmt::format("{} in all, {} free", bytes_text(pages * page), bytes_text(free_pages * page)), ""};
+}
+
+Finding open_files() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  Finding finding{"open files", std::to_string(limit.rlim_cur), ""};
+  if (limit.rlim_cur < 1024) finding.remedy = "raise it: ulimit -n 4096";
+  return finding;
+}
+
+Finding disk() {
+  struct statvfs info {};
+  if (statvfs(".", &info) != 0) return {"disk here", "unknown", ""};
+  const double free_bytes = static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize);
+  Finding finding{"disk here", bytes_text(free_bytes) + " free", ""};
+  if (free_bytes < 2e9) finding.remedy = "checkpoints need room: use --out on a larger disk";
+  return finding;
+}
+
+Finding gpus() {
+  if (!fs::exists("/dev/nvidiactl")) return {"GPU", "none (no NVIDIA driver loaded); training runs on the CPU", ""};
+  return {"GPU", "an NVIDIA driver is loaded; this build trains on the CPU", ""};
+}
+
+Finding launcher() {
+  for (const auto& [variable, name] : {std::pair{"TORCHELASTIC_RUN_ID", "torchrun"}, {"OMPI_COMM_WORLD_RANK", "Open MPI"}, {"PMI_RANK", "PMI"},
+                                       {"SLURM_STEP_ID", "Slurm step"}, {"PET_NODE_RANK", "Kubeflow"}}) {
+    if (environment_variable(variable)) {
+      return {"launcher", fmt::format("{} (because {} is set)", name, variable), "this build trains in one process: start it once, without a launcher"};
+    }
+  }
+  return {"launcher", "none: single process", ""};
+}
+
+void add_plugins(std::vector<Finding>& findings) {
+  const auto files = list_plugins(plugin_directories());
+  if (files.empty()) findings.push_back({"plugins", "none", "set RECHOST_PLUGIN_PATH to the folder that holds them"});
+  for (const PluginFile& file : files) {
+    std::string value = fmt::format("{} {}", file.path.string(), file.note.version);
+    if (file.note.torch) value += fmt::format(" (LibTorch {})", file.note.torch->version);
+    findings.push_back({"plugin " + file.note.name, value, file.problem});
+  }
+}
+
+}  // namespace
+
+int doctor_command(std::span<const std::string> arguments) {
+  options::options_description visible("Options");
+  add_output_option(visible);
+  options::variables_map values;
+  if (!parse_arguments(find_command("doctor", ""), arguments, visible, {}, values)) return kDone;
+  utsname system{};
+  uname(&system);
+  std::vector<Finding> findings;
+  findings.push_back({"rechost", std::string(version()), ""});
+  findings.push_back({"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine), ""});
+  findings.push_back({"cores", fmt::format("{} usable of {}", usable_cores(), sysconf(_SC_NPROCESSORS_ONLN)), ""});
+  findings.push_back({"vector instructions", std::string(instruction_set_name(instruction_set())), ""});
+  findings.push_back(memory());
+  findings.push_back(huge_pages());
+  findings.push_back(open_files());
+  findings.push_back(disk());
+  findings.push_back(gpus());
+  findings.push_back(launcher());
+  findings.push_back({"registry", registry_directory().string(), ""});
+  add_plugins(findings);
+  const bool json = wants_json(values);
+  int problems = 0;
+  for (const Finding& finding : findings) {
+    if (!finding.remedy.empty()) ++problems;
+    if (json) {
+      Json entry = Json::object();
+      entry["what"] = finding.what;
+      entry["value"] = finding.value;
+      entry["remedy"] = finding.remedy;
+      print(json_line(entry) + "\n");
+    } else {
+      print(fmt::format("{:<24} {}{}\n", finding.what, finding.value, finding.remedy.empty() ? "" : "\n    ! " + finding.remedy));
+    }
+  }
+  if (!json) print(problems == 0 ? "\nno problem found\n" : fmt::format("\n{} problems\n", problems));
+  return problems == 0 ? kDone : kFailed;
+}
+
+}  // namespace rechost::app

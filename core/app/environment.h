@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rechost::app {
+
+/// A variable of the process, or nothing when unset. Only this floor reads the environment.
+std::optional<std::string> environment_variable(const std::string& name);
+
+/// RECHOST_<SECTION>__<KEY> variables: what the configuration takes from the environment.
+std::vector<std::pair<std::string, std::string>> config_variables();
+
+/// Folder of the running program, links resolved.
+std::filesystem::path program_directory();
+
+/// share/rechost beside the program: example configs and the plugin template.
+std::filesystem::path share_directory();
+
+/// Where plugins are looked for, in order: RECHOST_PLUGIN_PATH (absolute entries), the user's, the machine's, the program's own.
+/// Environment and home are ignored when the process runs set-uid.
+std::vector<std::filesystem::path> plugin_directories();
+
+/// The registry: RECHOST_REGISTRY, else $XDG_DATA_HOME/rechost/registry, else ~/.local/share/rechost/registry.
+std::filesystem::path registry_directory();
+
+/// How many cores this process may use (affinity and cgroup quota respected).
+int usable_cores();
+
+}  // namespace rechost::app

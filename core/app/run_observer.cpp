@@ -1,0 +1,121 @@
+#include "app/run_observer.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "app/setup.h"
+#include "base/log.h"
+
+namespace rechost::app {
+namespace {
+
+/// Lines in a log file that nobody watches can be rarer than those on a terminal.
+constexpr double kPlainLineFactor = 5.0;
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::llround(std::max(seconds, 0.0)));
+  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+}  // namespace
+
+std::string metrics_text(const MetricReport& metrics) {
+  std::string text;
+  std::size_t shown = 0;
+  for (const MetricValue& metric : metrics.values) {
+    if (!metric.value || shown == 6) continue;
+    text += fmt::format("{}{} {:.5g}", text.empty() ? "" : ", ", metric.name, *metric.value);
+    ++shown;
+  }
+  return text.empty() ? "no metric is defined" : text;
+}
+
+RunObserver::RunObserver(const Config& config, RunDirectory& directory, std::int64_t first_step)
+    : config_(config),
+      directory_(directory),
+      tensorboard_(directory.tensorboard(), first_step, std::chrono::system_clock::now()),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      last_shown_(Clock::now()) {}
+
+void RunObserver::end_live_line() {
+  if (live_line_) std::fputs("\n", stderr);
+  live_line_ = false;
+}
+
+void RunObserver::on_step(const StepReport& report) {
+  shown_loss_ += report.loss;
+  ++shown_steps_;
+  const auto now = Clock::now();
+  const double since = std::chrono::duration<double>(now - last_shown_).count();
+  const double interval = terminal_ ? 0.2 : config_.run.log_every_seconds * kPlainLineFactor;
+  if (since < interval && report.step != report.total_steps) return;
+  last_shown_ = now;
+  const double rate = report.seconds > 0 ? static_cast<double>(report.samples_here) / report.seconds : 0.0;
+  const double left = report.steps_here > 0
+                          ? report.seconds / static_cast<double>(report.steps_here) * static_cast<double>(report.total_steps - report.step)
+                          : 0.0;
+  const double waiting = report.seconds > 0 ? 100.0 * report.wait_seconds / report.seconds : 0.0;
+  std::string line = fmt::format("step {}/{}  loss {:.4f}  {}{} samples/s  waiting for data {:.0f}%  left {}", count_text(report.step),
+                                 count_text(report.total_steps), shown_loss_ / static_cast<double>(shown_steps_), last_metric_,
+                                 count_text(std::llround(rate)), waiting, duration_text(left));
+  shown_loss_ = 0.0;
+  shown_steps_ = 0;
+  if (terminal_) {
+    // Back to the first column, and clear what a longer line has left.
+    std::fputs(fmt::format("\r{}\x1b[K", line).c_str(), stderr);
+    live_line_ = true;
+    if (report.step == report.total_steps) end_live_line();
+  } else {
+    log_info("{}", line);
+  }
+}
+
+void RunObserver::on_interval(const IntervalReport& report) {
+  Json fields = Json::object();
+  fields["epoch"] = report.epoch;
+  fields["train.loss"] = report.loss;
+  fields["lr_factor"] = report.lr_factor;
+  directory_.metrics(report.step, fields);
+  const Scalar scalars[] = {{"train/loss", static_cast<float>(report.loss)}, {"lr_factor", static_cast<float>(report.lr_factor)}};
+  tensorboard_.write(report.step, scalars, std::chrono::system_clock::now());
+}
+
+void RunObserver::on_evaluation(const EvaluationReport& report) {
+  end_live_line();
+  std::string best;
+  if (report.best_auc) best = fmt::format(" (best reachable auc {:.4f})", *report.best_auc);
+  log_info("{} after step {}: {}{}{} in {:.1f} s", report.split, count_text(report.step), metrics_text(*report.metrics), best,
+           report.best ? ", best so far" : "", report.seconds);
+  for (const MetricValue& metric : report.metrics->values) {
+    if (!metric.value) log_debug("{} {} is undefined: {}", report.split, metric.name, metric.reason);
+  }
+  if (const auto watched = report.metrics->value(report.watched)) last_metric_ = fmt::format("{} {:.4f}  ", report.watched, *watched);
+  Json fields = Json::object();
+  fields["epoch"] = report.epoch;
+  std::vector<Scalar> scalars;
+  for (const MetricValue& metric : report.metrics->values) {
+    if (!metric.value) continue;
+    fields[report.split + "." + metric.name] = *metric.value;
+    scalars.push_back({report.split + "/" + metric.name, static_cast<float>(*metric.value)});
+  }
+  directory_.metrics(report.step, fields);
+  tensorboard_.write(report.step, scalars, std::chrono::system_clock::now());
+  last_shown_ = Clock::now();
+}
+
+void RunObserver::on_checkpoint(std::int64_t step, const std::filesystem::path& checkpoint, double seconds) {
+  end_live_line();
+  log_info("checkpoint {} in {:.1f} s", checkpoint.string(), seconds);
+  Json fields = Json::object();
+  fields["step"] = step;
+  fields["path"] = checkpoint.string();
+  fields["seconds"] = seconds;
+  directory_.event("checkpoint", fields);
+}
+
+}  // namespace rechost::app

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "config/sections.h"
+#include "tracking/run_directory.h"
+#include "tracking/tensorboard_writer.h"
+#include "train/observer.h"
+
+namespace rechost::app {
+
+/// Shows training on standard error and writes it into the run directory. On a terminal one line that renews itself, elsewhere a plain
+/// line per interval.
+class RunObserver : public TrainingObserver {
+ public:
+  /// `first_step` > 0: resumed there.
+  RunObserver(const Config& config, RunDirectory& directory, std::int64_t first_step);
+
+  void on_step(const StepReport& report) override;
+  void on_interval(const IntervalReport& report) override;
+  void on_evaluation(const EvaluationReport& report) override;
+  void on_checkpoint(std::int64_t step, const std::filesystem::path& checkpoint, double seconds) override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void end_live_line();
+
+  const Config& config_;
+  RunDirectory& directory_;
+  TensorBoardWriter tensorboard_;
+  bool terminal_;
+  bool live_line_ = false;
+  Clock::time_point last_shown_;
+  double shown_loss_ = 0.0;  ///< sum since the last line
+  std::int64_t shown_steps_ = 0;
+  std::string last_metric_;
+};
+
+/// "auc 0.7931, log_loss 0.4412": what a line has room for.
+std::string metrics_text(const MetricReport& metrics);
+
+}  // namespace rechost::app

@@ -1,0 +1,142 @@
+#include "app/setup.h"
+
+#include <algorithm>
+
+#include "app/environment.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/philox.h"
+#include "config/parse.h"
+#include "config/show.h"
+#include "registry/model_registry.h"
+#include "train/checkpoint_store.h"
+#include "train/model_checkpoint.h"
+
+namespace rechost::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t kModelSeed = 8;
+
+std::optional<std::string> lookup_variable(std::string_view name) { return environment_variable(std::string(name)); }
+
+}  // namespace
+
+ConfigLayers config_layers(const std::vector<std::string>& files, const std::vector<std::string>& settings) {
+  ConfigLayers layers;
+  layers.files.assign(files.begin(), files.end());
+  for (auto& [name, value] : config_variables()) layers.environment.push_back({name, value});
+  layers.settings = settings;
+  layers.lookup = lookup_variable;
+  return layers;
+}
+
+fs::path example_config(std::string_view plugin) {
+  if (plugin.find('/') != std::string_view::npos) return {};
+  const fs::path path = share_directory() / "configs" / (std::string(plugin) + ".toml");
+  return fs::exists(path) ? path : fs::path();
+}
+
+Setup load_setup(Config config) {
+  if (config.model.plugin.empty()) {
+    throw ConfigError("model.plugin is missing: give --plugin NAME, or plugin = \"dlrm\" under [model]");
+  }
+  if (config.run.device == "cuda") {
+    throw ConfigError("run.device = \"cuda\": this build has no CUDA back end; use \"cpu\" or \"auto\"");
+  }
+  if (config.run.precision == "bf16") {
+    throw ConfigError("run.precision = \"bf16\": this build computes the dense part in fp32 only");
+  }
+  Setup setup;
+  setup.config = std::move(config);
+  setup.context.plugin_path = plugin_directories();
+  setup.context.lookup = lookup_variable;
+  setup.context.threads = setup.config.run.threads > 0 ? static_cast<int>(setup.config.run.threads) : usable_cores();
+  const auto seed = derive_seed(static_cast<std::uint64_t>(setup.config.run.seed), kModelSeed);
+  const auto threads = static_cast<std::uint32_t>(setup.context.threads);
+  // Options of both plugins are checked before anything long begins.
+  if (setup.config.data.plugin.empty()) {
+    throw ConfigError("data.plugin is missing: name a dataset loader, such as synthetic, criteo, ratings or csv");
+  }
+  const Module loader = load_module(ModuleKind::kDataset, setup.config.data.plugin, setup.context.plugin_path);
+  const ModuleOptions loader_options(loader, setup.config.data.options,
+                                     {.section = "data", .seed = seed, .threads = threads, .lookup = lookup_variable});
+  setup.config.data.options = loader_options.resolved();
+  setup.model_module = std::make_unique<Module>(load_module(ModuleKind::kModel, setup.config.model.plugin, setup.context.plugin_path));
+  setup.model_options = std::make_unique<ModuleOptions>(
+      *setup.model_module, setup.config.model.options,
+      ModuleOptions::Context{.section = "model", .seed = seed, .threads = threads, .lookup = lookup_variable});
+  setup.config.model.options = setup.model_options->resolved();
+  if (setup.config.run.name.empty()) setup.config.run.name = setup.model_module->id();
+  setup.pool = std::make_unique<ThreadPool>(setup.context.threads);
+  return setup;
+}
+
+ModelSource find_model(const std::string& text) {
+  if (ModelReference::is_reference(text)) {
+    const ModelReference reference = ModelReference::parse(text);
+    return {ModelRegistry(registry_directory()).resolve(reference), text};
+  }
+  const fs::path path = text;
+  if (fs::exists(path / CheckpointManifest::kFileName)) return {path, text};
+  if (fs::is_directory(path / "checkpoints")) {
+    const auto latest = find_latest_checkpoint(path);
+    if (!latest) fail<CheckpointError>("run {} has no complete checkpoint: train it to its end, or set checkpoint.every_steps", text);
+    return {*latest, text};
+  }
+  fail<CheckpointError>("\"{}\" is neither a run directory, nor a checkpoint, nor a registry name like models:/dlrm@champion", text);
+}
+
+std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize) {
+  ModelRuntime::Settings settings;
+  settings.seed = static_cast<std::uint64_t>(setup.config.run.seed);
+  settings.initialize = initialize;
+  settings.threads = static_cast<std::uint32_t>(setup.context.threads);
+  auto model = std::make_unique<ModelRuntime>(setup.config, *setup.model_module, *setup.model_options, data.prepared.plan->schema,
+                                              data.prepared.vocabularies, train, settings, *setup.pool);
+  std::vector<std::string> features;
+  for (const ColumnEncoding& column : data.prepared.plan->columns) features.push_back(column.name);
+  std::vector<std::string> tables;
+  for (std::size_t i = 0; i < model->tables().table_count(); ++i) tables.push_back(model->tables().table(i).name);
+  check_patterns(setup.config, features, tables);
+  return model;
+}
+
+LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, bool labels_required) {
+  LoadedModel loaded;
+  loaded.checkpoint = std::make_unique<CheckpointReader>(source.checkpoint);
+  loaded.checkpoint->verify();
+  // The checkpoint's own configuration is fully resolved; variables of this environment must not leak into a trained model's options.
+  ConfigLayers layers;
+  layers.files.push_back(loaded.checkpoint->file("config.toml"));
+  layers.settings = settings;
+  layers.lookup = lookup_variable;
+  loaded.setup = load_setup(load_config(layers));
+  loaded.data = open_run_data(loaded.setup.config, loaded.setup.context, load_checkpoint_vocabularies(*loaded.checkpoint), labels_required,
+                              fs::temp_directory_path() / "rechost-quarantine", *loaded.setup.pool);
+  loaded.model = build_model(loaded.setup, loaded.data, nullptr, false);
+  load_model_checkpoint(*loaded.checkpoint, *loaded.model, false);
+  return loaded;
+}
+
+std::string bytes_text(double bytes) {
+  const char* const units[] = {"B", "kB", "MB", "GB", "TB"};
+  std::size_t unit = 0;
+  while (bytes >= 1000.0 && unit < 4) {
+    bytes /= 1000.0;
+    ++unit;
+  }
+  return fmt::format("{:.3g} {}", bytes, units[unit]);
+}
+
+std::string count_text(std::int64_t count) {
+  std::string text = std::to_string(count);
+  for (std::ptrdiff_t at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > (count < 0 ? 1 : 0); at -= 3) {
+    text.insert(static_cast<std::size_t>(at), ",");
+  }
+  return text;
+}
+
+}  // namespace rechost::app

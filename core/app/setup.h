@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "config/document.h"
+#include "config/sections.h"
+#include "plugin/library.h"
+#include "plugin/options.h"
+#include "train/checkpoint_reader.h"
+#include "train/model_runtime.h"
+#include "train/run_data.h"
+
+namespace rechost::app {
+
+/// A configuration whose plugins have been loaded and whose options are checked: what every verb that trains or uses a model begins with.
+struct Setup {
+  Config config;
+  RunContext context;
+  std::unique_ptr<Module> model_module;
+  std::unique_ptr<ModuleOptions> model_options;
+  std::unique_ptr<ThreadPool> pool;
+};
+
+/// Files, environment and --set, in the order of the conventions.
+ConfigLayers config_layers(const std::vector<std::string>& files, const std::vector<std::string>& settings);
+
+/// The example configuration of a plugin, configs/<name>.toml beside the program; empty when there is none.
+std::filesystem::path example_config(std::string_view plugin);
+
+/// Loads the model plugin and checks the options of both plugins; `config` becomes fully resolved.
+Setup load_setup(Config config);
+
+/// A model on disk: by run directory, checkpoint directory or registry name.
+struct ModelSource {
+  std::filesystem::path checkpoint;
+  std::string description;  ///< for messages
+};
+ModelSource find_model(const std::string& text);
+
+/// A trained model ready for use, and the data that its configuration (changed by --set) names.
+struct LoadedModel {
+  Setup setup;
+  std::unique_ptr<CheckpointReader> checkpoint;
+  RunData data;
+  std::unique_ptr<ModelRuntime> model;
+};
+LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, bool labels_required);
+
+/// The model of `setup`, built for `data`. `train` as in ModelRuntime.
+std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize);
+
+/// "12.3 MB"
+std::string bytes_text(double bytes);
+/// "1,048,576"
+std::string count_text(std::int64_t count);
+
+}  // namespace rechost::app

@@ -1,0 +1,232 @@
+#include "app/show_commands.h"
+
+#include "app/command.h"
+#include "app/setup.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "config/parse.h"
+#include "config/show.h"
+#include "tracking/run_directory.h"
+#include "train/checkpoint_reader.h"
+#include "train/checkpoint_store.h"
+
+namespace rechost::app {
+
+namespace fs = std::filesystem;
+namespace options = boost::program_options;
+
+namespace {
+
+void add_config_options(options::options_description& visible) {
+  visible.add_options()("plugin,p", options::value<std::string>(), "model: its example configuration")(
+      "config,c", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "configuration file; may be repeated")(
+      "set,s", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "key=value over everything else");
+}
+
+Setup setup_from(const options::variables_map& values) {
+  auto files = values["config"].as<std::vector<std::string>>();
+  auto settings = values["set"].as<std::vector<std::string>>();
+  if (values.count("plugin") != 0) {
+    const std::string plugin = values["plugin"].as<std::string>();
+    if (files.empty()) {
+      if (const fs::path example = example_config(plugin); !example.empty()) files.push_back(example.string());
+    }
+    settings.insert(settings.begin(), fmt::format("model.plugin=\"{}\"", plugin));
+  }
+  if (files.empty() && values.count("plugin") == 0) throw UsageError("say which configuration: --plugin NAME or --config FILE");
+  return load_setup(load_config(config_layers(files, settings)));
+}
+
+fs::path checkpoint_argument(const options::variables_map& values) {
+  if (values.count("path") == 0) throw UsageError("which checkpoint? give a checkpoint directory, a run directory, or models:/name@alias");
+  return find_model(values["path"].as<std::string>()).checkpoint;
+}
+
+}  // namespace
+
+int config_show_command(std::span<const std::string> arguments) {
+  options::options_description visible("Options");
+  add_config_options(visible);
+  options::variables_map values;
+  if (!parse_arguments(find_command("config", "show"), arguments, visible, {}, values)) return kDone;
+  print(show_config(setup_from(values).config, ShowOrigins::kYes));
+  return kDone;
+}
+
+int config_schema_command(std::span<const std::string> arguments) {
+  options::options_description visible("Options");
+  options::variables_map values;
+  if (!parse_arguments(find_command("config", "schema"), arguments, visible, {}, values)) return kDone;
+  print(config_schema() + "\n");
+  return kDone;
+}
+
+int plan_command(std::span<const std::string> arguments) {
+  options::options_description visible("Options");
+  add_config_options(visible);
+  add_output_option(visible);
+  options::variables_map values;
+  if (!parse_arguments(find_command("plan", ""), arguments, visible, {}, values)) return kDone;
+  const bool json = wants_json(values);
+  Setup setup = setup_from(values);
+  const RunData data = open_run_data(setup.config, setup.context, nullptr, true, fs::temp_directory_path() / "rechost-quarantine", *setup.pool);
+  const auto model = build_model(setup, data, data.prepared.train.get(), true);
+  const EmbeddingEngine& tables = model->tables();
+  Json plan = Json::object();
+  Json list = Json::array();
+  std::int64_t bytes = 0;
+  for (std::size_t i = 0; i < tables.table_count(); ++i) {
+    const TableConfig& table = tables.table(i);
+    const std::int64_t own = table.rows * (table.dim + tables.state_floats_per_row(i)) * static_cast<std::int64_t>(sizeof(float));
+    bytes += own;
+    Json entry = Json::object();
+    entry["table"] = table.name;
+    entry["rows"] = table.rows;
+    entry["dim"] = table.dim;
+    entry["optimizer"] = optimizer_name(table.optimizer.kind);
+    entry["state_floats_per_row"] = tables.state_floats_per_row(i);
+    entry["bytes"] = own;
+    entry["placement"] = "rank 0";
+    list.push_back(std::move(entry));
+  }
+  // Each lookup reads a row, and each update reads and writes one with its state; at most one row per id.
+  double row_bytes = 0.0;
+  for (const ModelSpec::Embedding& embedding : model->spec().embeddings) {
+    const TableConfig& table = tables.table(embedding.table);
+    row_bytes += static_cast<double>(table.dim + 2 * (table.dim + tables.state_floats_per_row(embedding.table))) * sizeof(float);
+  }
+  std::uint64_t decoded = 0;
+  for (const Dataset* split : {data.prepared.train.get(), data.prepared.valid.get(), data.prepared.test.get()}) {
+    if (split != nullptr) decoded += split->memory_bytes();
+  }
+  plan["tables"] = list;
+  plan["memory_bytes"]["tables"] = bytes;
+  plan["memory_bytes"]["tables_with_padding"] = model->table_bytes();
+  plan["memory_bytes"]["dense"] = model->dense_bytes();
+  plan["memory_bytes"]["decoded_rows"] = decoded;
+  plan["memory_bytes"]["total"] = model->table_bytes() + model->dense_bytes() + decoded;
+  plan["bytes_moved_per_step"] = row_bytes * static_cast<double>(setup.config.data.batch_size);
+  plan["steps_per_epoch"] = (data.prepared.train->samples() + setup.config.data.batch_size - 1) / setup.config.data.batch_size;
+  if (json) {
+    print(json_line(plan) + "\n");
+    return kDone;
+  }
+  print(fmt::format("{:<24} {:>14} {:>6}  {:<16} {:>10}  {}\n", "table", "rows", "dim", "optimizer", "memory", "placement"));
+  for (const Json& entry : list) {
+    print(fmt::format("{:<24} {:>14} {:>6}  {:<16} {:>10}  {}\n", entry["table"].get<std::string>(), count_text(entry["rows"].get<std::int64_t>()),
+                      entry["dim"].get<std::int64_t>(), entry["optimizer"].get<std::string>(), bytes_text(entry["bytes"].get<double>()),
+                      entry["placement"].get<std::string>()));
+  }
+  print(fmt::format("\nmemory: tables {} ({} with padding), dense part {}, decoded rows {}; with the libraries about {}\n",
+                    bytes_text(static_cast<double>(bytes)), bytes_text(static_cast<double>(model->table_bytes())),
+                    bytes_text(static_cast<double>(model->dense_bytes())), bytes_text(static_cast<double>(decoded)),
+                    bytes_text(plan["memory_bytes"]["total"].get<double>() + 2.5e8)));
+  print(fmt::format("step: {} samples, at most {} moved to and from tables; {} steps per epoch\n", count_text(setup.config.data.batch_size),
+                    bytes_text(plan["bytes_moved_per_step"].get<double>()), count_text(plan["steps_per_epoch"].get<std::int64_t>())));
+  return kDone;
+}
+
+int runs_list_command(std::span<const std::string> arguments) {
+  options::options_description visible("Options");
+  visible.add_options()("root", options::value<std::string>()->default_value("runs"), "folder that holds the run directories");
+  add_output_option(visible);
+  options::variables_map values;
+  if (!parse_arguments(find_command("runs", "list"), arguments, visible, {}, values)) return kDone;
+  const bool json = wants_json(values);
+  const auto runs = list_runs(values["root"].as<std::string>());
+  if (runs.empty() && !json) log_info("no runs in {}", values["root"].as<std::string>());
+  for (const RunRecord& run : runs) {
+    if (json) {
+      Json entry = Json::object();
+      entry["run"] = run.path.string();
+      entry["status"] = run_status_name(run.status);
+      entry["started"] = run.started;
+      entry["step"] = run.last_step ? Json(*run.last_step) : Json(nullptr);
+      entry["metrics"] = run.summary.value("metrics", Json::object());
+      print(json_line(entry) + "\n");
+      continue;
+    }
+    std::string best;
+    if (run.summary.contains("metrics")) {
+      for (const auto& [split, metrics] : run.summary["metrics"].items()) {
+        for (const auto& [name, value] : metrics.items()) {
+          if (name == "auc" || name == "rmse" || name.rfind("recall@", 0) == 0) best += fmt::format("{}.{} {:.4f}  ", split, name, value.get<double>());
+        }
+      }
+    }
+    print(fmt::format("{:<40} {:<9} {:<20} step {:<9} {}\n", run.name, run_status_name(run.status), run.started.substr(0, 19),
+                      run.last_step ? count_text(*run.last_step) : "-", best));
+  }
+  return kDone;
+}
+
+int runs_show_command(std::span<const std::string> arguments) {
+  options::options_description visible("Options");
+  visible.add_options()("run", options::value<std::string>(), "run directory");
+  add_output_option(visible);
+  options::positional_options_description positional;
+  positional.add("run", 1);
+  options::variables_map values;
+  if (!parse_arguments(find_command("runs", "show"), arguments, visible, positional, values)) return kDone;
+  if (values.count("run") == 0) throw UsageError("which run? rechost runs list shows them");
+  const RunRecord run = inspect_run(values["run"].as<std::string>());
+  if (wants_json(values)) {
+    Json entry = run.summary;
+    entry["run"] = run.path.string();
+    entry["status"] = run_status_name(run.status);
+    print(json_line(entry) + "\n");
+    return kDone;
+  }
+  print(fmt::format("{}\nstatus   {}\nstarted  {}\nstep     {}\n", run.path.string(), run_status_name(run.status), run.started,
+                    run.last_step ? count_text(*run.last_step) : "-"));
+  for (const auto& [key, value] : run.summary.items()) {
+    if (key != "run_dir" && key != "status" && key != "steps") print(fmt::format("{:<20} {}\n", key, json_line(value)));
+  }
+  return kDone;
+}
+
+int checkpoint_show_command(std::span<const std::string> arguments) {
+  options::options_description visible("Options");
+  visible.add_options()("path", options::value<std::string>(), "checkpoint directory, run directory, or models:/name@alias");
+  add_output_option(visible);
+  options::positional_options_description positional;
+  positional.add("path", 1);
+  options::variables_map values;
+  if (!parse_arguments(find_command("checkpoint", "show"), arguments, visible, positional, values)) return kDone;
+  const CheckpointReader checkpoint(checkpoint_argument(values));
+  const CheckpointManifest& manifest = checkpoint.manifest();
+  if (wants_json(values)) {
+    print(json_line(parse_json(manifest.to_text(), "manifest")) + "\n");
+    return kDone;
+  }
+  print(fmt::format("{}\nwritten {} by rechost {} at step {} (epoch {}, seed {})\n\n", checkpoint.directory().string(), manifest.created,
+                    manifest.rechost_version, count_text(manifest.position.step), manifest.position.epoch, manifest.position.seed));
+  for (const CheckpointTable& table : manifest.tables) {
+    print(fmt::format("table   {:<30} {:>12} rows x {:<5} {} ({} state floats a row, {} parts)\n", table.name, count_text(table.rows), table.dim,
+                      table.optimizer, table.state_floats, table.parts.size()));
+  }
+  for (const DenseTensorInfo& tensor : manifest.dense) {
+    print(fmt::format("{:<7} {:<40} {} [{}]\n", tensor.role == "parameter" ? "dense" : tensor.role == "buffer" ? "buffer" : "state", tensor.name,
+                      tensor.type, fmt::join(tensor.shape, ", ")));
+  }
+  std::uint64_t bytes = 0;
+  for (const FileRecord& file : manifest.files) bytes += file.bytes;
+  print(fmt::format("\n{} files, {}\n", manifest.files.size(), bytes_text(static_cast<double>(bytes))));
+  return kDone;
+}
+
+int checkpoint_verify_command(std::span<const std::string> arguments) {
+  options::options_description visible("Options");
+  visible.add_options()("path", options::value<std::string>(), "checkpoint directory, run directory, or models:/name@alias");
+  options::positional_options_description positional;
+  positional.add("path", 1);
+  options::variables_map values;
+  if (!parse_arguments(find_command("checkpoint", "verify"), arguments, visible, positional, values)) return kDone;
+  const CheckpointReader checkpoint(checkpoint_argument(values));
+  checkpoint.verify();
+  print(fmt::format("{}: complete, every byte as written ({} files)\n", checkpoint.directory().string(), checkpoint.manifest().files.size()));
+  return kDone;
+}
+
+}  // namespace rechost::app

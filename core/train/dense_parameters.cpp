@@ -1,0 +1,213 @@
+#include "train/dense_parameters.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/philox.h"
+
+namespace rechost {
+namespace {
+
+constexpr std::int64_t kFloatsPerLine = 16;  // 64 bytes
+
+/// Names of the optimizer's state arrays, as a reader of the checkpoint finds them.
+std::array<std::string_view, 2> state_names(OptimizerKind kind) {
+  switch (kind) {
+    case OptimizerKind::kSgd:
+      return {"", ""};
+    case OptimizerKind::kMomentum:
+      return {"momentum", ""};
+    case OptimizerKind::kAdagrad:
+    case OptimizerKind::kRowwiseAdagrad:
+      return {"sum_of_squares", ""};
+    case OptimizerKind::kAdam:
+    case OptimizerKind::kAdamW:
+      return {"mean", "mean_square"};
+  }
+  return {"", ""};
+}
+
+std::int64_t last_dimension(const std::vector<std::int64_t>& shape) { return shape.empty() ? 1 : std::max<std::int64_t>(shape.back(), 1); }
+
+}  // namespace
+
+std::int64_t DenseParameters::place(std::vector<Slot>& slots, const std::vector<ModelSpec::Parameter>& wanted) {
+  std::int64_t next = 0;
+  for (const ModelSpec::Parameter& parameter : wanted) {
+    Slot slot;
+    slot.name = parameter.name;
+    slot.shape = parameter.shape;
+    slot.first = next;
+    slot.count = parameter.size;
+    slots.push_back(std::move(slot));
+    next += (parameter.size + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine;
+  }
+  return next;
+}
+
+DenseParameters::DenseParameters(const ModelSpec& spec, const OptimizerSettings& optimizer, std::uint64_t seed) : optimizer_(optimizer) {
+  flat_size_ = place(parameters_, spec.parameters);
+  const std::int64_t buffer_floats = place(buffers_, spec.buffers);
+  std::int64_t rows_before = 0;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    Slot& slot = parameters_[i];
+    parameter_count_ += slot.count;
+    const std::int64_t row_length = last_dimension(slot.shape);
+    ranges_.push_back({.first = slot.first, .count = slot.count, .row_length = row_length, .decay = spec.parameters[i].decay});
+    if (optimizer.kind == OptimizerKind::kRowwiseAdagrad) {
+      slot.state_first = rows_before;
+      slot.state_count = slot.count / row_length;
+      slot.state_shape.assign(slot.shape.begin(), slot.shape.empty() ? slot.shape.end() : slot.shape.end() - 1);
+      rows_before += slot.state_count;
+    } else {
+      slot.state_first = slot.first;
+      slot.state_count = slot.count;
+      slot.state_shape = slot.shape;
+    }
+  }
+  const auto state_sizes = dense_state_floats(optimizer.kind, flat_size_, ranges_);
+  const auto bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
+  values_ = HostBuffer(bytes(flat_size_), "dense parameters");
+  gradients_ = HostBuffer(bytes(flat_size_), "gradients of dense parameters");
+  buffer_values_ = HostBuffer(bytes(buffer_floats), "buffers of the model");
+  DenseState state;
+  for (std::size_t i = 0; i < 2; ++i) {
+    state_sizes_[i] = state_sizes[i];
+    states_[i] = HostBuffer(bytes(state_sizes[i]), "optimizer state of dense parameters");
+  }
+  state.first = state_sizes[0] > 0 ? states_[0].view<float>().data() : nullptr;
+  state.second = state_sizes[1] > 0 ? states_[1].view<float>().data() : nullptr;
+  initialize_dense_state(optimizer, flat_size_, ranges_, state);
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    initialize(spec.parameters[i], parameters_[i], values_.view<float>().data(), seed);
+  }
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    initialize(spec.buffers[i], buffers_[i], buffer_values_.view<float>().data(), seed);
+  }
+}
+
+void DenseParameters::initialize(const ModelSpec::Parameter& wanted, const Slot& slot, float* values, std::uint64_t seed) const {
+  const std::int64_t columns = last_dimension(slot.shape);
+  const std::int64_t rows = slot.shape.size() >= 2 ? slot.shape[slot.shape.size() - 2] : 1;
+  double low = wanted.initializer.a;
+  double high = wanted.initializer.b;
+  bool normal = false;
+  switch (wanted.initializer.kind) {
+    case InitializerSpec::Kind::kPlugin:
+      return;
+    case InitializerSpec::Kind::kConstant:
+      std::fill_n(values + slot.first, slot.count, static_cast<float>(low));
+      return;
+    case InitializerSpec::Kind::kUniform:
+      break;
+    case InitializerSpec::Kind::kNormal:
+      normal = true;
+      break;
+    case InitializerSpec::Kind::kXavierUniform:
+      high = std::sqrt(6.0 / static_cast<double>(rows + columns));
+      low = -high;
+      break;
+    case InitializerSpec::Kind::kKaimingUniform:
+      high = 1.0 / std::sqrt(static_cast<double>(columns));
+      low = -high;
+      break;
+  }
+  const Philox philox(derive_seed(seed, name_seed(slot.name)));
+  for (std::int64_t element = 0; element < slot.count; element += 4) {
+    const Philox::Block words = philox(static_cast<std::uint64_t>(element) / 4);
+    std::array<double, 4> drawn{};
+    if (normal) {
+      const auto first = normal_pair(words[0], words[1]);
+      const auto second = normal_pair(words[2], words[3]);
+      drawn = {low + high * first[0], low + high * first[1], low + high * second[0], low + high * second[1]};
+    } else {
+      for (std::size_t i = 0; i < 4; ++i) drawn[i] = low + (high - low) * uniform_float(words[i]);
+    }
+    for (std::int64_t i = 0; i < 4 && element + i < slot.count; ++i) {
+      values[slot.first + element + i] = static_cast<float>(drawn[static_cast<std::size_t>(i)]);
+    }
+  }
+}
+
+std::vector<ParameterView> DenseParameters::parameter_views() {
+  std::vector<ParameterView> views;
+  for (const Slot& slot : parameters_) {
+    views.push_back({values_.view<float>().data() + slot.first, gradients_.view<float>().data() + slot.first});
+  }
+  return views;
+}
+
+std::vector<ParameterView> DenseParameters::buffer_views() {
+  std::vector<ParameterView> views;
+  for (const Slot& slot : buffers_) views.push_back({buffer_values_.view<float>().data() + slot.first, nullptr});
+  return views;
+}
+
+void DenseParameters::update(const UpdateSettings& settings, ThreadPool& pool) {
+  const std::span<float> gradients = gradients_.view<float>().first(static_cast<std::size_t>(flat_size_));
+  if (settings.clip_value > 0) {
+    const auto limit = static_cast<float>(settings.clip_value);
+    for (float& gradient : gradients) gradient = std::clamp(gradient, -limit, limit);
+  }
+  DenseUpdateSettings update;
+  update.step = settings.step;
+  update.lr_factor = settings.lr_factor;
+  update.l2 = settings.l2;
+  if (settings.clip_norm > 0) {
+    const double norm = std::sqrt(sum_of_squares(gradients, pool));
+    if (norm > settings.clip_norm) update.gradient_scale = settings.clip_norm / norm;
+  }
+  const DenseState state{state_sizes_[0] > 0 ? states_[0].view<float>().data() : nullptr,
+                         state_sizes_[1] > 0 ? states_[1].view<float>().data() : nullptr};
+  dense_update(optimizer_, update, ranges_, values_.view<float>().data(), gradients.data(), state, pool);
+}
+
+std::string DenseParameters::first_not_finite() const {
+  const auto finite = [](const float* values, std::int64_t count) {
+    return std::all_of(values, values + count, [](float value) { return std::isfinite(value); });
+  };
+  for (const Slot& slot : parameters_) {
+    if (!finite(values_.view<float>().data() + slot.first, slot.count)) return fmt::format("parameter {}", slot.name);
+    if (!finite(gradients_.view<float>().data() + slot.first, slot.count)) return fmt::format("gradient of {}", slot.name);
+  }
+  return "";
+}
+
+std::uint64_t DenseParameters::memory_bytes() const {
+  return values_.bytes() + gradients_.bytes() + states_[0].bytes() + states_[1].bytes() + buffer_values_.bytes();
+}
+
+std::vector<DenseTensor> DenseParameters::tensors() const {
+  std::vector<DenseTensor> tensors;
+  const auto add = [&](std::string role, std::string name, const std::vector<std::int64_t>& shape, const float* values, std::int64_t count) {
+    tensors.push_back({std::move(role), tensor_of(std::move(name), shape, std::span(values, static_cast<std::size_t>(count)))});
+  };
+  for (const Slot& slot : parameters_) add("parameter", slot.name, slot.shape, values_.view<float>().data() + slot.first, slot.count);
+  for (const Slot& slot : buffers_) add("buffer", slot.name, slot.shape, buffer_values_.view<float>().data() + slot.first, slot.count);
+  const auto names = state_names(optimizer_.kind);
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (state_sizes_[i] == 0) continue;
+    for (const Slot& slot : parameters_) {
+      add("optimizer_state", optimizer_state_name(names[i], slot.name), slot.state_shape, states_[i].view<float>().data() + slot.state_first,
+          slot.state_count);
+    }
+  }
+  return tensors;
+}
+
+void DenseParameters::load(const CheckpointReader& checkpoint, bool with_optimizer_state) {
+  for (const Slot& slot : parameters_) checkpoint.read_dense(slot.name, slot.shape, values_.view<float>().data() + slot.first);
+  for (const Slot& slot : buffers_) checkpoint.read_dense(slot.name, slot.shape, buffer_values_.view<float>().data() + slot.first);
+  if (!with_optimizer_state) return;
+  const auto names = state_names(optimizer_.kind);
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (state_sizes_[i] == 0) continue;
+    for (const Slot& slot : parameters_) {
+      checkpoint.read_dense(optimizer_state_name(names[i], slot.name), slot.state_shape, states_[i].view<float>().data() + slot.state_first);
+    }
+  }
+}
+
+}  // namespace rechost

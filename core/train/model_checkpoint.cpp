@@ -1,0 +1,116 @@
+#include "train/model_checkpoint.h"
+
+#include <algorithm>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/version.h"
+#include "config/show.h"
+
+namespace rechost {
+namespace {
+
+constexpr std::int64_t kRowsAtOnce = 16384;
+constexpr const char* kConfigFile = "config.toml";
+constexpr const char* kVocabularyFolder = "vocabulary";
+
+CheckpointTable describe(const EmbeddingEngine& tables, std::size_t index) {
+  const TableConfig& config = tables.table(index);
+  CheckpointTable table;
+  table.name = config.name;
+  table.rows = config.rows;
+  table.dim = config.dim;
+  table.state_floats = tables.state_floats_per_row(index);
+  table.optimizer = std::string(optimizer_name(config.optimizer.kind));
+  return table;
+}
+
+}  // namespace
+
+std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpoints, const ModelRuntime& model,
+                                            const Vocabularies& vocabularies, const CheckpointFacts& facts) {
+  CheckpointManifest manifest;
+  manifest.position = facts.position;
+  manifest.rechost_version = std::string(version());
+  manifest.config_checksum = checksum_of(facts.config_text);
+  manifest.plugins = facts.plugins;
+  manifest.state = facts.state;
+  manifest.state["data_fingerprint"] = facts.data_fingerprint;
+  CheckpointWriterSettings settings;
+  settings.keep = facts.keep;
+  CheckpointWriter writer(checkpoints, std::move(manifest), settings);
+
+  const std::vector<DenseTensor> dense = model.dense().tensors();
+  writer.write_dense(dense);
+  const EmbeddingEngine& tables = model.tables();
+  std::vector<float> spare;
+  for (std::size_t i = 0; i < tables.table_count(); ++i) {
+    const CheckpointTable table = describe(tables, i);
+    writer.add_table(table);
+    TablePartSource source;
+    source.row_count = table.rows;
+    // The engine keeps rows and state side by side and hands out both; the file has all rows first, then all states.
+    source.read_rows = [&, i](std::int64_t first, std::int64_t count, float* out) { tables.read_rows(i, first, count, out, nullptr); };
+    source.read_state = [&, i, dim = table.dim](std::int64_t first, std::int64_t count, float* out) {
+      spare.resize(static_cast<std::size_t>(count * dim));
+      tables.read_rows(i, first, count, spare.data(), out);
+    };
+    writer.add_part(CheckpointWriter::write_table_part(writer.staging(), table, facts.position, source));
+  }
+  const std::filesystem::path folder = writer.staging() / kVocabularyFolder;
+  for (const std::string& name : vocabularies.save(folder)) {
+    // Already written by save(); the writer makes it durable and records its checksum.
+    writer.add_file(std::string(kVocabularyFolder) + "/" + name, [](const std::filesystem::path&) {});
+  }
+  writer.add_file(kConfigFile, facts.config_text);
+  return writer.commit();
+}
+
+void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& model, bool with_optimizer_state) {
+  model.dense().load(checkpoint, with_optimizer_state);
+  EmbeddingEngine& tables = model.tables();
+  std::vector<float> rows;
+  std::vector<float> state;
+  for (std::size_t i = 0; i < tables.table_count(); ++i) {
+    const CheckpointTable wanted = describe(tables, i);
+    const CheckpointTable& table = checkpoint.require_table(wanted.name, wanted.rows, wanted.dim, wanted.state_floats);
+    rows.resize(static_cast<std::size_t>(kRowsAtOnce * table.dim));
+    state.resize(static_cast<std::size_t>(kRowsAtOnce * table.state_floats));
+    for (std::int64_t first = 0; first < table.rows; first += kRowsAtOnce) {
+      const std::int64_t count = std::min(kRowsAtOnce, table.rows - first);
+      float* const state_out = table.state_floats > 0 ? state.data() : nullptr;
+      checkpoint.read_table(table, first, count, rows.data(), state_out);
+      tables.write_rows(i, first, count, rows.data(), state_out);
+    }
+  }
+}
+
+std::shared_ptr<const Vocabularies> load_checkpoint_vocabularies(const CheckpointReader& checkpoint) {
+  return std::make_shared<Vocabularies>(Vocabularies::load(checkpoint.directory() / kVocabularyFolder));
+}
+
+std::string training_identity(const Config& config) {
+  // Defaults stand in for everything that may differ between a run and its continuation without changing a number of it.
+  Config identity = config;
+  const RunSection defaults;
+  identity.run.name = defaults.name;
+  // A decay to the end of the run makes its length part of the numbers.
+  if (config.schedule.kind == "constant" || config.schedule.kind == "plateau" || config.schedule.decay_steps > 0) {
+    identity.run.epochs = defaults.epochs;
+    identity.run.steps = defaults.steps;
+  }
+  identity.run.device = defaults.device;
+  identity.run.log_every_seconds = defaults.log_every_seconds;
+  identity.run.threads = defaults.threads;
+  const DataSection data;
+  identity.data.eval_batch_size = data.eval_batch_size;
+  identity.data.prefetch = data.prefetch;
+  identity.data.reader_threads = data.reader_threads;
+  identity.data.memory_gib = data.memory_gib;
+  if (identity.eval.early_stop == 0 && !identity.eval.restore_best && identity.schedule.kind != "plateau") identity.eval = {};
+  identity.checkpoint = {};
+  identity.registry = {};
+  return show_config(identity, ShowOrigins::kNo);
+}
+
+}  // namespace rechost

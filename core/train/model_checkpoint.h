@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "config/sections.h"
+#include "data/vocabulary.h"
+#include "train/checkpoint_reader.h"
+#include "train/checkpoint_writer.h"
+#include "train/model_runtime.h"
+
+namespace rechost {
+
+/// What a checkpoint says beside the weights.
+struct CheckpointFacts {
+  CheckpointPosition position;
+  Json state = Json::object();          ///< the trainer's
+  std::string config_text;              ///< resolved TOML; kept in the checkpoint as config.toml
+  std::vector<PluginIdentity> plugins;
+  std::string data_fingerprint;
+  std::int64_t keep = 2;
+};
+
+/// Writes tables, dense parameters, optimizer state, vocabularies and the configuration: all that the model needs to be used or trained on.
+/// Returns the checkpoint's directory.
+std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpoints, const ModelRuntime& model,
+                                            const Vocabularies& vocabularies, const CheckpointFacts& facts);
+
+/// Fills tables and dense parameters. Throws CheckpointError where names or shapes differ, naming both sides.
+void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& model, bool with_optimizer_state);
+
+/// The vocabularies that lie in a checkpoint.
+std::shared_ptr<const Vocabularies> load_checkpoint_vocabularies(const CheckpointReader& checkpoint);
+
+/// The part of a configuration that must not change between a run and its continuation, as text: what decides the numbers.
+std::string training_identity(const Config& config);
+
+}  // namespace rechost

@@ -1,0 +1,521 @@
+#include "train/model_runtime.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "config/parse.h"
+#include "kernels/losses.h"
+
+namespace rechost {
+namespace {
+
+// Purposes of derive_seed: each random thing has a stream of its own.
+constexpr std::uint64_t kTableSeed = 1;
+constexpr std::uint64_t kDenseSeed = 2;
+constexpr std::uint64_t kStepSeed = 3;
+constexpr std::uint64_t kNegativeSeed = 4;
+
+constexpr std::int64_t kFloatsPerLine = 16;
+
+Pooling engine_pooling(FeatureInfo::Pooling pooling) {
+  switch (pooling) {
+    case FeatureInfo::Pooling::kNone:
+      return Pooling::kNone;
+    case FeatureInfo::Pooling::kSum:
+      return Pooling::kSum;
+    case FeatureInfo::Pooling::kMean:
+      return Pooling::kMean;
+  }
+  return Pooling::kSum;
+}
+
+/// The model's wish, or what [tables] says instead.
+Initializer table_initializer(const ModelSpec::Table& table, const TableSection& section, std::int64_t rows) {
+  if (!section.init.empty()) {
+    if (section.init == "uniform") return {Initializer::Kind::kUniform, -section.init_scale, section.init_scale};
+    if (section.init == "normal") return {Initializer::Kind::kNormal, 0.0, section.init_scale};
+    return {Initializer::Kind::kConstant, section.init_scale, 0.0};
+  }
+  const InitializerSpec& wish = table.initializer;
+  switch (wish.kind) {
+    case InitializerSpec::Kind::kConstant:
+      return {Initializer::Kind::kConstant, wish.a, 0.0};
+    case InitializerSpec::Kind::kUniform:
+      return {Initializer::Kind::kUniform, wish.a, wish.b};
+    case InitializerSpec::Kind::kNormal:
+      return {Initializer::Kind::kNormal, wish.a, wish.b};
+    case InitializerSpec::Kind::kXavierUniform: {
+      const double limit = std::sqrt(6.0 / static_cast<double>(rows + table.dim));
+      return {Initializer::Kind::kUniform, -limit, limit};
+    }
+    case InitializerSpec::Kind::kKaimingUniform: {
+      const double limit = 1.0 / std::sqrt(static_cast<double>(table.dim));
+      return {Initializer::Kind::kUniform, -limit, limit};
+    }
+    case InitializerSpec::Kind::kPlugin:
+      break;
+  }
+  fail<PluginError>("table \"{}\": a table's rows are filled by the host; the plugin must name an initializer other than PLUGIN", table.name);
+}
+
+LossKind head_loss(ModelSpec::Head::Kind kind) {
+  switch (kind) {
+    case ModelSpec::Head::Kind::kRegression:
+      return LossKind::kSquaredError;
+    case ModelSpec::Head::Kind::kMulticlass:
+      return LossKind::kSoftmaxCrossEntropy;
+    default:
+      return LossKind::kBinaryCrossEntropy;
+  }
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+IdColumnView view_of(const IdColumn& column, std::int64_t rows, std::string_view name) { return {column.ids, column.offsets, rows, name}; }
+
+void gather_columns(const std::vector<float>& from, std::int64_t rows, std::size_t width, std::span<const std::size_t> columns,
+                    std::vector<float>& to) {
+  to.resize(static_cast<std::size_t>(rows) * columns.size());
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
+    for (std::size_t i = 0; i < columns.size(); ++i) to[row * columns.size() + i] = from[row * width + columns[i]];
+  }
+}
+
+}  // namespace
+
+OptimizerSettings optimizer_settings(const OptimizerSection& section) {
+  OptimizerSettings settings;
+  settings.kind = optimizer_kind(section.kind);
+  settings.lr = section.lr;
+  settings.momentum = section.momentum;
+  settings.beta1 = section.beta1;
+  settings.beta2 = section.beta2;
+  settings.eps = section.eps;
+  settings.initial_accumulator = section.initial_accumulator;
+  settings.weight_decay = section.weight_decay;
+  return settings;
+}
+
+ModelRuntime::ModelRuntime(const Config& config, const Module& module, const ModuleOptions& options, const BatchSchema& schema,
+                           std::shared_ptr<const Vocabularies> vocabularies, const Dataset* train, const Settings& settings, ThreadPool& pool)
+    : schema_(schema),
+      model_(module, options),
+      sparse_optimizer_(optimizer_settings(config.optimizer.sparse)),
+      regularization_(config.regularization),
+      seed_(settings.seed),
+      pool_(pool),
+      trainable_(train != nullptr) {
+  std::vector<std::int64_t> table_rows;
+  for (const FeatureInfo& feature : schema_.sparse) table_rows.push_back(vocabularies->at(feature.table).rows());
+  const ModelSpec& spec = model_.declare(schema_, table_rows);
+  build_catalogues(train, settings.seed);
+  build_tables(config, *vocabularies, settings.seed);
+  dense_ = std::make_unique<DenseParameters>(spec, optimizer_settings(config.optimizer.dense), derive_seed(settings.seed, kDenseSeed));
+  ModelBinding binding;
+  binding.parameters = dense_->parameter_views();
+  binding.buffers = dense_->buffer_views();
+  binding.initialize = settings.initialize;
+  binding.threads = settings.threads;
+  model_.bind(binding);
+  step_ = std::make_unique<StepBuilder>(spec, schema_);
+
+  const auto& dense_columns = spec.group(InputGroup::kSamples).dense;
+  all_dense_in_order_ = dense_columns.size() == schema_.dense.size();
+  for (std::size_t i = 0; i < dense_columns.size() && all_dense_in_order_; ++i) all_dense_in_order_ = dense_columns[i] == i;
+  head_outputs_.resize(spec.heads.size());
+  head_gradients_.resize(spec.heads.size());
+  output_spans_.resize(spec.heads.size());
+  gradient_spans_.resize(spec.heads.size());
+  block_outputs_.resize(spec.block_count());
+  gradient_pointers_.resize(spec.block_count());
+}
+
+// The plugin's gradients go back before the plugin's model does: members are destroyed in reverse order, and model_ comes first.
+ModelRuntime::~ModelRuntime() { block_gradients_.clear(); }
+
+void ModelRuntime::build_catalogues(const Dataset* train, std::uint64_t seed) {
+  const ModelSpec& spec = model_.spec();
+  if (train == nullptr) return;
+  const Dataset* const splits[] = {train};
+  std::map<std::string, std::shared_ptr<Catalogue>> made;
+  const auto catalogue = [&](const std::string& entity) {
+    auto& entry = made[entity];
+    if (entry == nullptr) entry = std::make_shared<Catalogue>(entity, splits);
+    return entry;
+  };
+  if (spec.negatives) {
+    negatives_catalogue_ = catalogue(spec.negatives->entity);
+    const double power = spec.negatives->distribution == ModelSpec::Negatives::Distribution::kUniform ? 0.0 : spec.negatives->power;
+    sampler_ = std::make_unique<NegativeSampler>(negatives_catalogue_->counts(), power, derive_seed(seed, kNegativeSeed));
+    for (const std::uint32_t wanted : spec.group(InputGroup::kNegatives).dense) {
+      const auto& columns = negatives_catalogue_->dense_columns();
+      const auto found = std::find(columns.begin(), columns.end(), wanted);
+      if (found == columns.end()) {
+        fail<ConfigError>("feature \"{}\" is wanted for negatives but does not describe entity \"{}\"", schema_.dense[wanted].name,
+                          spec.negatives->entity);
+      }
+      negative_dense_columns_.push_back(static_cast<std::size_t>(found - columns.begin()));
+    }
+  }
+  if (spec.indexed_entities.size() > 1) {
+    fail<ConfigError>("the model asks for numbers of {} entities; one is possible", spec.indexed_entities.size());
+  }
+  if (!spec.indexed_entities.empty()) {
+    indexed_catalogue_ = catalogue(spec.indexed_entities.front());
+    const std::span<const float> log_probabilities = indexed_catalogue_->log_probabilities();
+    if (!log_probabilities.empty()) rarest_log_probability_ = *std::min_element(log_probabilities.begin(), log_probabilities.end());
+  }
+}
+
+void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabularies, std::uint64_t seed) {
+  const ModelSpec& spec = model_.spec();
+  std::vector<std::int64_t> rows_needed(spec.tables.size(), 0);
+  std::vector<LookupConfig> lookups;
+  for (const ModelSpec::Embedding& embedding : spec.embeddings) {
+    const FeatureInfo& feature = schema_.sparse[embedding.sparse];
+    IdSource source{embedding.group, embedding.sparse, embedding.sparse};
+    if (embedding.group == InputGroup::kNegatives) {
+      if (!spec.negatives) fail<PluginError>("the model reads \"{}\" for negatives but requested none", feature.name);
+      if (negatives_catalogue_ != nullptr) {
+        const auto& columns = negatives_catalogue_->sparse_columns();
+        const auto found = std::find(columns.begin(), columns.end(), static_cast<std::size_t>(embedding.sparse));
+        if (found == columns.end()) {
+          fail<ConfigError>("feature \"{}\" is wanted for negatives but does not describe entity \"{}\"", feature.name, spec.negatives->entity);
+        }
+        source.position = static_cast<std::size_t>(found - columns.begin());
+      }
+    }
+    const auto known = std::find_if(id_sources_.begin(), id_sources_.end(),
+                                    [&](const IdSource& other) { return other.group == source.group && other.sparse == source.sparse; });
+    const auto column = static_cast<std::size_t>(known - id_sources_.begin());
+    if (known == id_sources_.end()) id_sources_.push_back(source);
+    lookups.push_back({.table = embedding.table, .id_column = column, .pooling = engine_pooling(embedding.pooling)});
+    rows_needed[embedding.table] = std::max(rows_needed[embedding.table], vocabularies.at(feature.table).rows());
+  }
+
+  std::vector<TableConfig> tables;
+  for (std::size_t i = 0; i < spec.tables.size(); ++i) {
+    const ModelSpec::Table& table = spec.tables[i];
+    const TableSection section = table_settings(config, table.name);
+    TableConfig made;
+    made.name = table.name;
+    made.dim = table.dim;
+    made.rows = section.rows > 0 ? section.rows : table.rows > 0 ? table.rows : rows_needed[i];
+    if (made.rows < rows_needed[i]) {
+      fail<ConfigError>("table \"{}\" has {} rows but its features need {}: raise tables.\"{}\".rows or leave it out", table.name, made.rows,
+                        rows_needed[i], table.name);
+    }
+    made.initializer = table_initializer(table, section, made.rows);
+    made.optimizer = sparse_optimizer_;
+    if (!section.optimizer.empty()) made.optimizer.kind = optimizer_kind(section.optimizer);
+    if (section.lr > 0) made.optimizer.lr = section.lr;
+    tables.push_back(std::move(made));
+  }
+
+  std::vector<BlockConfig> blocks;
+  for (const ModelSpec::Group& group : spec.groups) {
+    for (const ModelSpec::Block& block : group.blocks) {
+      blocks.push_back({.lookups = std::vector<std::size_t>(block.embeddings.begin(), block.embeddings.end())});
+    }
+  }
+  engine_ = std::make_unique<EmbeddingEngine>(std::move(tables), std::move(lookups), std::move(blocks), derive_seed(seed, kTableSeed), pool_);
+}
+
+void ModelRuntime::number_entities(const Batch& batch, PreparedBatch& prepared) const {
+  const Catalogue& catalogue = *indexed_catalogue_;
+  const IdColumn& keys = batch.sparse[catalogue.key_column()];
+  const std::span<const float> log_probabilities = catalogue.log_probabilities();
+  prepared.entity_index.resize(static_cast<std::size_t>(batch.rows));
+  prepared.log_probability.resize(static_cast<std::size_t>(batch.rows));
+  for (std::size_t row = 0; row < static_cast<std::size_t>(batch.rows); ++row) {
+    const std::int32_t entry = catalogue.entry_of(keys.ids[row]);
+    prepared.entity_index[row] = entry;
+    // A key without an entry (a rare value folded into "unknown") counts as rare as the rarest.
+    prepared.log_probability[row] = entry >= 0 ? log_probabilities[static_cast<std::size_t>(entry)] : rarest_log_probability_;
+  }
+}
+
+void ModelRuntime::add_negatives(const Batch& batch, PreparedBatch& prepared) const {
+  const std::int64_t rows = model_.spec().negatives->rows(batch.rows);
+  prepared.drawn.resize(static_cast<std::size_t>(rows));
+  sampler_->draw(batch.step, 0, prepared.drawn);
+  negatives_catalogue_->fill(prepared.drawn, prepared.negatives);
+  prepared.negative_index.assign(prepared.drawn.begin(), prepared.drawn.end());
+  prepared.negative_log_probability.resize(prepared.drawn.size());
+  const std::span<const float> log_probabilities = sampler_->log_probabilities();
+  for (std::size_t i = 0; i < prepared.drawn.size(); ++i) {
+    prepared.negative_log_probability[i] = log_probabilities[static_cast<std::size_t>(prepared.drawn[i])];
+  }
+  if (!negative_dense_columns_.empty()) {
+    gather_columns(prepared.negatives.dense, rows, negatives_catalogue_->dense_columns().size(), negative_dense_columns_, prepared.negative_dense);
+  }
+}
+
+void ModelRuntime::prepare(const Batch& batch, PreparedBatch& prepared, Purpose purpose) const {
+  const bool training = purpose == Purpose::kTrain;
+  if (training && !trainable_) throw Error("this model was loaded for use, not for training");
+  prepared.negatives.rows = 0;
+  prepared.entity_index.clear();
+  prepared.log_probability.clear();
+  prepared.dense.clear();
+  if (training && sampler_ != nullptr) add_negatives(batch, prepared);
+  if (training && indexed_catalogue_ != nullptr) number_entities(batch, prepared);
+  const auto& dense = model_.spec().group(InputGroup::kSamples).dense;
+  if (!dense.empty() && !all_dense_in_order_) {
+    const std::vector<std::size_t> columns(dense.begin(), dense.end());
+    gather_columns(batch.dense, batch.rows, schema_.dense.size(), columns, prepared.dense);
+  }
+  prepared.columns.clear();
+  for (const IdSource& source : id_sources_) {
+    const std::string& name = schema_.sparse[source.sparse].name;
+    if (source.group == InputGroup::kSamples) {
+      prepared.columns.push_back(view_of(batch.sparse[source.position], batch.rows, name));
+    } else if (training) {
+      prepared.columns.push_back(view_of(prepared.negatives.sparse[source.position], prepared.negatives.rows, name));
+    } else {
+      prepared.columns.push_back({.ids = {}, .offsets = {}, .rows = 0, .name = name});
+    }
+  }
+  ThreadPool own(1);
+  engine_->prepare(prepared.columns, prepared.ids, own);
+}
+
+void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entries, PreparedBatch& prepared) const {
+  prepared.negatives.rows = 0;
+  prepared.entity_index.clear();
+  prepared.log_probability.clear();
+  const auto& dense = model_.spec().group(InputGroup::kSamples).dense;
+  prepared.dense.assign(static_cast<std::size_t>(entries.rows) * dense.size(), 0.0F);
+  const std::size_t width = catalogue.dense_columns().size();
+  for (std::size_t i = 0; i < dense.size(); ++i) {
+    const auto found = std::find(catalogue.dense_columns().begin(), catalogue.dense_columns().end(), static_cast<std::size_t>(dense[i]));
+    if (found == catalogue.dense_columns().end()) continue;
+    const auto from = static_cast<std::size_t>(found - catalogue.dense_columns().begin());
+    for (std::size_t row = 0; row < static_cast<std::size_t>(entries.rows); ++row) {
+      prepared.dense[row * dense.size() + i] = entries.dense[row * width + from];
+    }
+  }
+  // Features of other entities: empty bags.
+  const std::vector<std::int64_t> empty_offsets(static_cast<std::size_t>(entries.rows) + 1, 0);
+  prepared.columns.clear();
+  for (const IdSource& source : id_sources_) {
+    const std::string& name = schema_.sparse[source.sparse].name;
+    const auto& columns = catalogue.sparse_columns();
+    const auto found = std::find(columns.begin(), columns.end(), source.sparse);
+    if (source.group == InputGroup::kNegatives) {
+      prepared.columns.push_back({.ids = {}, .offsets = {}, .rows = 0, .name = name});
+    } else if (found != columns.end()) {
+      prepared.columns.push_back(view_of(entries.sparse[static_cast<std::size_t>(found - columns.begin())], entries.rows, name));
+    } else {
+      prepared.columns.push_back({.ids = {}, .offsets = empty_offsets, .rows = entries.rows, .name = name});
+    }
+  }
+  ThreadPool own(1);
+  engine_->prepare(prepared.columns, prepared.ids, own);
+}
+
+void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t step_seed, std::uint64_t heads, const Batch& batch,
+                              const PreparedBatch& prepared) {
+  const ModelSpec& spec = model_.spec();
+  // One buffer for all blocks, each at a multiple of 64 bytes.
+  std::int64_t floats = 0;
+  std::vector<std::int64_t> firsts;
+  for (std::size_t block = 0; block < block_outputs_.size(); ++block) {
+    firsts.push_back(floats);
+    const std::int64_t size = engine_->block_rows(prepared.ids, block) * engine_->block_slots(block) * engine_->block_dim(block);
+    floats += (size + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine;
+  }
+  if (block_memory_.bytes() < static_cast<std::size_t>(floats) * sizeof(float)) {
+    block_memory_ = HostBuffer(static_cast<std::size_t>(floats + floats / 4) * sizeof(float), "embedding rows of a batch");
+  }
+  for (std::size_t block = 0; block < block_outputs_.size(); ++block) block_outputs_[block] = block_memory_.view<float>().data() + firsts[block];
+  engine_->forward(prepared.ids, block_outputs_, pool_);
+
+  step_->begin(phase, step, step_seed, heads);
+  std::size_t flat = 0;
+  for (const InputGroup which : {InputGroup::kSamples, InputGroup::kNegatives}) {
+    const ModelSpec::Group& group = spec.group(which);
+    const bool samples = which == InputGroup::kSamples;
+    const std::int64_t rows = samples ? batch.rows : prepared.negatives.rows;
+    if (rows == 0) {
+      flat += group.blocks.size();
+      continue;
+    }
+    const float* dense = nullptr;
+    if (!group.dense.empty()) {
+      dense = !samples ? prepared.negative_dense.data() : prepared.dense.empty() ? batch.dense.data() : prepared.dense.data();
+    }
+    step_->set_rows(which, rows, dense);
+    for (std::uint32_t block = 0; block < group.blocks.size(); ++block, ++flat) {
+      if (group.blocks[block].sequence) {
+        const std::size_t column = [&] {
+          const ModelSpec::Embedding& embedding = spec.embeddings[group.blocks[block].embeddings.front()];
+          const auto found = std::find_if(id_sources_.begin(), id_sources_.end(), [&](const IdSource& source) {
+            return source.group == which && source.sparse == embedding.sparse;
+          });
+          return static_cast<std::size_t>(found - id_sources_.begin());
+        }();
+        const std::int64_t* offsets = prepared.columns[column].offsets.data();
+        if (prepared.columns[column].offsets.empty()) {
+          // Exactly one id a sample: the column carries no offsets, the model wants them.
+          identity_offsets_.resize(static_cast<std::size_t>(rows) + 1);
+          std::iota(identity_offsets_.begin(), identity_offsets_.end(), std::int64_t{0});
+          offsets = identity_offsets_.data();
+        }
+        step_->set_sequence(which, block, block_outputs_[flat], offsets);
+      } else {
+        step_->set_pooled(which, block, block_outputs_[flat]);
+      }
+    }
+  }
+  if (!prepared.entity_index.empty()) {
+    step_->set_entity(InputGroup::kSamples, prepared.entity_index.data(), prepared.log_probability.data());
+  }
+  if (prepared.negatives.rows > 0) {
+    step_->set_entity(InputGroup::kNegatives, prepared.negative_index.data(), prepared.negative_log_probability.data());
+  }
+  for (std::size_t head = 0; head < spec.heads.size(); ++head) {
+    const bool wanted = ((heads >> head) & 1) != 0;
+    const auto size = wanted ? static_cast<std::size_t>(spec.heads[head].output_size(batch.rows)) : 0;
+    head_outputs_[head].resize(size);
+    output_spans_[head] = head_outputs_[head];
+  }
+}
+
+double ModelRuntime::compute_losses(const Batch& batch, double normaliser) {
+  const ModelSpec& spec = model_.spec();
+  double total = 0.0;
+  for (std::size_t i = 0; i < spec.heads.size(); ++i) {
+    const ModelSpec::Head& head = spec.heads[i];
+    gradient_spans_[i] = {};
+    if (!head.trained()) continue;
+    std::vector<float>& gradients = head_gradients_[i];
+    gradients.resize(head_outputs_[i].size());
+    gradient_spans_[i] = gradients;
+    if (head.kind == ModelSpec::Head::Kind::kLoss) {
+      total += head.weight * head_outputs_[i][0];
+      gradients[0] = static_cast<float>(head.weight);
+      continue;
+    }
+    LossInput input;
+    input.rows = batch.rows;
+    input.outputs = head.size;
+    input.logits = head_outputs_[i].data();
+    input.labels = batch.labels.data() + *head.label;
+    input.label_stride = static_cast<std::int64_t>(schema_.labels.size());
+    input.weights = batch.weights.empty() ? nullptr : batch.weights.data();
+    total += head.weight * loss_and_gradient(head_loss(head.kind), input, head.weight / normaliser, gradients.data(), pool_) / normaliser;
+  }
+  return total;
+}
+
+void ModelRuntime::fail_not_finite(std::int64_t step) const {
+  std::string where = dense_->first_not_finite();
+  const auto bad = [](const float* values, std::int64_t count) {
+    return std::any_of(values, values + count, [](float value) { return !std::isfinite(value); });
+  };
+  const ModelSpec& spec = model_.spec();
+  for (std::size_t table = 0; where.empty() && table < engine_->table_count(); ++table) {
+    const TableConfig& config = engine_->table(table);
+    std::vector<float> row(static_cast<std::size_t>(config.dim));
+    for (std::int64_t index = 0; index < config.rows; ++index) {
+      engine_->read_rows(table, index, 1, row.data(), nullptr);
+      if (bad(row.data(), config.dim)) {
+        where = fmt::format("row {} of table {}", index, config.name);
+        break;
+      }
+    }
+  }
+  for (std::size_t head = 0; where.empty() && head < spec.heads.size(); ++head) {
+    if (bad(head_outputs_[head].data(), static_cast<std::int64_t>(head_outputs_[head].size()))) {
+      where = fmt::format("output of head {}", spec.heads[head].name);
+    }
+  }
+  fail("the loss is not finite at step {}; first tensor that is not: {}. Lower optimizer.dense.lr and optimizer.sparse.lr, add "
+       "schedule.warmup_steps or set regularization.clip_norm",
+       step, where.empty() ? "none (the loss itself overflowed)" : where);
+}
+
+ModelRuntime::StepResult ModelRuntime::train_step(const Batch& batch, const PreparedBatch& prepared, const StepSettings& settings,
+                                                  StepTimes& times) {
+  auto begin = std::chrono::steady_clock::now();
+  const ModelSpec& spec = model_.spec();
+  std::uint64_t heads = 0;
+  for (std::size_t i = 0; i < spec.heads.size(); ++i) heads |= std::uint64_t{spec.heads[i].trained()} << i;
+  const std::uint64_t step_seed = derive_seed(derive_seed(seed_, kStepSeed), static_cast<std::uint64_t>(settings.step));
+  set_inputs(StepPhase::kTrain, settings.step, step_seed, heads, batch, prepared);
+  step_->set_labels(batch.labels.data(), batch.weights.empty() ? nullptr : batch.weights.data());
+  times.lookup += seconds_since(begin);
+
+  begin = std::chrono::steady_clock::now();
+  StepResult result;
+  result.weight = batch.weights.empty() ? static_cast<double>(batch.rows) : std::accumulate(batch.weights.begin(), batch.weights.end(), 0.0);
+  if (!(result.weight > 0)) fail<DataError>("all samples of step {} have weight 0", settings.step);
+  model_.forward(*step_, output_spans_);
+  result.loss = compute_losses(batch, result.weight);
+  if (!std::isfinite(result.loss)) fail_not_finite(settings.step);
+  model_.backward(*step_, gradient_spans_, block_gradients_);
+  times.model += seconds_since(begin);
+
+  begin = std::chrono::steady_clock::now();
+  for (std::size_t block = 0; block < gradient_pointers_.size(); ++block) gradient_pointers_[block] = block_gradients_[block];
+  EmbeddingEngine::UpdateSettings update;
+  update.step = settings.step;
+  update.lr_factor = settings.lr_factor;
+  update.l2 = regularization_.l2_sparse;
+  update.clip_value = regularization_.clip_value;
+  engine_->update(prepared.ids, gradient_pointers_, update, pool_);
+  if (regularization_.l2_sparse > 0 && regularization_.l2_scope == "table") engine_->decay_untouched(prepared.ids, update, pool_);
+  block_gradients_.clear();
+  DenseParameters::UpdateSettings dense;
+  dense.step = settings.step;
+  dense.lr_factor = settings.lr_factor;
+  dense.l2 = regularization_.l2_dense;
+  dense.clip_norm = regularization_.clip_norm;
+  dense.clip_value = regularization_.clip_value;
+  dense_->update(dense, pool_);
+  times.update += seconds_since(begin);
+  return result;
+}
+
+std::span<const std::span<float>> ModelRuntime::predict(const Batch& batch, const PreparedBatch& prepared, std::uint64_t heads) {
+  set_inputs(StepPhase::kPredict, 0, 0, heads, batch, prepared);
+  step_->set_labels(nullptr, nullptr);
+  model_.forward(*step_, output_spans_);
+  return output_spans_;
+}
+
+std::uint64_t ModelRuntime::heads_with_labels() const {
+  std::uint64_t heads = 0;
+  const ModelSpec& spec = model_.spec();
+  for (std::size_t i = 0; i < spec.heads.size(); ++i) {
+    if (spec.heads[i].label && spec.heads[i].kind != ModelSpec::Head::Kind::kLoss) heads |= std::uint64_t{1} << i;
+  }
+  return heads;
+}
+
+std::uint64_t ModelRuntime::scored_heads() const {
+  std::uint64_t heads = 0;
+  const ModelSpec& spec = model_.spec();
+  for (std::size_t i = 0; i < spec.heads.size(); ++i) {
+    const auto kind = spec.heads[i].kind;
+    if (kind != ModelSpec::Head::Kind::kLoss && kind != ModelSpec::Head::Kind::kEmbedding) heads |= std::uint64_t{1} << i;
+  }
+  return heads;
+}
+
+std::optional<std::size_t> ModelRuntime::embedding_head(std::string_view entity) const {
+  const ModelSpec& spec = model_.spec();
+  for (std::size_t i = 0; i < spec.heads.size(); ++i) {
+    if (spec.heads[i].kind == ModelSpec::Head::Kind::kEmbedding && spec.heads[i].entity == entity) return i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace rechost

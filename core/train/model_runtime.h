@@ -1,0 +1,155 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "config/sections.h"
+#include "data/batch.h"
+#include "data/catalogue.h"
+#include "data/negative_sampler.h"
+#include "data/vocabulary.h"
+#include "device/host_buffer.h"
+#include "embedding/engine.h"
+#include "embedding/prepared_ids.h"
+#include "plugin/model_instance.h"
+#include "train/dense_parameters.h"
+
+namespace rechost {
+
+/// What a worker thread makes of a batch ahead of its step.
+struct PreparedBatch {
+  PreparedIds ids;
+  std::vector<std::int64_t> entity_index;   ///< [rows], when the model asked for it
+  std::vector<float> log_probability;       ///< [rows]
+  Batch negatives;                          ///< entries of the catalogue; rows = 0 outside training
+  std::vector<std::int64_t> negative_index;
+  std::vector<float> negative_log_probability;
+  std::vector<float> dense;                 ///< dense input of the samples when it is not all of batch.dense, in order
+  std::vector<float> negative_dense;
+
+ private:
+  friend class ModelRuntime;
+  std::vector<IdColumnView> columns;
+  std::vector<std::int32_t> drawn;
+};
+
+/// Seconds of the step thread, by what it did.
+struct StepTimes {
+  double lookup = 0.0;  ///< rows of the tables into blocks
+  double model = 0.0;   ///< forward and backward of the plugin, loss between them
+  double update = 0.0;  ///< optimizers of tables and dense parameters
+};
+
+/// One model with its tables and parameters, ready to compute: what a step needs beside the data.
+class ModelRuntime {
+ public:
+  struct Settings {
+    std::uint64_t seed = 1;
+    bool initialize = true;  ///< false: values come from a checkpoint
+    std::uint32_t threads = 1;
+  };
+
+  /// `train` gives the catalogues that negatives and entity numbers come from; null when the model is only used: then training is refused.
+  /// Throws ConfigError for settings that do not fit the model, PluginError for breaches of the contract.
+  ModelRuntime(const Config& config, const Module& module, const ModuleOptions& options, const BatchSchema& schema,
+               std::shared_ptr<const Vocabularies> vocabularies, const Dataset* train, const Settings& settings, ThreadPool& pool);
+  ~ModelRuntime();
+  ModelRuntime(const ModelRuntime&) = delete;  // the plugin refers to its memory
+  ModelRuntime& operator=(const ModelRuntime&) = delete;
+
+  const ModelSpec& spec() const { return model_.spec(); }
+  const Module& module() const { return model_.module(); }
+  const BatchSchema& schema() const { return schema_; }
+  EmbeddingEngine& tables() { return *engine_; }
+  const EmbeddingEngine& tables() const { return *engine_; }
+  DenseParameters& dense() { return *dense_; }
+  const DenseParameters& dense() const { return *dense_; }
+
+  enum class Purpose { kTrain, kUse };
+
+  /// Checks and deduplicates ids; for training draws negatives and numbers entities. Any thread, each with its own `prepared`.
+  void prepare(const Batch& batch, PreparedBatch& prepared, Purpose purpose) const;
+  /// The same for rows of which only one entity's features are known, such as entries of a catalogue: other id columns are empty bags.
+  void prepare_entity(const Catalogue& catalogue, const Batch& entries, PreparedBatch& prepared) const;
+
+  struct StepSettings {
+    std::int64_t step = 1;  ///< from 1
+    double lr_factor = 1.0;
+  };
+  struct StepResult {
+    double loss = 0.0;    ///< weighted over heads, mean over the batch
+    double weight = 0.0;  ///< sum of the samples' weights
+  };
+  /// Forward, losses, backward, updates. Throws Error when the loss is not finite, naming the step and the first tensor that is not;
+  /// nothing is updated then.
+  StepResult train_step(const Batch& batch, const PreparedBatch& prepared, const StepSettings& settings, StepTimes& times);
+
+  /// Forward only. Bit i of `heads` wants head i; the outputs stay valid until the next call.
+  std::span<const std::span<float>> predict(const Batch& batch, const PreparedBatch& prepared, std::uint64_t heads);
+
+  /// Heads of some kinds, as a bit mask.
+  std::uint64_t heads_with_labels() const;
+  std::uint64_t scored_heads() const;  ///< everything but embedding and loss heads
+  std::optional<std::size_t> embedding_head(std::string_view entity) const;
+
+  std::uint64_t table_bytes() const { return engine_->memory_bytes(); }
+  std::uint64_t dense_bytes() const { return dense_->memory_bytes(); }
+
+ private:
+  /// Where an id column of the engine comes from.
+  struct IdSource {
+    InputGroup group = InputGroup::kSamples;
+    std::size_t position = 0;  ///< in BatchSchema::sparse (samples) or the negatives' catalogue schema
+    std::size_t sparse = 0;    ///< in BatchSchema::sparse
+  };
+
+  void build_tables(const Config& config, const Vocabularies& vocabularies, std::uint64_t seed);
+  void build_catalogues(const Dataset* train, std::uint64_t seed);
+  void add_negatives(const Batch& batch, PreparedBatch& prepared) const;
+  void number_entities(const Batch& batch, PreparedBatch& prepared) const;
+  void set_inputs(StepPhase phase, std::int64_t step, std::uint64_t step_seed, std::uint64_t heads, const Batch& batch,
+                  const PreparedBatch& prepared);
+  double compute_losses(const Batch& batch, double normaliser);
+  [[noreturn]] void fail_not_finite(std::int64_t step) const;
+
+  BatchSchema schema_;
+  ModelInstance model_;
+  OptimizerSettings sparse_optimizer_;
+  RegularizationSection regularization_;
+  std::uint64_t seed_;
+  ThreadPool& pool_;
+  std::vector<IdSource> id_sources_;
+  std::unique_ptr<EmbeddingEngine> engine_;
+  std::unique_ptr<DenseParameters> dense_;
+  std::unique_ptr<StepBuilder> step_;
+  BlockGradients block_gradients_;
+
+  std::shared_ptr<Catalogue> negatives_catalogue_;
+  std::unique_ptr<NegativeSampler> sampler_;
+  std::vector<std::size_t> negative_dense_columns_;  ///< positions in the catalogue's dense columns
+  std::shared_ptr<Catalogue> indexed_catalogue_;
+  float rarest_log_probability_ = 0.0F;
+  bool trainable_ = false;
+  bool all_dense_in_order_ = false;
+
+  // Reused from step to step; sized by the largest batch so far.
+  HostBuffer block_memory_;
+  std::vector<std::int64_t> identity_offsets_;
+  std::vector<float*> block_outputs_;
+  std::vector<std::vector<float>> head_outputs_;
+  std::vector<std::vector<float>> head_gradients_;
+  std::vector<std::span<float>> output_spans_;
+  std::vector<std::span<const float>> gradient_spans_;
+  std::vector<const float*> gradient_pointers_;
+};
+
+/// The settings of one optimizer section, checked.
+OptimizerSettings optimizer_settings(const OptimizerSection& section);
+
+}  // namespace rechost

@@ -1,0 +1,250 @@
+#include "train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/philox.h"
+#include "data/pipeline.h"
+
+namespace rechost {
+namespace {
+
+constexpr std::uint64_t kOrderSeed = 7;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+const Dataset& training_split(const RunData& data) {
+  if (data.prepared.train == nullptr || data.prepared.train->samples() == 0) {
+    throw DataError("there are no rows to train on: the loader offers no training split, or all its rows went to other splits");
+  }
+  return *data.prepared.train;
+}
+
+SampleOrder order_of(const Config& config, const Dataset& train) {
+  return SampleOrder({.shuffle = parse_shuffle(config.data.shuffle),
+                      .seed = derive_seed(static_cast<std::uint64_t>(config.run.seed), kOrderSeed),
+                      .batch_size = config.data.batch_size},
+                     train.chunk_samples());
+}
+
+}  // namespace
+
+Json Trainer::Course::to_json() const {
+  Json state = Json::object();
+  state["interval_loss"] = interval_loss;
+  state["interval_weight"] = interval_weight;
+  state["best"] = best ? Json(*best) : Json(nullptr);
+  state["evaluations_without_improvement"] = evaluations_without_improvement;
+  return state;
+}
+
+void Trainer::Course::restore(const Json& state) {
+  interval_loss = state.at("interval_loss").get<double>();
+  interval_weight = state.at("interval_weight").get<double>();
+  best = state.at("best").is_null() ? std::nullopt : std::optional<double>(state.at("best").get<double>());
+  evaluations_without_improvement = state.at("evaluations_without_improvement").get<std::int64_t>();
+}
+
+Trainer::Trainer(Parts parts) : parts_(std::move(parts)), config_(*parts_.config), order_(order_of(config_, training_split(*parts_.data))) {
+  total_steps_ = order_.steps_per_epoch() * config_.run.epochs;
+  if (config_.run.steps > 0) total_steps_ = config_.run.steps;
+  schedule_ = Schedule::from(config_.schedule, total_steps_);
+  if (config_.schedule.kind == "plateau") {
+    const std::string watched = config_.eval.metric.empty() ? evaluator(config_.eval.split).default_metric() : config_.eval.metric;
+    plateau_.emplace(config_.schedule.factor, config_.schedule.patience, higher_is_better(watched));
+  }
+  const bool watches = config_.eval.early_stop > 0 || config_.eval.restore_best || plateau_;
+  if (watches && parts_.data->prepared.split(config_.eval.split) == nullptr) {
+    fail<ConfigError>("eval.early_stop, eval.restore_best and schedule.kind = \"plateau\" need a {} split, and the data have none: set "
+                      "data.split.{} or eval.split",
+                      config_.eval.split, config_.eval.split);
+  }
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::resume(const CheckpointManifest& manifest) {
+  const Json& state = manifest.state;
+  if (!state.contains("identity") || !state.contains("course")) throw CheckpointError("the checkpoint was not written by a training run");
+  step_ = manifest.position.step;
+  course_.restore(state.at("course"));
+  if (plateau_ && state.contains("plateau")) plateau_->restore(state.at("plateau"));
+}
+
+std::int64_t Trainer::epoch_of(std::int64_t step) const { return step / order_.steps_per_epoch(); }
+
+double Trainer::lr_factor(std::int64_t step) const { return schedule_.factor(step) * (plateau_ ? plateau_->factor() : 1.0); }
+
+CheckpointFacts Trainer::facts() const {
+  CheckpointFacts facts;
+  facts.position.step = step_;
+  facts.position.epoch = epoch_of(step_);
+  facts.position.sample_cursor = (step_ % order_.steps_per_epoch()) * order_.batch_size();
+  facts.position.seed = static_cast<std::uint64_t>(config_.run.seed);
+  facts.state["identity"] = training_identity(config_);
+  facts.state["course"] = course_.to_json();
+  if (plateau_) facts.state["plateau"] = plateau_->to_json();
+  facts.config_text = parts_.config_text;
+  facts.plugins = parts_.plugins;
+  facts.data_fingerprint = fmt::format("{:016x}", parts_.data->fingerprint());
+  facts.keep = config_.checkpoint.keep;
+  return facts;
+}
+
+void Trainer::write_checkpoint(TrainingResult& result) {
+  const auto begin = Clock::now();
+  result.checkpoint = save_model_checkpoint(parts_.checkpoints, *parts_.model, *parts_.data->prepared.vocabularies, facts());
+  parts_.observer->on_checkpoint(step_, result.checkpoint, seconds_since(begin));
+}
+
+void Trainer::write_best() {
+  CheckpointFacts best = facts();
+  best.keep = 0;
+  save_model_checkpoint(parts_.best, *parts_.model, *parts_.data->prepared.vocabularies, best);
+}
+
+void Trainer::restore_best() {
+  const auto stored = list_checkpoints(parts_.best);
+  if (stored.empty()) return;
+  const CheckpointReader reader(stored.front().path);
+  reader.verify();
+  load_model_checkpoint(reader, *parts_.model, true);
+  log_info("back to the weights of the best evaluation, step {}", stored.front().step);
+}
+
+Evaluator& Trainer::evaluator(const std::string& split) {
+  auto& entry = evaluators_[split];
+  if (entry == nullptr) {
+    entry = std::make_unique<Evaluator>(config_, *parts_.data->prepared.split(split), parts_.data->prepared.train.get(), *parts_.model,
+                                        *parts_.pool);
+  }
+  return *entry;
+}
+
+void Trainer::evaluate(const std::string& split, bool watch, TrainingResult& result) {
+  const Dataset* rows = parts_.data->prepared.split(split);
+  if (rows == nullptr || rows->samples() == 0) return;
+  const auto begin = Clock::now();
+  MetricReport metrics = evaluator(split).run();
+  EvaluationReport report;
+  report.split = split;
+  report.step = step_;
+  report.epoch = epoch_of(step_);
+  report.best_auc = rows->best_auc();
+  if (report.best_auc) result.best_auc[split] = *report.best_auc;
+  report.watched = config_.eval.metric.empty() ? evaluator(split).default_metric() : config_.eval.metric;
+  if (watch && !report.watched.empty()) {
+    const MetricValue* watched = metrics.find(report.watched);
+    if (watched == nullptr) {
+      std::string names;
+      for (const MetricValue& value : metrics.values) names += (names.empty() ? "" : ", ") + value.name;
+      fail<ConfigError>("eval.metric = \"{}\" is none of this model's metrics: {}", report.watched, names);
+    }
+    const bool higher = higher_is_better(report.watched);
+    if (watched->value && (!course_.best || (higher ? *watched->value > *course_.best : *watched->value < *course_.best))) {
+      course_.best = watched->value;
+      course_.evaluations_without_improvement = 0;
+      report.best = true;
+    } else {
+      ++course_.evaluations_without_improvement;
+    }
+    if (plateau_ && plateau_->observe(watched->value.value_or(std::nan("")))) {
+      log_info("learning rates now times {:g}: {} did not improve", plateau_->factor(), report.watched);
+    }
+  }
+  report.metrics = &metrics;
+  report.seconds = seconds_since(begin);
+  parts_.observer->on_evaluation(report);
+  if (watch && report.best && config_.eval.restore_best) write_best();
+  result.metrics[split] = std::move(metrics);
+}
+
+bool Trainer::evaluation_due() const {
+  const bool epoch_end = step_ % order_.steps_per_epoch() == 0;
+  if (epoch_end && config_.eval.every_epochs > 0 && epoch_of(step_) % config_.eval.every_epochs == 0) return true;
+  return config_.eval.every_steps > 0 && step_ % config_.eval.every_steps == 0;
+}
+
+TrainingResult Trainer::run() {
+  TrainingResult result;
+  BatchPipeline::Settings settings;
+  settings.first_step = step_;
+  settings.end_step = total_steps_;
+  settings.prefetch = config_.data.prefetch;
+  settings.threads = config_.data.reader_threads > 0 ? static_cast<int>(config_.data.reader_threads) : 1;
+  std::vector<PreparedBatch> prepared(static_cast<std::size_t>(settings.prefetch) + 1);
+  BatchPipeline pipeline(*parts_.data->prepared.train, order_, settings, [&](Batch& batch, int slot) {
+    parts_.model->prepare(batch, prepared[static_cast<std::size_t>(slot)], ModelRuntime::Purpose::kTrain);
+  });
+
+  const std::int64_t first_step = step_;
+  Batch batch;
+  StepReport report;
+  report.total_steps = total_steps_;
+  // A run that had already stopped early and was killed before its end does not train on.
+  result.stopped_early = config_.eval.early_stop > 0 && course_.evaluations_without_improvement >= config_.eval.early_stop;
+  auto begin = Clock::now();
+  while (!result.stopped_early && pipeline.next(batch)) {
+    ModelRuntime::StepSettings step;
+    step.step = step_ + 1;
+    step.lr_factor = lr_factor(step.step);
+    const auto outcome = parts_.model->train_step(batch, prepared[static_cast<std::size_t>(pipeline.slot())], step, result.times);
+    ++step_;
+    course_.interval_loss += outcome.loss * outcome.weight;
+    course_.interval_weight += outcome.weight;
+    result.samples_here += batch.rows;
+    result.wait_seconds += pipeline.last_wait_seconds();
+
+    report.step = step_;
+    report.epoch = batch.epoch;
+    report.samples = batch.rows;
+    report.loss = outcome.loss;
+    report.seconds = result.seconds + seconds_since(begin);
+    report.wait_seconds = result.wait_seconds;
+    report.steps_here = step_ - first_step;
+    report.samples_here = result.samples_here;
+    parts_.observer->on_step(report);
+
+    const bool last = step_ == total_steps_;
+    if (step_ % config_.run.log_every_steps == 0 || last) {
+      parts_.observer->on_interval({step_, batch.epoch, course_.interval_loss / course_.interval_weight, step.lr_factor});
+      course_.interval_loss = 0.0;
+      course_.interval_weight = 0.0;
+    }
+    const bool evaluate_now = evaluation_due();
+    const bool stop_now = parts_.stop != nullptr && parts_.stop->load(std::memory_order_relaxed);
+    const bool checkpoint_now = config_.checkpoint.every_steps > 0 && step_ % config_.checkpoint.every_steps == 0;
+    if (!evaluate_now && !stop_now && !checkpoint_now) continue;
+
+    // Neither counts as training time.
+    result.seconds += seconds_since(begin);
+    if (evaluate_now) {
+      evaluate(config_.eval.split, true, result);
+      result.stopped_early = config_.eval.early_stop > 0 && course_.evaluations_without_improvement >= config_.eval.early_stop;
+    }
+    if ((stop_now && !last && !result.stopped_early) || checkpoint_now) write_checkpoint(result);
+    begin = Clock::now();
+    if (stop_now && !last && !result.stopped_early) {
+      result.stopped = true;
+      break;
+    }
+  }
+  result.seconds += seconds_since(begin);
+  result.steps = step_;
+  const std::int64_t epochs_done = step_ / order_.steps_per_epoch();
+  result.samples = epochs_done * order_.samples() + (step_ % order_.steps_per_epoch()) * order_.batch_size();
+  if (!result.stopped) finish(result);
+  return result;
+}
+
+void Trainer::finish(TrainingResult& result) {
+  if (config_.eval.restore_best) restore_best();
+  if (config_.checkpoint.final) write_checkpoint(result);
+  if (config_.eval.final_test) evaluate("test", false, result);
+}
+
+}  // namespace rechost

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "base/thread_pool.h"
+#include "config/sections.h"
+#include "train/checkpoint_store.h"
+#include "train/evaluation.h"
+#include "train/model_checkpoint.h"
+#include "train/model_runtime.h"
+#include "train/observer.h"
+#include "train/run_data.h"
+#include "train/schedule.h"
+
+namespace rechost {
+
+/// How a training ended.
+struct TrainingResult {
+  bool stopped = false;  ///< asked to stop before the end; a checkpoint was written
+  bool stopped_early = false;  ///< no improvement for eval.early_stop evaluations
+  std::int64_t steps = 0;
+  std::int64_t samples = 0;       ///< of the whole run, earlier parts included
+  std::int64_t samples_here = 0;  ///< of this process
+  double seconds = 0.0;           ///< of this process, evaluations and checkpoints left out
+  double wait_seconds = 0.0;
+  StepTimes times;
+  std::map<std::string, MetricReport> metrics;  ///< last evaluation by split
+  std::map<std::string, double> best_auc;       ///< by split, where the data's optimum is known
+  std::filesystem::path checkpoint;             ///< the last one written; empty: none
+};
+
+/// The training loop. The course of a run is a function of configuration and data alone: where it was interrupted, and how often, leaves
+/// no trace in the weights or in the loss curve.
+class Trainer {
+ public:
+  struct Parts {
+    const Config* config = nullptr;
+    const RunData* data = nullptr;
+    ModelRuntime* model = nullptr;
+    TrainingObserver* observer = nullptr;
+    ThreadPool* pool = nullptr;
+    /// Set by a signal handler: finish the step, write a checkpoint, return.
+    const std::atomic<bool>* stop = nullptr;
+    std::filesystem::path checkpoints;  ///< directory for checkpoints of this run
+    std::filesystem::path best;         ///< directory for the best one, when eval.restore_best
+    std::string config_text;
+    std::vector<PluginIdentity> plugins;
+  };
+
+  explicit Trainer(Parts parts);
+  ~Trainer();
+
+  /// Goes on where the checkpoint was written; its weights must have been loaded. Throws CheckpointError when it belongs to other training.
+  void resume(const CheckpointManifest& manifest);
+
+  std::int64_t total_steps() const { return total_steps_; }
+  std::int64_t first_step() const { return step_; }
+
+  TrainingResult run();
+
+ private:
+  /// What must survive a kill beside weights and step.
+  struct Course {
+    double interval_loss = 0.0;  ///< sum of batch losses times weight since the last line of the loss curve
+    double interval_weight = 0.0;
+    std::optional<double> best;
+    std::int64_t evaluations_without_improvement = 0;
+
+    Json to_json() const;
+    void restore(const Json& state);
+  };
+
+  double lr_factor(std::int64_t step) const;
+  void evaluate(const std::string& split, bool watch, TrainingResult& result);
+  void write_checkpoint(TrainingResult& result);
+  void write_best();
+  void restore_best();
+  void finish(TrainingResult& result);
+  CheckpointFacts facts() const;
+  std::int64_t epoch_of(std::int64_t step) const;
+  bool evaluation_due() const;
+  Evaluator& evaluator(const std::string& split);
+
+  Parts parts_;
+  const Config& config_;
+  SampleOrder order_;
+  Schedule schedule_;
+  std::optional<PlateauState> plateau_;
+  std::map<std::string, std::unique_ptr<Evaluator>> evaluators_;
+  Course course_;
+  std::int64_t step_ = 0;  ///< steps done
+  std::int64_t total_steps_ = 0;
+};
+
+}  // namespace rechost
