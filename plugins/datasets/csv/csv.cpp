@@ -1,0 +1,131 @@
+// Dataset plugin "csv": tables in text files, with columns picked by name.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "column_plan.h"
+#include "rechost/cxx/dataset.hpp"
+#include "text/decode_chunk.h"
+
+namespace csv {
+namespace {
+
+using rechost::ChunkBuilder;
+using rechost::ColumnBuilder;
+using rechost::Config;
+using rechost::ConfigError;
+using rechost::ReadRequest;
+
+text::RowFormat row_format(const Config& config) {
+  text::RowFormat format;
+  format.delimiter = config.get_string("delimiter");
+  if (format.delimiter.empty() || format.delimiter.find('"') != std::string::npos || format.delimiter.find('\n') != std::string::npos)
+    throw ConfigError("delimiter must be a text without quotes and line ends, such as \",\" or \"\\t\"");
+  format.quoted = config.get_bool("quoted");
+  format.header_lines = config.get_bool("header") ? 1 : 0;
+  return format;
+}
+
+// Names of the fields: from the header, which must be the same in all files, or from the options.
+std::vector<std::string> field_names(const Config& config, const std::vector<std::string>& paths) {
+  const std::vector<std::string>& given = config.get_string_list("columns");
+  if (!config.get_bool("header")) {
+    if (given.empty()) throw ConfigError("header = false needs columns: the names of the fields, in order");
+    return given;
+  }
+  if (!given.empty()) throw ConfigError("columns is for files without a header: set header = false, or leave columns out");
+  const text::RowFormat format = row_format(config);
+  std::string first;
+  for (const std::string& path : paths) {
+    const std::string header = text::head_of(path, format, 1).at(0);
+    if (path == paths.front()) first = header;
+    if (header != first) throw rechost::DataError("'" + path + "' and '" + paths.front() + "' do not have the same header");
+  }
+  text::FieldSplitter splitter(format);
+  // The splitter looks a little past the end of what it splits.
+  const std::string padded = first + std::string(16, '\0');
+  if (!splitter.split({padded.data(), first.size()})) throw rechost::DataError("'" + paths.front() + "', header: " + splitter.error());
+  return {splitter.fields().begin(), splitter.fields().end()};
+}
+
+class Csv final : public rechost::Dataset {
+ public:
+  static std::vector<rechost::Option> options();
+
+  static std::vector<std::string_view> splits(const Config& config) {
+    const bool path = !config.get_path("path").empty(), train = !config.get_path("train_path").empty();
+    const bool valid = !config.get_path("valid_path").empty(), test = !config.get_path("test_path").empty();
+    if (path == train) throw ConfigError(path ? "path and train_path mean the same: set one of them" : "path or train_path is needed");
+    if (path && !valid && !test) return {"all"};
+    std::vector<std::string_view> names{"train"};
+    if (valid) names.push_back("valid");
+    if (test) names.push_back("test");
+    return names;
+  }
+
+  static std::unique_ptr<rechost::Dataset> open(const Config& config, std::string_view split) {
+    std::string option = config.get_path("path").empty() ? "train_path" : "path";
+    if (split == "valid" || split == "test") option = std::string(split) + "_path";
+    return std::make_unique<Csv>(config, text::files_of(config.get_path(option), option));
+  }
+
+  Csv(const Config& config, const std::vector<std::string>& paths)
+      : plan_(config, field_names(config, paths), paths.front()), source_(paths, row_format(config), config.get_int("chunk_rows")) {}
+
+  const std::vector<rechost::Column>& columns() const override { return plan_.columns(); }
+  std::int64_t chunk_count() const override { return source_.chunk_count(); }
+  std::int64_t chunk_rows(std::int64_t chunk) const override { return source_.chunk_rows(chunk); }
+  std::uint64_t fingerprint() const override { return source_.fingerprint(); }
+
+  void read_chunk(const ReadRequest& request, ChunkBuilder& output) const override {
+    std::vector<ColumnBuilder*> builders;
+    for (std::size_t position = 0; position < columns().size(); ++position) {
+      builders.push_back(output.column(position));
+      if (builders.back() != nullptr) builders.back()->reserve(static_cast<std::size_t>(chunk_rows(request.chunk())));
+    }
+    text::decode_chunk(source_, request, output, [&](const std::vector<std::string_view>& fields, text::Fault& fault) {
+      return plan_.decode(fields, builders.data(), fault);
+    });
+  }
+
+ private:
+  ColumnPlan plan_;
+  text::RowSource source_;
+};
+
+std::vector<rechost::Option> Csv::options() {
+  using namespace rechost;
+  return {
+      option_path("path", "file, folder or pattern (part-*.csv.gz); plain, gzip or zstd"),
+      option_path("train_path", "the same as path, where there are other splits"),
+      option_path("valid_path", "validation data"),
+      option_path("test_path", "test data"),
+      option_string("delimiter", ",", "what stands between fields"),
+      option_bool("quoted", true, "fields may stand in double quotes (RFC 4180)"),
+      option_bool("header", true, "the first line of each file names its fields"),
+      option_string_list("columns", {}, "header = false: the names of the fields, in order"),
+      option_string_list("label", {"label"}, "label columns; [] = none, for prediction"),
+      option_string("label_kind", "binary", "what the labels are").choices({"binary", "regression", "multiclass"}),
+      option_string_list("dense", {}, "columns with numbers"),
+      option_string_list("sparse", {}, "columns with one id"),
+      option_string_list("multi_hot", {}, "columns with any number of ids"),
+      option_string("multi_hot_separator", "|", "what stands between the ids of a multi_hot column"),
+      option_string_list("integer", {}, "which of the sparse, multi_hot and id columns hold integers; the others are texts"),
+      option_string("weight", "", "column with the weight of the row"),
+      option_string("time", "", "column with the time, an integer"),
+      option_string_list("id", {}, "columns that are carried along and not learned from"),
+      option_string_list("user_columns", {}, "columns that describe the user"),
+      option_string_list("item_columns", {}, "columns that describe the item"),
+      option_string("user_key", "", "the sparse column that identifies the user"),
+      option_string("item_key", "", "the sparse column that identifies the item"),
+      option_string_list("null_values", {""}, "texts that stand for a missing value"),
+      option_int("chunk_rows", 65'536, "rows decoded at once").range(1, 1 << 24),
+  };
+}
+
+}  // namespace
+}  // namespace csv
+
+RECHOST_PLUGIN("csv", RECHOST_VERSION, rechost::dataset_module<csv::Csv>("csv", "tables in text files, with columns picked by name"))
