@@ -108,8 +108,9 @@ class EmbeddingEngine {
   void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const;
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state);
 
+  struct Impl;  ///< of the engine's own source files
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

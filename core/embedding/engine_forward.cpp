@@ -1,0 +1,80 @@
+#include <algorithm>
+
+#include "base/error.h"
+#include "device/instruction_set.h"
+#include "embedding/engine.h"
+#include "embedding/engine_impl.h"
+#include "embedding/lookup_loops.h"
+
+namespace rechost {
+namespace {
+
+/// Samples of a block that a thread takes at once: their outputs stay in its second-level cache while lookup after lookup fills them.
+constexpr std::int64_t kSamplesPerChunk = 128;
+constexpr std::int64_t kFloatsPerLine = 16;
+
+/// Rows to ask for ahead: about as many cache lines as a core keeps under way.
+std::int64_t rows_ahead(std::int64_t dim) {
+  constexpr std::int64_t kLinesAhead = 48;
+  return std::clamp<std::int64_t>(kLinesAhead / ((dim + kFloatsPerLine - 1) / kFloatsPerLine), 3, 24);
+}
+
+/// Asks for the first rows of a job, while the job before it still runs.
+void prefetch_first_rows(const LookupJob& job) {
+  const std::int64_t first = job.offsets == nullptr ? job.begin : job.offsets[job.begin];
+  const std::int64_t last = std::min(first + job.prefetch_ahead, job.ids_end);
+  for (std::int64_t i = first; i < last; ++i) prefetch_row(job.table + job.ids[i] * job.stride, job.dim);
+}
+
+}  // namespace
+
+void EmbeddingEngine::forward(const PreparedIds& prepared, std::span<float* const> outputs, ThreadPool& pool) const {
+  const Impl& impl = *impl_;
+  impl.check_prepared(prepared);
+  if (outputs.size() != impl.blocks.size()) fail<Error>("forward: {} outputs for {} blocks", outputs.size(), impl.blocks.size());
+  const auto loop_for = choose_twin(lookup_baseline, lookup_avx2, lookup_avx512);
+
+  const auto job_of = [&](const Impl::Block& block, std::size_t lookup_index, float* output, std::int64_t begin, std::int64_t end) {
+    const Impl::Lookup& lookup = impl.lookups[lookup_index];
+    const TableStorage& storage = impl.tables[lookup.table].storage;
+    const PreparedColumn& column = impl.prepared_column(prepared, lookup);
+    const bool by_offsets = !block.sequence && !column.one_each;
+    return LookupJob{.table = storage.rows(),
+                     .stride = storage.stride(),
+                     .dim = block.dim,
+                     .ids = impl.prepared_group(prepared, lookup.table).ids.data() + column.first,
+                     .ids_end = by_offsets ? column.offsets[end] : end,
+                     .offsets = by_offsets ? column.offsets.data() : nullptr,
+                     .mean = lookup.pooling == Pooling::kMean,
+                     .begin = begin,
+                     .end = end,
+                     .output = output + lookup.slot * block.dim,
+                     .output_stride = static_cast<std::int64_t>(block.lookups.size()) * block.dim,
+                     .prefetch_ahead = rows_ahead(block.dim)};
+  };
+
+  std::vector<std::int64_t> first_chunk(impl.blocks.size() + 1, 0);
+  for (std::size_t b = 0; b < impl.blocks.size(); ++b) {
+    const std::int64_t rows = outputs[b] == nullptr ? 0 : block_rows(prepared, b);
+    first_chunk[b + 1] = first_chunk[b] + (rows + kSamplesPerChunk - 1) / kSamplesPerChunk;
+  }
+  pool.parallel_for(first_chunk.back(), [&](std::int64_t chunk) {
+    const auto b = static_cast<std::size_t>(std::upper_bound(first_chunk.begin(), first_chunk.end(), chunk) - first_chunk.begin() - 1);
+    const Impl::Block& block = impl.blocks[b];
+    const std::int64_t begin = (chunk - first_chunk[b]) * kSamplesPerChunk;
+    const std::int64_t end = std::min(block_rows(prepared, b), begin + kSamplesPerChunk);
+    const LookupFunction loop = loop_for(block.dim);
+    LookupJob job = job_of(block, block.lookups.front(), outputs[b], begin, end);
+    prefetch_first_rows(job);
+    for (std::size_t slot = 0; slot < block.lookups.size(); ++slot) {
+      const LookupJob current = job;
+      if (slot + 1 < block.lookups.size()) {
+        job = job_of(block, block.lookups[slot + 1], outputs[b], begin, end);
+        prefetch_first_rows(job);
+      }
+      loop(current);
+    }
+  });
+}
+
+}  // namespace rechost

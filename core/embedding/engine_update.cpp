@@ -1,0 +1,220 @@
+#include <algorithm>
+
+#include "base/error.h"
+#include "device/instruction_set.h"
+#include "embedding/engine.h"
+#include "embedding/engine_impl.h"
+#include "embedding/update_loops.h"
+
+namespace rechost {
+namespace {
+
+using Impl = EmbeddingEngine::Impl;
+
+/// Floats that a thread reads and writes at once, gradients and rows together.
+constexpr std::int64_t kFloatsPerItem = 65536;
+constexpr std::int64_t kFloatsPerLine = 16;
+
+std::int64_t rows_ahead(std::int64_t floats) {
+  constexpr std::int64_t kLinesAhead = 32;
+  return std::clamp<std::int64_t>(kLinesAhead / ((floats + kFloatsPerLine - 1) / kFloatsPerLine), 2, 16);
+}
+
+/// What a thread needs to update a range of rows. One for each thread, kept from step to step for its memory.
+struct Room {
+  ReusedArray<std::int32_t> rows;
+  ReusedArray<std::int32_t> first_gradient;
+  ReusedArray<const float*> gradients;
+  ReusedArray<float> scales;
+  ReusedArray<float> sum;
+};
+
+thread_local Room thread_room;
+
+/// Where the gradients of one lookup lie.
+struct GradientSource {
+  const float* first = nullptr;           ///< of sample 0, or of the sequence's first id
+  std::int64_t stride = 0;                ///< floats to the next one
+  const std::int64_t* offsets = nullptr;  ///< set for mean pooling: a gradient counts 1 / bag length
+  bool sequence = false;
+};
+
+/// Lists the gradients of all occurrences of some rows, in the order in which they are to be summed.
+class GradientLister {
+ public:
+  GradientLister(const Impl& impl, const PreparedIds& prepared, std::span<const float* const> gradients, std::size_t table)
+      : group_(impl.prepared_group(prepared, table)), by_column_(group_.columns.size()) {
+    const std::vector<std::vector<std::size_t>>& lookups = impl.tables[table].by_column;
+    for (std::size_t c = 0; c < lookups.size(); ++c) {
+      for (const std::size_t index : lookups[c]) {
+        const Impl::Lookup& lookup = impl.lookups[index];
+        const Impl::Block& block = impl.blocks[lookup.block];
+        if (gradients[lookup.block] == nullptr) continue;
+        const PreparedColumn& column = group_.columns[c];
+        const bool scaled = lookup.pooling == Pooling::kMean && !column.one_each;
+        by_column_[c].push_back({.first = gradients[lookup.block] + lookup.slot * block.dim,
+                                 .stride = static_cast<std::int64_t>(block.lookups.size()) * block.dim,
+                                 .offsets = scaled ? column.offsets.data() : nullptr,
+                                 .sequence = block.sequence});
+        scaled_ = scaled_ || scaled;
+      }
+      most_ = std::max(most_, static_cast<std::int64_t>(by_column_[c].size()));
+    }
+  }
+
+  /// Points `job` at the gradients of unique rows [begin, end), listed in `room`.
+  void list(std::int64_t begin, std::int64_t end, Room& room, UpdateJob& job) const {
+    const std::int32_t* const segments = group_.segment_offsets.data();
+    room.first_gradient.resize_unspecified(end - begin + 1);
+    const std::int64_t most = (segments[end] - segments[begin]) * most_;
+    room.gradients.resize_unspecified(most);
+    if (scaled_) room.scales.resize_unspecified(most);
+    const bool plain = by_column_.size() == 1 && by_column_[0].size() == 1 && group_.columns[0].one_each;
+    if (plain) {
+      const GradientSource& source = by_column_[0][0];
+      for (std::int64_t u = begin; u <= end; ++u) room.first_gradient[u - begin] = segments[u] - segments[begin];
+      const std::int32_t* const positions = group_.positions.data() + segments[begin];
+      const float** const gradients = room.gradients.data();
+      for (std::int64_t k = 0; k < most; ++k) gradients[k] = source.first + positions[k] * source.stride;
+    } else {
+      std::int32_t listed = 0;
+      for (std::int64_t u = begin; u < end; ++u) {
+        room.first_gradient[u - begin] = listed;
+        for (std::int32_t k = segments[u]; k < segments[u + 1]; ++k) listed = add(group_.positions[k], room, listed);
+      }
+      room.first_gradient[end - begin] = listed;
+    }
+    job.first_gradient = room.first_gradient.data();
+    job.gradients = room.gradients.data();
+    job.scales = scaled_ ? room.scales.data() : nullptr;
+  }
+
+ private:
+  std::int32_t add(std::int64_t position, Room& room, std::int32_t listed) const {
+    std::size_t c = 0;
+    while (c + 1 < by_column_.size() && position >= group_.columns[c + 1].first) ++c;
+    const PreparedColumn& column = group_.columns[c];
+    const std::int64_t in_column = position - column.first;
+    const std::int64_t sample = column.one_each ? in_column : group_.samples[position];
+    for (const GradientSource& source : by_column_[c]) {
+      room.gradients[listed] = source.first + (source.sequence ? in_column : sample) * source.stride;
+      if (scaled_) {
+        const std::int64_t length = source.offsets == nullptr ? 1 : source.offsets[sample + 1] - source.offsets[sample];
+        room.scales[listed] = 1.0f / static_cast<float>(length);
+      }
+      ++listed;
+    }
+    return listed;
+  }
+
+  const PreparedGroup& group_;
+  std::vector<std::vector<GradientSource>> by_column_;
+  std::int64_t most_ = 0;  // gradients that one occurrence can have
+  bool scaled_ = false;
+};
+
+UpdateJob job_for(Impl::Table& table, Room& room) {
+  const std::int64_t dim = table.config.dim;
+  room.sum.resize_unspecified(dim);
+  return {.table = table.storage.rows(),
+          .stride = table.storage.stride(),
+          .dim = dim,
+          .sum = room.sum.data(),
+          .prefetch_ahead = rows_ahead(dim + table.storage.state_floats())};
+}
+
+RuleConstants constants_for(const Impl::Table& table, const EmbeddingEngine::UpdateSettings& settings) {
+  return rule_constants(table.config.optimizer, settings.step, settings.lr_factor, 1.0, settings.clip_value, settings.l2);
+}
+
+/// Cuts a table's unique rows so that each item costs about the same. A row is never cut: its sum has one order.
+void add_work(const PreparedGroup& group, const Impl::Table& table, std::size_t index, std::vector<Impl::WorkItem>& work) {
+  const std::int64_t unique = group.unique_rows.size();
+  const std::int32_t* const segments = group.segment_offsets.data();
+  const std::int64_t row_floats = table.config.dim + table.storage.state_floats();
+  const auto cost_before = [&](std::int64_t u) { return segments[u] * table.config.dim + u * row_floats; };
+  std::int64_t begin = 0;
+  while (begin < unique) {
+    const std::int64_t limit = cost_before(begin) + kFloatsPerItem;
+    std::int64_t low = begin + 1;  // the smallest end to choose from
+    std::int64_t high = unique;
+    while (low < high) {
+      const std::int64_t middle = low + (high - low) / 2;
+      if (cost_before(middle) < limit) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    work.push_back({index, begin, low});
+    begin = low;
+  }
+}
+
+}  // namespace
+
+void EmbeddingEngine::update(const PreparedIds& prepared, std::span<const float* const> gradients, const UpdateSettings& settings,
+                             ThreadPool& pool) {
+  Impl& impl = *impl_;
+  impl.check_prepared(prepared);
+  if (gradients.size() != impl.blocks.size()) fail<Error>("update: {} gradients for {} blocks", gradients.size(), impl.blocks.size());
+  const auto loop_for = choose_twin(update_baseline, update_avx2, update_avx512);
+  impl.work.clear();
+  std::vector<GradientLister> listers;
+  std::vector<std::size_t> lister_of(impl.tables.size());
+  for (std::size_t t = 0; t < impl.tables.size(); ++t) {
+    if (impl.tables[t].group == Impl::kNoGroup) continue;
+    lister_of[t] = listers.size();
+    listers.emplace_back(impl, prepared, gradients, t);
+    add_work(impl.prepared_group(prepared, t), impl.tables[t], t, impl.work);
+  }
+  pool.parallel_for(static_cast<std::int64_t>(impl.work.size()), [&](std::int64_t i) {
+    const Impl::WorkItem item = impl.work[static_cast<std::size_t>(i)];
+    Impl::Table& table = impl.tables[item.table];
+    Room& room = thread_room;
+    UpdateJob job = job_for(table, room);
+    job.rows = impl.prepared_group(prepared, item.table).unique_rows.data() + item.begin;
+    job.row_count = item.end - item.begin;
+    listers[lister_of[item.table]].list(item.begin, item.end, room, job);
+    loop_for(table.config.optimizer.kind, table.config.dim)(constants_for(table, settings), job);
+  });
+}
+
+void EmbeddingEngine::decay_untouched(const PreparedIds& prepared, const UpdateSettings& settings, ThreadPool& pool) {
+  if (settings.l2 == 0.0) return;
+  Impl& impl = *impl_;
+  impl.check_prepared(prepared);
+  const auto loop_for = choose_twin(update_baseline, update_avx2, update_avx512);
+  impl.work.clear();
+  for (std::size_t t = 0; t < impl.tables.size(); ++t) {
+    const std::int64_t rows = impl.tables[t].config.rows;
+    const std::int64_t rows_per_item = std::max<std::int64_t>(1, kFloatsPerItem / impl.tables[t].storage.stride());
+    for (std::int64_t begin = 0; begin < rows; begin += rows_per_item) {
+      impl.work.push_back({t, begin, std::min(rows, begin + rows_per_item)});
+    }
+  }
+  pool.parallel_for(static_cast<std::int64_t>(impl.work.size()), [&](std::int64_t i) {
+    const Impl::WorkItem item = impl.work[static_cast<std::size_t>(i)];
+    Impl::Table& table = impl.tables[item.table];
+    const std::span<const std::int32_t> touched = unique_rows(prepared, item.table);
+    Room& room = thread_room;
+    UpdateJob job = job_for(table, room);
+    room.rows.resize_unspecified(item.end - item.begin);
+    auto next = std::lower_bound(touched.begin(), touched.end(), item.begin);
+    for (std::int64_t row = item.begin; row < item.end; ++row) {
+      if (next != touched.end() && *next == row) {
+        ++next;
+      } else {
+        room.rows[job.row_count++] = static_cast<std::int32_t>(row);
+      }
+    }
+    // No gradients at all: their sum is zero, and the rule adds l2 * w.
+    room.first_gradient.resize_unspecified(job.row_count + 1);
+    std::fill_n(room.first_gradient.data(), job.row_count + 1, 0);
+    job.rows = room.rows.data();
+    job.first_gradient = room.first_gradient.data();
+    loop_for(table.config.optimizer.kind, table.config.dim)(constants_for(table, settings), job);
+  });
+}
+
+}  // namespace rechost

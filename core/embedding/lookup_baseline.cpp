@@ -1,0 +1,8 @@
+#include "embedding/lookup_loops.h"
+#include "kernels/vector_baseline.h"
+
+namespace rechost {
+
+LookupFunction lookup_baseline(std::int64_t dim) { return lookup_function<VectorBaseline>(dim); }
+
+}  // namespace rechost

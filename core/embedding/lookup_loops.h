@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+
+namespace rechost {
+
+/// Some samples of one lookup. Borrowed.
+struct LookupJob {
+  const float* table = nullptr;  ///< first row
+  std::int64_t stride = 0;       ///< floats from one table row to the next
+  std::int64_t dim = 0;
+  const std::int32_t* ids = nullptr;      ///< all ids of the column
+  std::int64_t ids_end = 0;               ///< how many of them may be read ahead
+  const std::int64_t* offsets = nullptr;  ///< of the column; null: sample i has exactly ids[i]
+  bool mean = false;
+  std::int64_t begin = 0;  ///< samples [begin, end)
+  std::int64_t end = 0;
+  float* output = nullptr;           ///< where sample 0 of the column would go
+  std::int64_t output_stride = 0;    ///< floats from one sample's output to the next one's
+  std::int64_t prefetch_ahead = 16;  ///< ids between the row being read and the one asked for
+};
+
+using LookupFunction = void (*)(const LookupJob& job);
+
+/// The loop made for `dim`, or the one for any dim.
+LookupFunction lookup_baseline(std::int64_t dim);
+LookupFunction lookup_avx2(std::int64_t dim);
+LookupFunction lookup_avx512(std::int64_t dim);
+
+/// Asks for a row's cache lines. Costs nothing where they are there already.
+[[gnu::always_inline]] inline void prefetch_row(const float* row, std::int64_t floats) {
+  constexpr std::int64_t kFloatsPerLine = 16;
+  for (std::int64_t i = 0; i < floats; i += kFloatsPerLine) __builtin_prefetch(row + i, 0, 3);
+  // A row that does not begin on a line reaches into one more.
+  __builtin_prefetch(row + floats - 1, 0, 3);
+}
+
+/// Rows and bags of `kDim` floats (0: job.dim, known only at run time).
+template <typename Vector, int kDim>
+void lookup_loop(const LookupJob& job) {
+  constexpr std::int64_t kWidth = Vector::kWidth;
+  // Vectors that a bag is summed in: for a known dim all of it, else so many columns at a time.
+  constexpr std::int64_t kSums = kDim > 0 ? (kDim + kWidth - 1) / kWidth : 4;
+  const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  const std::int64_t last_ahead = job.ids_end - job.prefetch_ahead;
+
+  for (std::int64_t sample = job.begin; sample < job.end; ++sample) {
+    const std::int64_t first = job.offsets == nullptr ? sample : job.offsets[sample];
+    const std::int64_t last = job.offsets == nullptr ? sample + 1 : job.offsets[sample + 1];
+    float* output = job.output + sample * job.output_stride;
+    for (std::int64_t i = first; i < last; ++i) {
+      if (i < last_ahead) prefetch_row(job.table + job.ids[i + job.prefetch_ahead] * job.stride, dim);
+    }
+    if (last - first == 1) {
+      const float* row = job.table + job.ids[first] * job.stride;
+      for (std::int64_t column = 0; column < dim; column += kWidth) {
+        Vector::load_first(row + column, dim - column).store_first(output + column, dim - column);
+      }
+      continue;
+    }
+    const Vector scale(job.mean && last > first ? 1.0f / static_cast<float>(last - first) : 1.0f);
+    for (std::int64_t block = 0; block < dim; block += kSums * kWidth) {
+      Vector sums[kSums];
+      for (std::int64_t v = 0; v < kSums; ++v) sums[v] = Vector(0.0f);
+      const std::int64_t rest = dim - block;
+      for (std::int64_t i = first; i < last; ++i) {
+        const float* row = job.table + job.ids[i] * job.stride + block;
+        for (std::int64_t v = 0; v < kSums; ++v) {
+          if (kDim > 0 || v * kWidth < rest) sums[v] = sums[v] + Vector::load_first(row + v * kWidth, rest - v * kWidth);
+        }
+      }
+      for (std::int64_t v = 0; v < kSums; ++v) {
+        if (kDim > 0 || v * kWidth < rest) (sums[v] * scale).store_first(output + block + v * kWidth, rest - v * kWidth);
+      }
+    }
+  }
+}
+
+template <typename Vector>
+LookupFunction lookup_function(std::int64_t dim) {
+  switch (dim) {
+    case 4:
+      return lookup_loop<Vector, 4>;
+    case 8:
+      return lookup_loop<Vector, 8>;
+    case 16:
+      return lookup_loop<Vector, 16>;
+    case 32:
+      return lookup_loop<Vector, 32>;
+    case 64:
+      return lookup_loop<Vector, 64>;
+    case 128:
+      return lookup_loop<Vector, 128>;
+    default:
+      return lookup_loop<Vector, 0>;
+  }
+}
+
+}  // namespace rechost

@@ -1,0 +1,8 @@
+#include "embedding/update_loops.h"
+#include "kernels/vector_avx2.h"
+
+namespace rechost {
+
+UpdateFunction update_avx2(OptimizerKind kind, std::int64_t dim) { return update_function<VectorAvx2>(kind, dim); }
+
+}  // namespace rechost

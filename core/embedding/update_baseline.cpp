@@ -1,0 +1,8 @@
+#include "embedding/update_loops.h"
+#include "kernels/vector_baseline.h"
+
+namespace rechost {
+
+UpdateFunction update_baseline(OptimizerKind kind, std::int64_t dim) { return update_function<VectorBaseline>(kind, dim); }
+
+}  // namespace rechost

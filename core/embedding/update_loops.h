@@ -1,0 +1,120 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/optimizer_rules.h"
+
+namespace rechost {
+
+/// Some unique rows of one table and the gradients that belong to them. Borrowed.
+struct UpdateJob {
+  float* table = nullptr;   ///< first row; a row is dim values, then its optimizer state
+  std::int64_t stride = 0;  ///< floats from one table row to the next
+  std::int64_t dim = 0;
+  const std::int32_t* rows = nullptr;  ///< [row_count]
+  std::int64_t row_count = 0;
+  const std::int32_t* first_gradient = nullptr;  ///< [row_count + 1] into the two arrays below
+  const float* const* gradients = nullptr;       ///< each [dim], to be summed in this order
+  const float* scales = nullptr;                 ///< one for each gradient, or null for all 1
+  float* sum = nullptr;                          ///< room for `dim` floats
+  std::int64_t prefetch_ahead = 8;               ///< rows between the one being updated and the one asked for
+};
+
+using UpdateFunction = void (*)(const RuleConstants& rule, const UpdateJob& job);
+
+/// The loop made for `kind` and `dim`, or for any dim.
+UpdateFunction update_baseline(OptimizerKind kind, std::int64_t dim);
+UpdateFunction update_avx2(OptimizerKind kind, std::int64_t dim);
+UpdateFunction update_avx512(OptimizerKind kind, std::int64_t dim);
+
+/// The sum of gradients [first, last) as `dim` floats: job.sum, or the only gradient itself.
+template <typename Vector, int kDim>
+[[gnu::always_inline]] inline const float* summed_gradient(const UpdateJob& job, std::int64_t first, std::int64_t last) {
+  constexpr std::int64_t kWidth = Vector::kWidth;
+  constexpr std::int64_t kSums = kDim > 0 ? (kDim + kWidth - 1) / kWidth : 4;
+  const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  if (last - first == 1 && job.scales == nullptr) return job.gradients[first];
+  for (std::int64_t block = 0; block < dim; block += kSums * kWidth) {
+    Vector sums[kSums];
+    for (std::int64_t v = 0; v < kSums; ++v) sums[v] = Vector(0.0f);
+    const std::int64_t rest = dim - block;
+    for (std::int64_t i = first; i < last; ++i) {
+      const float* gradient = job.gradients[i] + block;
+      const Vector scale(job.scales == nullptr ? 1.0f : job.scales[i]);
+      for (std::int64_t v = 0; v < kSums; ++v) {
+        if (kDim > 0 || v * kWidth < rest) {
+          sums[v] = multiply_add(Vector::load_first(gradient + v * kWidth, rest - v * kWidth), scale, sums[v]);
+        }
+      }
+    }
+    for (std::int64_t v = 0; v < kSums; ++v) {
+      if (kDim > 0 || v * kWidth < rest) sums[v].store_first(job.sum + block + v * kWidth, rest - v * kWidth);
+    }
+  }
+  return job.sum;
+}
+
+template <typename Vector, OptimizerKind kKind, int kDim>
+void update_loop(const RuleConstants& constants, const UpdateJob& job) {
+  const RuleConstants rule = constants;  // a copy of its own cannot change when rows are written, so it stays in registers
+  constexpr std::int64_t kFloatsPerLine = 16;
+  /// Gradients are scattered over the batch like rows over the table, though over less memory.
+  constexpr std::int64_t kGradientsAhead = 8;
+  const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  const std::int64_t gradient_count = job.first_gradient[job.row_count];
+  const std::int64_t row_floats = dim + (kKind == OptimizerKind::kRowwiseAdagrad ? 1 : element_states(kKind) * dim);
+  std::int64_t asked = 0;
+
+  for (std::int64_t index = 0; index < job.row_count; ++index) {
+    if (index + job.prefetch_ahead < job.row_count) {
+      const float* ahead = job.table + job.rows[index + job.prefetch_ahead] * job.stride;
+      for (std::int64_t i = 0; i < row_floats; i += kFloatsPerLine) __builtin_prefetch(ahead + i, 1, 3);
+      __builtin_prefetch(ahead + row_floats - 1, 1, 3);
+    }
+    const std::int64_t first = job.first_gradient[index];
+    const std::int64_t last = job.first_gradient[index + 1];
+    for (; asked < gradient_count && asked < last + kGradientsAhead; ++asked) {
+      for (std::int64_t i = 0; i < dim; i += kFloatsPerLine) __builtin_prefetch(job.gradients[asked] + i, 0, 3);
+    }
+    const float* gradient = summed_gradient<Vector, kDim>(job, first, last);
+    float* row = job.table + job.rows[index] * job.stride;
+    update_elements<Vector, kKind, kDim>(rule, gradient, row, row + dim, row + 2 * dim, dim);
+  }
+}
+
+template <typename Vector, OptimizerKind kKind>
+UpdateFunction update_function_of(std::int64_t dim) {
+  switch (dim) {
+    case 16:
+      return update_loop<Vector, kKind, 16>;
+    case 32:
+      return update_loop<Vector, kKind, 32>;
+    case 64:
+      return update_loop<Vector, kKind, 64>;
+    case 128:
+      return update_loop<Vector, kKind, 128>;
+    default:
+      return update_loop<Vector, kKind, 0>;
+  }
+}
+
+template <typename Vector>
+UpdateFunction update_function(OptimizerKind kind, std::int64_t dim) {
+  switch (kind) {
+    case OptimizerKind::kSgd:
+      return update_function_of<Vector, OptimizerKind::kSgd>(dim);
+    case OptimizerKind::kMomentum:
+      return update_function_of<Vector, OptimizerKind::kMomentum>(dim);
+    case OptimizerKind::kAdagrad:
+      return update_function_of<Vector, OptimizerKind::kAdagrad>(dim);
+    case OptimizerKind::kRowwiseAdagrad:
+      return update_function_of<Vector, OptimizerKind::kRowwiseAdagrad>(dim);
+    case OptimizerKind::kAdam:
+      return update_function_of<Vector, OptimizerKind::kAdam>(dim);
+    case OptimizerKind::kAdamW:
+      return update_function_of<Vector, OptimizerKind::kAdamW>(dim);
+  }
+  return nullptr;
+}
+
+}  // namespace rechost
