@@ -136,6 +136,57 @@ class Heads(unittest.TestCase):
             self.assertFalse(any(parameter["gradient"].values()))
 
 
+class InBatchSoftmax(unittest.TestCase):
+    """The loss works through the batch some rows at a time; this batch is larger than one such part."""
+
+    ROWS = 1100
+
+    def run_loss(self, scale):
+        chosen = dict(cases.CASES["two_tower factorisation"], entity_count=300, weights=True)
+        model = cases.open_model(FOLDER, chosen, loss="softmax", temperature=0.5)
+        batch = cases.batch_of(model, chosen, self.ROWS)
+        rows = batch[0]["blocks"][0]["rows"]
+        rows.data[: rows.size] = [scale * value for value in rows.values()]
+        loss = model.forward(batch, heads=["loss"])["loss"].values()[0]
+        gradient = model.backward({"loss": Array((1,), [1.0])})[0][0].values()
+        return batch[0], loss, gradient
+
+    def reference(self, group, row):
+        """Loss of one row, and d loss / d logit for every column."""
+        values, index, weight = group["blocks"][0]["rows"].data, group["entity_index"], group["weights"].data[row]
+        user = values[row * 8:row * 8 + 4]
+        logits = [-math.inf if index[j] == index[row] and j != row else
+                  sum(u * v for u, v in zip(user, values[j * 8 + 4:j * 8 + 8])) / 0.5 - group["log_probability"].data[j]
+                  for j in range(self.ROWS)]
+        largest = max(logits)
+        log_sum = largest + math.log(sum(math.exp(value - largest) for value in logits))
+        slopes = [weight * (math.exp(value - log_sum) - (j == row)) for j, value in enumerate(logits)]
+        return weight * (log_sum - logits[row]), slopes
+
+    def check(self, scale):
+        group, loss, gradient = self.run_loss(scale)
+        values = group["blocks"][0]["rows"].values()
+        total, to_last_item = 0.0, [0.0] * 4
+        for row in range(self.ROWS):
+            row_loss, slopes = self.reference(group, row)
+            total += row_loss
+            for d in range(4):
+                to_last_item[d] += slopes[-1] * values[row * 8 + d] / 0.5 / self.ROWS
+            if row in (0, 700, 952, 953, self.ROWS - 1):
+                for d in range(4):
+                    expected = sum(slope * values[j * 8 + 4 + d] for j, slope in enumerate(slopes)) / 0.5 / self.ROWS
+                    self.assertAlmostEqual(gradient[row * 8 + d], expected, delta=1e-5 * scale)
+        self.assertAlmostEqual(loss, total / self.ROWS, delta=1e-5 * max(1, loss))
+        for d in range(4):
+            self.assertAlmostEqual(gradient[(self.ROWS - 1) * 8 + 4 + d], to_last_item[d], delta=1e-5 * scale)
+
+    def test_value_and_gradient(self):
+        self.check(1.0)
+
+    def test_probabilities_that_underflow(self):
+        self.check(8.0)
+
+
 class Randomness(unittest.TestCase):
     def test_dropout_is_a_function_of_the_seed(self):
         model, batch = open_case("dlrm dot", dropout=0.5)

@@ -86,7 +86,7 @@ class TwoTower : public rechost::TorchModel {
     if (pairs || in.wants(user_head_)) out.set(user_head_, users = user_->encode(in));
     if (pairs || in.wants(item_head_)) out.set(item_head_, items = item_->encode(in));
     if (in.wants(score_head_)) out.set(score_head_, (users * items).sum(1, true) / temperature_);
-    if (train_loss) out.set(loss_head_, mean_loss(row_losses(in, users, items), in.weights()));
+    if (train_loss) out.set(loss_head_, loss_kind_ == "softmax" ? in_batch_softmax(in, users, items) : drawn_loss(in, users, items));
   }
 
  private:
@@ -95,34 +95,41 @@ class TwoTower : public rechost::TorchModel {
             config.get_int("embedding_dim"), config.get_float("init_scale"), unit_length};
   }
 
-  // [rows]
-  at::Tensor row_losses(const rechost::Inputs& in, const at::Tensor& users, const at::Tensor& items) {
-    const at::Tensor own_index = in.entity_index();
-    const at::Tensor own_correction = correct_ ? in.log_probability() : at::Tensor();
+  at::Tensor in_batch_softmax(const rechost::Inputs& in, const at::Tensor& users, const at::Tensor& items) const {
     const auto if_known = [](const at::Tensor& tensor) { return tensor.defined() ? std::optional(tensor) : std::nullopt; };
-    if (loss_kind_ == "softmax") return InBatchSoftmax::apply(users, items, if_known(own_correction), if_known(own_index), temperature_);
+    const bool with_gradient = at::GradMode::is_enabled() && (users.requires_grad() || items.requires_grad());
+    return InBatchSoftmax::apply(users, items, if_known(correct_ ? in.log_probability() : at::Tensor()), if_known(in.entity_index()),
+                                 if_known(in.weights()), temperature_, with_gradient);
+  }
 
+  at::Tensor drawn_loss(const rechost::Inputs& in, const at::Tensor& users, const at::Tensor& items) {
     const rechost::Inputs& drawn = in.negatives();
     const at::Tensor others = item_->encode_negatives(drawn).view({in.rows(), negatives_, -1});
     Scores scores;
     scores.positive = (users * items).sum(1, true);
     scores.negative = at::bmm(others, users.unsqueeze(2)).squeeze(2);
+    const at::Tensor own_index = in.entity_index();
     const at::Tensor drawn_index = drawn.entity_index();
     if (own_index.defined() && drawn_index.defined())
       scores.hit = drawn_index.view({in.rows(), negatives_}) == own_index.unsqueeze(1);
-    // The margin of ccl is a similarity, so that loss sees similarities as they are.
-    if (loss_kind_ == "ccl") return contrastive(scores, negative_weight_, margin_);
-    scores.positive = scores.positive / temperature_;
-    scores.negative = scores.negative / temperature_;
-    if (loss_kind_ == "bpr") return bpr(scores);
-    const at::Tensor drawn_correction = correct_ ? drawn.log_probability() : at::Tensor();
-    return sampled_softmax(scores, own_correction.defined() ? own_correction.unsqueeze(1) : own_correction,
-                           drawn_correction.defined() ? drawn_correction.view({in.rows(), negatives_}) : drawn_correction);
+    at::Tensor losses;  // [rows]
+    if (loss_kind_ == "ccl") {
+      // The margin is a similarity, so this loss sees similarities as they are.
+      losses = contrastive(scores, negative_weight_, margin_);
+    } else {
+      scores.positive = scores.positive / temperature_;
+      scores.negative = scores.negative / temperature_;
+      losses = loss_kind_ == "bpr" ? bpr(scores) : corrected_softmax(in, drawn, scores);
+    }
+    // Divided by the number of rows, not by the sum of weights: then the mean over ranks is that over the global batch.
+    return in.weights().defined() ? (losses * in.weights()).mean() : losses.mean();
   }
 
-  // Divided by the number of rows, not by the sum of weights: then the mean over ranks is that over the global batch.
-  static at::Tensor mean_loss(const at::Tensor& losses, const at::Tensor& weights) {
-    return weights.defined() ? (losses * weights).mean() : losses.mean();
+  at::Tensor corrected_softmax(const rechost::Inputs& in, const rechost::Inputs& drawn, const Scores& scores) const {
+    const at::Tensor own = correct_ ? in.log_probability() : at::Tensor();
+    const at::Tensor others = correct_ ? drawn.log_probability() : at::Tensor();
+    if (!own.defined() || !others.defined()) return sampled_softmax(scores, {}, {});
+    return sampled_softmax(scores, own.unsqueeze(1), others.view({in.rows(), negatives_}));
   }
 
   std::string loss_kind_;
