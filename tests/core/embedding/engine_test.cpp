@@ -1,0 +1,267 @@
+#include "embedding/engine.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <thread>
+
+#include "base/error.h"
+#include "core/embedding/reference_engine.h"
+#include "core/kernels/random_values.h"
+#include "embedding/prepared_ids.h"
+
+using namespace rechost;
+using rechost::test::Column;
+using rechost::test::RandomValues;
+using rechost::test::ReferenceEngine;
+
+namespace {
+
+/// `rows` samples with up to `most` ids each, bags of none included; `most` 1: exactly one id each and no offsets.
+Column make_column(std::string name, std::int64_t rows, std::int64_t most, std::int64_t table_rows, RandomValues& random) {
+  Column column{.name = std::move(name), .ids = {}, .offsets = {}, .rows = rows};
+  if (most > 1) column.offsets.push_back(0);
+  for (std::int64_t sample = 0; sample < rows; ++sample) {
+    const std::int64_t length = most == 1 ? 1 : random.below(most + 1);
+    for (std::int64_t i = 0; i < length; ++i) {
+      // Half of all ids fall on a tenth of the rows: duplicates within bags, samples and columns.
+      const bool hot = random.below(2) == 0;
+      column.ids.push_back(static_cast<std::int32_t>(random.below(hot ? (table_rows + 9) / 10 : table_rows)));
+    }
+    if (most > 1) column.offsets.push_back(static_cast<std::int64_t>(column.ids.size()));
+  }
+  return column;
+}
+
+TableConfig make_table(std::string name, std::int64_t rows, std::int64_t dim, OptimizerKind kind) {
+  TableConfig table{.name = std::move(name), .rows = rows, .dim = dim, .initializer = {}, .optimizer = {}};
+  table.initializer = {Initializer::Kind::kUniform, -0.5, 0.5};
+  table.optimizer.kind = kind;
+  table.optimizer.lr = 0.05;
+  table.optimizer.weight_decay = 0.1;
+  table.optimizer.initial_accumulator = 0.02;
+  return table;
+}
+
+/// Tables of all sorts of use: one read by one column, one shared by two columns and read pooled and as a sequence, one narrow table on
+/// the same columns as another.
+struct Model {
+  std::vector<TableConfig> tables;
+  std::vector<LookupConfig> lookups;
+  std::vector<BlockConfig> blocks;
+  std::vector<Column> columns;
+
+  Model(std::int64_t dim, OptimizerKind kind, Pooling pooling, std::int64_t rows, RandomValues& random) {
+    tables = {make_table("alone", 50, dim, kind), make_table("shared", 7000, dim, kind), make_table("narrow", 60, 1, kind)};
+    columns = {make_column("c0", rows, 1, 50, random), make_column("c1", rows, 1, 7000, random), make_column("c2", rows, 5, 7000, random)};
+    lookups = {{0, 0, Pooling::kSum}, {1, 1, pooling}, {1, 2, pooling}, {1, 2, Pooling::kNone}, {2, 0, Pooling::kSum}};
+    blocks = {{{0, 1, 2}}, {{3}}, {{4}}};
+  }
+
+  std::vector<IdColumnView> views() const {
+    std::vector<IdColumnView> result;
+    for (const Column& column : columns) result.push_back(column.view());
+    return result;
+  }
+  std::unique_ptr<EmbeddingEngine> engine(ThreadPool& pool, std::uint64_t seed = 1) const {
+    return std::make_unique<EmbeddingEngine>(tables, lookups, blocks, seed, pool);
+  }
+};
+
+std::vector<float> forward_block(const EmbeddingEngine& engine, const PreparedIds& prepared, std::size_t block, std::size_t blocks,
+                                 ThreadPool& pool) {
+  const std::int64_t floats = engine.block_rows(prepared, block) * engine.block_slots(block) * engine.block_dim(block);
+  std::vector<float> output(static_cast<std::size_t>(floats), std::nanf(""));
+  std::vector<float*> outputs(blocks);
+  outputs[block] = output.data();
+  engine.forward(prepared, outputs, pool);
+  return output;
+}
+
+template <typename Expected>
+void require_close(const std::vector<float>& ours, const std::vector<Expected>& expected) {
+  REQUIRE(ours.size() == expected.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    if (!(std::abs(ours[i] - expected[i]) <= 1e-5 + 1e-5 * std::abs(expected[i]))) {
+      FAIL("element " << i << " is " << ours[i] << ", expected " << expected[i]);
+    }
+  }
+}
+
+std::vector<float> all_rows(const EmbeddingEngine& engine, std::size_t table) {
+  const TableConfig& config = engine.table(table);
+  std::vector<float> rows(static_cast<std::size_t>(config.rows * config.dim));
+  engine.read_rows(table, 0, config.rows, rows.data(), nullptr);
+  return rows;
+}
+
+std::vector<float> all_state(const EmbeddingEngine& engine, std::size_t table) {
+  std::vector<float> state(static_cast<std::size_t>(engine.table(table).rows * engine.state_floats_per_row(table)));
+  engine.read_rows(table, 0, engine.table(table).rows, nullptr, state.data());
+  return state;
+}
+
+/// Steps `engine` three times with gradients from `random`, and `reference` beside it if there is one.
+void train(EmbeddingEngine& engine, ReferenceEngine* reference, const Model& model, EmbeddingEngine::UpdateSettings settings,
+           bool decay_all, RandomValues& random, ThreadPool& pool) {
+  PreparedIds prepared;
+  engine.prepare(model.views(), prepared, pool);
+  for (settings.step = 1; settings.step <= 3; ++settings.step) {
+    std::vector<std::vector<float>> gradients;
+    std::vector<const float*> pointers;
+    for (std::size_t b = 0; b < model.blocks.size(); ++b) {
+      const std::vector<float> output = forward_block(engine, prepared, b, model.blocks.size(), pool);
+      if (reference != nullptr) require_close(output, reference->forward(model.columns, b));
+      gradients.push_back(random.floats(static_cast<std::int64_t>(output.size())));
+      // The second step has no gradient for the sequence.
+      pointers.push_back(settings.step == 2 && b == 1 ? nullptr : gradients.back().data());
+    }
+    engine.update(prepared, pointers, settings, pool);
+    if (decay_all) engine.decay_untouched(prepared, settings, pool);
+    if (reference != nullptr) reference->update(model.columns, pointers, settings, decay_all);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("lookups and updates agree with the double-precision reference for every pooling, optimizer and dim") {
+  constexpr std::uint64_t kSeed = 4711;
+  CAPTURE(kSeed);
+  RandomValues random(kSeed);
+  ThreadPool pool(2);
+  for (const InstructionSet set : test::instruction_sets()) {
+    const test::WithInstructionSet limit(set);
+    for (const std::int64_t dim : {1, 3, 8, 16, 64, 100, 128}) {
+      for (const OptimizerKind kind : test::kAllOptimizers) {
+        for (const Pooling pooling : {Pooling::kSum, Pooling::kMean}) {
+          CAPTURE(instruction_set_name(set), dim, optimizer_name(kind), pooling == Pooling::kMean);
+          const Model model(dim, kind, pooling, 75, random);
+          const auto engine = model.engine(pool);
+          ReferenceEngine reference(*engine, model.lookups, model.blocks);
+          train(*engine, &reference, model, {}, false, random, pool);
+          for (std::size_t t = 0; t < model.tables.size(); ++t) {
+            require_close(all_rows(*engine, t), reference.rows(t));
+            require_close(all_state(*engine, t), reference.state(t));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("l2, clipping and the decay of rows that no sample touched agree with the reference") {
+  RandomValues random(12);
+  ThreadPool pool(2);
+  for (const InstructionSet set : test::instruction_sets()) {
+    const test::WithInstructionSet limit(set);
+    for (const OptimizerKind kind : test::kAllOptimizers) {
+      for (const bool decay_all : {false, true}) {
+        CAPTURE(instruction_set_name(set), optimizer_name(kind), decay_all);
+        const Model model(12, kind, Pooling::kMean, 40, random);
+        const auto engine = model.engine(pool);
+        ReferenceEngine reference(*engine, model.lookups, model.blocks);
+        train(*engine, &reference, model, {.lr_factor = 0.5, .l2 = 0.01, .clip_value = 0.7}, decay_all, random, pool);
+        for (std::size_t t = 0; t < model.tables.size(); ++t) {
+          require_close(all_rows(*engine, t), reference.rows(t));
+          require_close(all_state(*engine, t), reference.state(t));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("training has the same bits on one, two and three threads") {
+  for (const InstructionSet set : test::instruction_sets()) {
+    const test::WithInstructionSet limit(set);
+    for (const OptimizerKind kind : test::kAllOptimizers) {
+      std::vector<std::vector<float>> first;
+      for (const int threads : {1, 2, 3}) {
+        CAPTURE(instruction_set_name(set), optimizer_name(kind), threads);
+        RandomValues random(31);
+        ThreadPool pool(threads);
+        const Model model(20, kind, Pooling::kMean, 3000, random);
+        const auto engine = model.engine(pool);
+        train(*engine, nullptr, model, {.l2 = 0.001}, true, random, pool);
+        for (std::size_t t = 0; t < model.tables.size(); ++t) {
+          if (threads == 1) first.push_back(all_rows(*engine, t));
+          REQUIRE(all_rows(*engine, t) == first[t]);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("starting rows depend on seed, table name, row and column only") {
+  ThreadPool one(1);
+  ThreadPool three(3);
+  const auto rows_of = [](std::string name, std::int64_t dim, std::uint64_t seed, ThreadPool& pool, OptimizerKind kind) {
+    TableConfig table = make_table(std::move(name), 5000, dim, kind);
+    const EmbeddingEngine engine({table}, {{0, 0, Pooling::kSum}}, {{{0}}}, seed, pool);
+    return all_rows(engine, 0);
+  };
+  const std::vector<float> rows = rows_of("a", 10, 5, one, OptimizerKind::kSgd);
+  REQUIRE(rows == rows_of("a", 10, 5, three, OptimizerKind::kAdam));
+  REQUIRE(rows != rows_of("b", 10, 5, one, OptimizerKind::kSgd));
+  REQUIRE(rows != rows_of("a", 10, 6, one, OptimizerKind::kSgd));
+  const std::vector<float> narrow = rows_of("a", 3, 5, one, OptimizerKind::kSgd);
+  for (std::size_t row = 0; row < 5000; ++row) REQUIRE(std::equal(&narrow[row * 3], &narrow[row * 3] + 3, &rows[row * 10]));
+  double sum = 0.0;
+  for (const float value : rows) {
+    REQUIRE(std::abs(value) <= 0.5f);
+    sum += value;
+  }
+  REQUIRE(std::abs(sum / 50000) < 0.01);
+}
+
+TEST_CASE("tables may start normal or constant, and adagrad's state from its accumulator") {
+  ThreadPool pool(2);
+  TableConfig normal = make_table("n", 10000, 5, OptimizerKind::kAdagrad);
+  normal.initializer = {Initializer::Kind::kNormal, 2.0, 0.5};
+  TableConfig constant = make_table("c", 10, 5, OptimizerKind::kAdam);
+  constant.initializer = {Initializer::Kind::kConstant, 0.25, 0.0};
+  const EmbeddingEngine engine({normal, constant}, {{0, 0, Pooling::kSum}}, {{{0}}}, 1, pool);
+  double sum = 0.0;
+  double squares = 0.0;
+  for (const float value : all_rows(engine, 0)) {
+    sum += value - 2.0;
+    squares += (value - 2.0) * (value - 2.0);
+  }
+  REQUIRE(std::abs(sum / 50000) < 0.02);
+  REQUIRE(std::sqrt(squares / 50000) == Approx(0.5).epsilon(0.02));
+  REQUIRE(all_state(engine, 0) == std::vector<float>(50000, 0.02f));
+  REQUIRE(all_rows(engine, 1) == std::vector<float>(50, 0.25f));
+  REQUIRE(all_state(engine, 1) == std::vector<float>(100, 0.0f));
+}
+
+TEST_CASE("rows and state written are the rows and state read") {
+  ThreadPool pool(1);
+  RandomValues random(8);
+  EmbeddingEngine engine({make_table("t", 20, 3, OptimizerKind::kAdam)}, {{0, 0, Pooling::kSum}}, {{{0}}}, 1, pool);
+  REQUIRE(engine.state_floats_per_row(0) == 6);
+  REQUIRE(engine.memory_bytes() == 20 * 16 * sizeof(float));
+  const std::vector<float> rows = random.floats(5 * 3);
+  const std::vector<float> state = random.floats(5 * 6);
+  const std::vector<float> before = all_rows(engine, 0);
+  engine.write_rows(0, 7, 5, rows.data(), state.data());
+  std::vector<float> read(rows.size());
+  std::vector<float> read_state(state.size());
+  engine.read_rows(0, 7, 5, read.data(), read_state.data());
+  REQUIRE(read == rows);
+  REQUIRE(read_state == state);
+  REQUIRE(std::equal(before.begin(), before.begin() + 21, all_rows(engine, 0).begin()));
+  REQUIRE_THROWS_AS(engine.read_rows(0, 16, 5, read.data(), nullptr), Error);
+}
+
+TEST_CASE("a batch may be prepared on another thread while the one before it trains") {
+  RandomValues random(77);
+  ThreadPool pool(2);
+  const Model model(16, OptimizerKind::kAdagrad, Pooling::kSum, 500, random);
+  const auto engine = model.engine(pool);
+  PreparedIds ahead;
+  std::thread side([&] {
+    ThreadPool alone(1);
+    for (int i = 0; i < 20; ++i) engine->prepare(model.views(), ahead, alone);
+  });
+  train(*engine, nullptr, model, {}, false, random, pool);
+  side.join();
+  REQUIRE(ahead.groups().size() == 2);
+}
