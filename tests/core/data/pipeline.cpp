@@ -1,0 +1,140 @@
+#include "data/pipeline.h"
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "base/error.h"
+#include "fixture.h"
+
+using namespace rechost;
+using Catch::Matchers::Contains;
+
+namespace {
+
+SampleOrder order_of(const Dataset& dataset, Shuffle shuffle, std::int64_t batch_size) {
+  return SampleOrder({shuffle, 9, batch_size}, dataset.chunk_samples());
+}
+
+Batch assembled(const Dataset& dataset, const SampleOrder& order, std::int64_t step, BatchShare share = {}) {
+  std::vector<std::int64_t> samples;
+  order.batch(step / order.steps_per_epoch(), step % order.steps_per_epoch(), share, samples);
+  Batch batch;
+  dataset.gather(samples, batch);
+  batch.step = step;
+  batch.epoch = step / order.steps_per_epoch();
+  return batch;
+}
+
+}  // namespace
+
+TEST_CASE("a pipeline delivers what direct assembly makes, for any prefetch, threads, start and share") {
+  DataFixture fixture;
+  for (const bool resident : {true, false}) {
+    fixture.data.shuffle = "none";
+    fixture.data.memory_gib = resident ? 1.0 : 1e-9;
+    const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
+    REQUIRE(prepared.train->resident() == resident);
+    for (const Shuffle shuffle : {Shuffle::kFull, Shuffle::kChunk, Shuffle::kNone}) {
+      const SampleOrder order = order_of(*prepared.train, shuffle, 32);
+      for (const std::int64_t prefetch : {1, 2, 7}) {
+        for (const int threads : {1, 3}) {
+          for (const std::int64_t first : {0, 5, 13}) {
+            const BatchShare share{static_cast<int>(first % 2), 2};
+            BatchPipeline pipeline(*prepared.train, order, {share, first, 20, prefetch, threads});
+            Batch batch;
+            std::int64_t step = first;
+            while (pipeline.next(batch)) REQUIRE(equal(batch, assembled(*prepared.train, order, step++, share)));
+            REQUIRE(step == 20);
+            REQUIRE_FALSE(pipeline.next(batch));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("the stage runs once per batch and its slot is left alone while the batch is in use") {
+  DataFixture fixture;
+  const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
+  const SampleOrder order = order_of(*prepared.train, Shuffle::kFull, 16);
+  std::vector<std::atomic<std::int64_t>> step_of_slot(4);
+  std::atomic<std::int64_t> calls{0};
+  BatchPipeline pipeline(*prepared.train, order, {{}, 0, 60, 3, 2}, [&](Batch& batch, int slot) {
+    step_of_slot[static_cast<std::size_t>(slot)] = batch.step;
+    ++calls;
+  });
+  REQUIRE(pipeline.slots() == 4);
+  Batch batch;
+  while (pipeline.next(batch)) {
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    REQUIRE(step_of_slot[static_cast<std::size_t>(pipeline.slot())] == batch.step);
+  }
+  CHECK(calls == 60);
+}
+
+TEST_CASE("what a worker throws comes at its place, after the batches before it") {
+  DataFixture fixture;
+  const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
+  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kFull, 16), {{}, 0, 60, 4, 3}, [](Batch& batch, int) {
+    if (batch.step == 7) fail<DataError>("step {} is cursed", batch.step);
+  });
+  Batch batch;
+  for (std::int64_t step = 0; step < 7; ++step) REQUIRE(pipeline.next(batch));
+  CHECK_THROWS_WITH(pipeline.next(batch), Contains("step 7 is cursed"));
+  CHECK_THROWS_WITH(pipeline.next(batch), Contains("step 7 is cursed"));
+}
+
+TEST_CASE("a chunk that can no longer be read is reported while it is used") {
+  DataFixture fixture;
+  fixture.data.shuffle = "none";
+  fixture.data.memory_gib = 1e-9;
+  const auto data = mixed_source(200, 10);
+  const PreparedData prepared = fixture.prepare("train", data);
+  data->break_chunk(15);
+  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kNone, 50), {{}, 0, 4, 2, 2});
+  Batch batch;
+  for (int step = 0; step < 3; ++step) REQUIRE(pipeline.next(batch));
+  CHECK_THROWS_WITH(pipeline.next(batch), Contains("chunk 15 is torn"));
+}
+
+TEST_CASE("chunk shuffle reads each chunk about once per epoch") {
+  DataFixture fixture;
+  fixture.data.shuffle = "chunk";
+  const auto data = mixed_source(4000, 100);
+  fixture.data.memory_gib = 80000.0 / (1 << 30);  // room for some chunks, not for all
+  const PreparedData prepared = fixture.prepare("train", data);
+  REQUIRE_FALSE(prepared.train->resident());
+  const std::int64_t before = data->reads();
+  const SampleOrder order = order_of(*prepared.train, Shuffle::kChunk, 64);
+  BatchPipeline pipeline(*prepared.train, order, {{}, 0, order.steps_per_epoch(), 4, 3});
+  Batch batch;
+  while (pipeline.next(batch)) {
+  }
+  CHECK(data->reads() - before == 40);
+}
+
+TEST_CASE("a pipeline can be left at any time, and measures what the caller waited") {
+  DataFixture fixture;
+  const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
+  const SampleOrder order = order_of(*prepared.train, Shuffle::kFull, 16);
+  for (int taken = 0; taken < 4; ++taken) {
+    BatchPipeline pipeline(*prepared.train, order, {{}, 0, 1000, 2, 2});
+    Batch batch;
+    for (int i = 0; i < taken; ++i) REQUIRE(pipeline.next(batch));
+  }
+  BatchPipeline slow(*prepared.train, order, {{}, 0, 2, 1, 1},
+                     [](Batch&, int) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); });
+  Batch batch;
+  REQUIRE(slow.next(batch));
+  CHECK(slow.last_wait_seconds() > 0.005);
+  CHECK(slow.wait_seconds() == slow.last_wait_seconds());
+}
+
+TEST_CASE("an order of another split is refused") {
+  DataFixture fixture;
+  const PreparedData prepared = fixture.prepare("train", mixed_source(20, 10));
+  CHECK_THROWS_AS(BatchPipeline(*prepared.train, SampleOrder({Shuffle::kFull, 1, 4}, {19}), {{}, 0, 1, 1, 1}), DataError);
+}
