@@ -164,7 +164,8 @@ def two_tower(step):
             losses.append(1 - positive + step.options["negative_weight"] * hinge / count)
     losses = torch.stack(losses)
     weights = step.column("weights")
-    outputs["loss"] = ((losses if weights is None else losses * weights).sum() / rows).reshape(1)
+    weights = torch.ones(rows) if weights is None else weights
+    outputs["loss"] = ((losses * weights).sum() / weights.sum()).reshape(1)
     return outputs
 
 

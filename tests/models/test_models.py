@@ -167,16 +167,17 @@ class InBatchSoftmax(unittest.TestCase):
         group, loss, gradient = self.run_loss(scale)
         values = group["blocks"][0]["rows"].values()
         total, to_last_item = 0.0, [0.0] * 4
+        weight = sum(group["weights"].values())
         for row in range(self.ROWS):
             row_loss, slopes = self.reference(group, row)
             total += row_loss
             for d in range(4):
-                to_last_item[d] += slopes[-1] * values[row * 8 + d] / 0.5 / self.ROWS
+                to_last_item[d] += slopes[-1] * values[row * 8 + d] / 0.5 / weight
             if row in (0, 700, 952, 953, self.ROWS - 1):
                 for d in range(4):
-                    expected = sum(slope * values[j * 8 + 4 + d] for j, slope in enumerate(slopes)) / 0.5 / self.ROWS
+                    expected = sum(slope * values[j * 8 + 4 + d] for j, slope in enumerate(slopes)) / 0.5 / weight
                     self.assertAlmostEqual(gradient[row * 8 + d], expected, delta=1e-5 * scale)
-        self.assertAlmostEqual(loss, total / self.ROWS, delta=1e-5 * max(1, loss))
+        self.assertAlmostEqual(loss, total / weight, delta=1e-5 * max(1, loss))
         for d in range(4):
             self.assertAlmostEqual(gradient[(self.ROWS - 1) * 8 + 4 + d], to_last_item[d], delta=1e-5 * scale)
 

@@ -58,7 +58,7 @@ class AccidentalHits {
 // Each row's own item against the items of all other rows: users, items [rows, dim] -> [1], the (weighted) mean over the rows of
 //   -log softmax_j(u_i . v_j / temperature - correction_j)[i]
 // `correction` [rows]: log of the probability that a batch holds the item (Yi et al. 2019). `entity_index` [rows] masks accidental
-// hits. `weights` [rows]. Each may be left out.
+// hits. `weights` [rows]. Each may be left out. No rows give no number (NaN).
 //
 // The gradient is computed along with the value, some rows at a time, so that their logits stay in the cache and no [rows, rows]
 // matrix is ever made; the backward pass only scales it. `with_gradient`: whether it will be wanted.
@@ -96,8 +96,8 @@ class InBatchSoftmax : public torch::autograd::Function<InBatchSoftmax> {
       at::mm_out(to_own_users, probabilities, items);
       to_items.addmm_(probabilities.t(), own_users);
     }
-    const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, rows));
-    if (with_gradient) context->save_for_backward({to_users.mul_(scale / temperature), to_items.mul_(scale)});
+    const at::Tensor scale = weights ? weights->sum().reciprocal() : at::full({}, 1.0 / static_cast<double>(rows), users.options());
+    if (with_gradient) context->save_for_backward({to_users.mul_(scale).div_(temperature), to_items.mul_(scale)});
     return total.mul_(scale);
   }
 

@@ -121,8 +121,7 @@ class TwoTower : public rechost::TorchModel {
       scores.negative = scores.negative / temperature_;
       losses = loss_kind_ == "bpr" ? bpr(scores) : corrected_softmax(in, drawn, scores);
     }
-    // Divided by the number of rows, not by the sum of weights: then the mean over ranks is that over the global batch.
-    return in.weights().defined() ? (losses * in.weights()).mean() : losses.mean();
+    return in.weights().defined() ? losses.dot(in.weights()) / in.weights().sum() : losses.mean();
   }
 
   at::Tensor corrected_softmax(const rechost::Inputs& in, const rechost::Inputs& drawn, const Scores& scores) const {

@@ -113,7 +113,7 @@ typedef struct rh_parameter_spec {
 #define RH_HEAD_MULTICLASS 3u  /* output [batch, size] logits; label: class number; loss: cross-entropy */
 #define RH_HEAD_MULTILABEL 4u  /* output [batch, size] logits; `size` labels in a row from `label` on */
 #define RH_HEAD_EMBEDDING 5u   /* output [batch, size]: a vector to export; no loss */
-#define RH_HEAD_LOSS 6u        /* output [1]: the plugin's own loss, mean over the rows it was given */
+#define RH_HEAD_LOSS 6u        /* output [1]: the plugin's own loss, mean over the rows by their weights; asked for in train steps only */
 #define RH_HEAD_SCORE 7u       /* output [batch, 1]: a logit that is reported and predicted, but not trained */
 
 typedef struct rh_head_spec {
