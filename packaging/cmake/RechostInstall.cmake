@@ -37,3 +37,18 @@ install(FILES
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/rechost-config-version.cmake
     VERSION ${PROJECT_VERSION} COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
 install(FILES ${PROJECT_BINARY_DIR}/rechost-config-version.cmake DESTINATION lib/cmake/rechost COMPONENT sdk)
+
+# LibTorch in a package of its own: it changes once a year, the rest with every release. The site-packages layout stays,
+# because its libraries find each other through it.
+if(TARGET rechost::torch)
+    install(DIRECTORY ${RECHOST_LIBTORCH_ROOT}/torch/lib DESTINATION lib/rechost/libtorch/torch COMPONENT libtorch
+            FILES_MATCHING PATTERN "libc10.so" PATTERN "libtorch_cpu.so" PATTERN "libgomp.so.1")
+    install(DIRECTORY ${RECHOST_LIBTORCH_ROOT}/nvidia/cu13/lib DESTINATION lib/rechost/libtorch/nvidia/cu13 COMPONENT libtorch
+            FILES_MATCHING PATTERN "libcudart.so.13" PATTERN "libcupti.so.13")
+    install(DIRECTORY ${RECHOST_LIBTORCH_ROOT}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/rechost-libtorch COMPONENT libtorch
+            FILES_MATCHING REGEX "dist-info/.*(LICENSE|NOTICE|License\\.txt)$"
+            PATTERN "torch" EXCLUDE PATTERN "nvidia" EXCLUDE)
+    install(DIRECTORY ${RECHOST_LIBTORCH_ROOT}/torch/include DESTINATION lib/rechost/libtorch/torch COMPONENT sdk)
+endif()
+
+include(RechostPackages)
