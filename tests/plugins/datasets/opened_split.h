@@ -53,6 +53,7 @@ class Released {
     if (value.release != nullptr) value.release(&value);
   }
   Structure* operator->() { return &value; }
+  const Structure* operator->() const { return &value; }
   Structure value{};
 };
 

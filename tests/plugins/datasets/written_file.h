@@ -55,9 +55,13 @@ inline std::string gzipped(std::string_view text) {
   return result;
 }
 
+// With a checksum, as the zstd program writes it.
 inline std::string zstandard(std::string_view text) {
   std::string result(ZSTD_compressBound(text.size()), '\0');
-  result.resize(ZSTD_compress(result.data(), result.size(), text.data(), text.size(), 3));
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+  result.resize(ZSTD_compress2(context, result.data(), result.size(), text.data(), text.size()));
+  ZSTD_freeCCtx(context);
   return result;
 }
 
