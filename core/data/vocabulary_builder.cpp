@@ -60,16 +60,20 @@ Vocabulary VocabularyBuilder::finish(std::vector<std::int32_t>& row_of_number) {
 
 template <typename Index>
 Vocabulary VocabularyBuilder::finish_values(const Index& index, std::vector<std::int32_t>& row_of_number) const {
-  std::vector<std::int32_t> kept;
-  kept.reserve(counts_.size());
+  // Everything that is compared lies in the entry: looking values up while sorting would cost most of the time.
+  struct Entry {
+    std::int64_t count;
+    decltype(index.value(0)) value;
+    std::int32_t number;
+  };
+  std::vector<Entry> kept;
   const std::int64_t least = std::max<std::int64_t>(encoding_.min_count, 1);  // values of validation rows alone have count 0
   for (std::size_t n = 0; n < counts_.size(); ++n) {
-    if (counts_[n] >= least) kept.push_back(static_cast<std::int32_t>(n));
+    const auto number = static_cast<std::int32_t>(n);
+    if (counts_[n] >= least) kept.push_back({counts_[n], index.value(number), number});
   }
-  std::sort(kept.begin(), kept.end(), [&](std::int32_t left, std::int32_t right) {
-    const std::int64_t left_count = counts_[static_cast<std::size_t>(left)];
-    const std::int64_t right_count = counts_[static_cast<std::size_t>(right)];
-    return left_count != right_count ? left_count > right_count : index.value(left) < index.value(right);
+  std::sort(kept.begin(), kept.end(), [](const Entry& left, const Entry& right) {
+    return left.count != right.count ? left.count > right.count : left.value < right.value;
   });
   if (encoding_.max_rows > 0 && static_cast<std::int64_t>(kept.size()) > encoding_.max_rows) {
     kept.resize(static_cast<std::size_t>(encoding_.max_rows));
@@ -79,10 +83,10 @@ Vocabulary VocabularyBuilder::finish_values(const Index& index, std::vector<std:
   if constexpr (std::is_same_v<Index, IntegerIndex>) values.reserve(static_cast<std::int64_t>(kept.size()));
   std::vector<std::int64_t> row_counts(kept.size() + Vocabulary::kFirstValueRow, 0);
   row_of_number.assign(counts_.size(), Vocabulary::kUnknownRow);
-  for (const std::int32_t number : kept) {
-    const std::int32_t row = Vocabulary::kFirstValueRow + values.insert(index.value(number));
-    row_of_number[static_cast<std::size_t>(number)] = row;
-    row_counts[static_cast<std::size_t>(row)] = counts_[static_cast<std::size_t>(number)];
+  for (const Entry& entry : kept) {
+    const std::int32_t row = Vocabulary::kFirstValueRow + values.insert(entry.value);
+    row_of_number[static_cast<std::size_t>(entry.number)] = row;
+    row_counts[static_cast<std::size_t>(row)] = entry.count;
   }
   Vocabulary made(encoding_, std::move(values));
   const std::int64_t all = std::accumulate(counts_.begin(), counts_.end(), std::int64_t{0});
