@@ -57,8 +57,8 @@ TEST_CASE("dataset contract: ratings") {
   }
   const std::string path = toml_text(folder.write("ratings.csv", table));
   conforms("ratings", {{"path", path}, {"chunk_rows", "50"}});
-  conforms("ratings", {{"path", path}, {"split", "\"leave_one_out\""}, {"history", "4"}, {"chunk_rows", "10"}});
-  conforms("ratings", {{"path", path}, {"split", "\"ratio\""}, {"ids", "\"text\""}, {"label", "\"rating\""}});
+  conforms("ratings", {{"path", path}, {"holdout", "\"leave_one_out\""}, {"history", "4"}, {"chunk_rows", "10"}});
+  conforms("ratings", {{"path", path}, {"holdout", "\"ratio\""}, {"ids", "\"text\""}, {"label", "\"rating\""}});
   const std::string list_path = toml_text(folder.write("train.txt", lists));
   conforms("ratings", {{"train_path", list_path}, {"test_path", list_path}, {"format", "\"lists\""}, {"history", "3"}});
   conforms("ratings", {{"path", toml_text(folder.write("bad.csv", table + "1,2\n3,4,five,6\n7,8,1,9\n"))}, {"chunk_rows", "60"}});

@@ -12,7 +12,7 @@ using rechost::Config;
 using rechost::ConfigError;
 
 std::string split_mode(const Config& config) {
-  const std::string& mode = config.get_string("split");
+  const std::string& mode = config.get_string("holdout");
   if (mode != "auto") return mode;
   return config.get_path("train_path").empty() ? "none" : "given";
 }
@@ -75,7 +75,7 @@ std::shared_ptr<Prepared> load(const Config& config) {
 std::uint64_t key_of(const Config& config) {
   rechost::Fingerprint key;
   for (const char* name : {"path", "train_path", "valid_path", "test_path", "negatives_path"}) key.add(config.get_path(name));
-  for (const char* name : {"format", "delimiter", "user_column", "item_column", "rating_column", "time_column", "ids", "split", "label"})
+  for (const char* name : {"format", "delimiter", "user_column", "item_column", "rating_column", "time_column", "ids", "holdout", "label"})
     key.add(config.get_string(name));
   key.add(static_cast<std::int64_t>(config.get_string_list("columns").size()));
   for (const std::string& name : config.get_string_list("columns")) key.add(name);
@@ -111,7 +111,7 @@ std::vector<rechost::Option> loader_options() {
       option_string("ids", "auto", "auto: integers when all ids are, else text; integer: anything else is a bad row; text")
           .choices({"auto", "integer", "text"}),
       option_string(
-          "split", "auto",
+          "holdout", "auto",
           "given: by train_path, valid_path, test_path; leave_one_out: the last interaction of each user is test, the one before it "
           "valid; ratio: at random; none: the host splits; auto: given when there is a train_path, else none")
           .choices({"auto", "given", "leave_one_out", "ratio", "none"}),
@@ -139,7 +139,7 @@ std::vector<std::string_view> splits_of(const Config& config) {
   const bool has_train = !config.get_path("train_path").empty(), has_valid = !config.get_path("valid_path").empty(),
              has_test = !config.get_path("test_path").empty();
   if (mode == "given" ? !has_train : !has_path)
-    throw ConfigError("split = \"" + mode + "\" needs " + (mode == "given" ? "train_path" : "path"));
+    throw ConfigError("holdout = \"" + mode + "\" needs " + (mode == "given" ? "train_path" : "path"));
   if (mode == "given" ? has_path : has_train || has_valid || has_test)
     throw ConfigError(
         "path is for files that are still to be split, train_path, valid_path and test_path are for a given split: set one or the other");

@@ -21,8 +21,8 @@ const std::vector<Case>& cases() {
       {"criteo", criteo_lines(20), {{"categorical", "\"hexadecimal\""}}},
       {"csv", table, {{"dense", "[\"a\"]"}, {"multi_hot", "[\"b\"]"}, {"sparse", "[\"c\"]"}}},
       {"ratings", "user,item,rating,time\n1,2,3,4\n1,5,1,9\n7,8,1.5,2\n7,2,2,2\n", {{"history", "3"}}},
-      {"ratings", "1 2 3 4\n2 5\n3 2 9\n", {{"format", "\"lists\""}, {"split", "\"leave_one_out\""}}},
-      {"ratings", "1::2::3::4\n1::5::1::9\n", {{"columns", toml_list({"user", "item", "rating", "time"})}, {"split", "\"ratio\""}}},
+      {"ratings", "1 2 3 4\n2 5\n3 2 9\n", {{"format", "\"lists\""}, {"holdout", "\"leave_one_out\""}}},
+      {"ratings", "1::2::3::4\n1::5::1::9\n", {{"columns", toml_list({"user", "item", "rating", "time"})}, {"holdout", "\"ratio\""}}},
   };
   return list;
 }

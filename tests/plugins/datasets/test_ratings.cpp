@@ -80,12 +80,12 @@ TEST_CASE("ratings: what a label is") {
 TEST_CASE("ratings: leave one out takes the last by time, and by place in the file without time") {
   const Folder folder;
   const std::string timed = toml_text(folder.write("t", "user,item,time\n1,10,50\n1,11,10\n1,12,40\n2,20,1\n2,21,0\n3,30,1\n"));
-  const Options options{{"path", timed}, {"split", "\"leave_one_out\""}};
+  const Options options{{"path", timed}, {"holdout", "\"leave_one_out\""}};
   CHECK(pairs(read_split("ratings", options, "test")) == Strings{"1 10", "2 20"});
   CHECK(pairs(read_split("ratings", options, "valid")) == Strings{"1 12"});
   CHECK(pairs(read_split("ratings", options, "train")) == Strings{"1 11", "2 21", "3 30"});
   const std::string untimed = toml_text(folder.write("u", "user,item\n1,10\n1,11\n2,20\n1,12\n"));
-  const Options without{{"path", untimed}, {"split", "\"leave_one_out\""}, {"leave_out_valid", "false"}};
+  const Options without{{"path", untimed}, {"holdout", "\"leave_one_out\""}, {"leave_out_valid", "false"}};
   CHECK(pairs(read_split("ratings", without, "test")) == Strings{"1 12"});
   CHECK(Loader("ratings").splits(without) == Strings{"train", "test"});
 }
@@ -100,7 +100,7 @@ TEST_CASE("ratings: the ratio split has the shares asked for, and does not depen
     for (const std::string& line : lines) content += line;
     return toml_text(folder.write(name, content));
   };
-  Options options{{"path", write("a")}, {"split", "\"ratio\""}, {"test_ratio", "0.2"}, {"valid_ratio", "0.1"}};
+  Options options{{"path", write("a")}, {"holdout", "\"ratio\""}, {"test_ratio", "0.2"}, {"valid_ratio", "0.1"}};
   const auto set_of = [&](const std::string& split) {
     const Strings found = pairs(read_split("ratings", options, split));
     return std::set<std::string>(found.begin(), found.end());
@@ -122,7 +122,7 @@ TEST_CASE("ratings: the ratio split has the shares asked for, and does not depen
 TEST_CASE("ratings: a history has the training items before the interaction, and never its own") {
   const Folder folder;
   const std::string path = toml_text(folder.write("x", "user,item,time\n1,10,1\n1,11,2\n1,10,3\n1,12,4\n1,13,5\n1,14,6\n2,20,9\n"));
-  const Options options{{"path", path}, {"split", "\"leave_one_out\""}, {"history", "2"}};
+  const Options options{{"path", path}, {"holdout", "\"leave_one_out\""}, {"history", "2"}};
   const Table train = read_split("ratings", options, "train");
   CHECK(pairs(train) == Strings{"1 10", "1 11", "1 10", "1 12", "2 20"});
   CHECK(train["history"] == Strings{"[]", "[10]", "[11]", "[11 10]", "[]"});
@@ -147,7 +147,7 @@ TEST_CASE("ratings: with a given split, test rows see the training items") {
 TEST_CASE("ratings: given negatives become the candidates of the test split") {
   const Folder folder;
   Options options{{"path", toml_text(folder.write("x", "user,item\n1,10\n1,11\n2,20\n2,21\n"))},
-                  {"split", "\"leave_one_out\""},
+                  {"holdout", "\"leave_one_out\""},
                   {"leave_out_valid", "false"},
                   {"negatives_path", toml_text(folder.write("negative", "(1,11)\t20\t99\t10\n(2,21)\t10\n"))}};
   const Table test = read_split("ratings", options, "test");
@@ -182,7 +182,7 @@ TEST_CASE("ratings: what is missing or contradicts itself is one clear error") {
   CHECK_THAT(error_of({{"path", path}, {"test_path", path}}, "all"), Contains("set one or the other"));
   CHECK_THAT(error_of({{"path", path}, {"negatives_path", path}}, "all"), Contains("make none"));
   const std::string one = toml_text(folder.write("one", "user,item\n1,10\n"));
-  CHECK_THAT(error_of({{"path", one}, {"split", "\"leave_one_out\""}}, "test"), Contains("'test' is empty"));
+  CHECK_THAT(error_of({{"path", one}, {"holdout", "\"leave_one_out\""}}, "test"), Contains("'test' is empty"));
 }
 
 TEST_CASE("ratings: published splits have their published sizes", "[quality]") {
