@@ -8,16 +8,16 @@
 
 namespace rechost {
 
-/// One statement about a module that was tried.
+/// One thing that was looked at.
 struct CheckResult {
-  std::string check;   ///< "declares", "forward gives finite outputs", ...
+  std::string check;  ///< "backward agrees with finite differences"
   bool passed = false;
-  std::string detail;  ///< what was seen, when it did not pass or is worth knowing
+  std::string detail;  ///< what was wrong; when passed: what was seen, or empty
 };
 
-/// Loads nothing new: tries a module through its interface, as training would use it. A model is declared, bound and run on random inputs,
-/// its gradients compared with finite differences; a dataset is opened and every chunk read, twice, from several threads and with fewer
-/// columns. `given`: its options, as in [model] or [data]. Never throws for what the module does wrong: that is a result.
+/// Puts a module through its paces, as `rechost plugins check` does for a plugin's author: it is used as a run would use it, on data of the
+/// host's own, and what it returns is held against the contract. `given` are options as in [model] or [data]. Runs in this process: a
+/// plugin that crashes takes it along.
 std::vector<CheckResult> check_module(const Module& module, const ConfigNode& given);
 
 }  // namespace rechost

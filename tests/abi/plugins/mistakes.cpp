@@ -1,4 +1,5 @@
 // A model that makes the mistake named by its option, one of those that show only while it is used.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -205,6 +206,7 @@ rh_error* backward(rh_model* model, const rh_step* step, const rh_tensor*, rh_ma
   if (mistake == "backward throws") throw std::runtime_error("thrown by backward");
   if (mistake == "backward fails") return host->error_new(host, RH_ERROR_FAILED, text("no gradient today"));
   if (mistake == "ready too many") model->binding.grad_ready(model->binding.context, step, 0, 2);
+  if (mistake == "invented gradients") std::fill_n(model->parameters[0].gradient, 3, 1.0f);
   model->binding.grad_ready(model->binding.context, step, 0, 1);
   if (mistake == "no gradients") return nullptr;
   // The first of the two blocks is always right, so that something is there to be given back.
