@@ -329,7 +329,7 @@ void check_direction(Subject& subject, std::span<float> values, std::span<const 
   double nearest = std::numeric_limits<double>::infinity();
   double found = 0.0;
   // Large steps bend, small ones drown in rounding, and both meet kinks; a wrong gradient fits at no size.
-  for (const double size : {1e-3, 1e-2, 1e-4}) {
+  for (const double size : {1e-3, 1e-2, 1e-4, 1e-5}) {
     double objectives[2];
     for (int side = 0; side < 2; ++side) {
       for (std::size_t i = 0; i < values.size(); ++i) {
@@ -342,7 +342,7 @@ void check_direction(Subject& subject, std::span<float> values, std::span<const 
     }
     std::copy(start.begin(), start.end(), values.begin());
     const double measured = (objectives[0] - objectives[1]) / (2.0 * size);
-    const double rounding = 2e-6 * (std::abs(objectives[0]) + 1.0) / size;
+    const double rounding = 4e-7 * (std::abs(objectives[0]) + 1.0) / size;
     const double off = std::abs(measured - expected) - rounding;
     if (off < nearest) {
       nearest = off;
