@@ -63,7 +63,7 @@ ModelReference ModelReference::parse(std::string_view text) {
     if (!is_number(number) || error != std::errc() || end != number.data() + number.size() || version < 1) reject();
     reference.version = version;
   }
-  reference.name = rest.substr(0, std::min(at, slash));
+  reference.name = rest.substr(0, at != std::string_view::npos ? at : slash);
   if (!is_plain_name(reference.name)) reject();
   return reference;
 }
