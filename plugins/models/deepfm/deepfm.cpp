@@ -14,7 +14,8 @@ class DeepFm : public rechost::TorchModel {
   static std::vector<rechost::Option> options() {
     std::vector<rechost::Option> options = {
         rechost::option_int("embedding_dim", 16, "length of every feature vector").range(1, 4096),
-        rechost::option_int_list("deep_mlp", {400, 400, 400}, "widths of the hidden layers of the deep part; empty: a plain factorisation machine")
+        rechost::option_int_list("deep_mlp", {400, 400, 400},
+                                 "widths of the hidden layers of the deep part; empty: a plain factorisation machine")
             .range(1, 1 << 20),
         rechost::option_float("init_scale", 0.01, "standard deviation of the vectors' initial values").range(0, 10),
         layers::heads_option()};
@@ -79,7 +80,7 @@ class DeepFm : public rechost::TorchModel {
   // A dense feature is a vector of its own, scaled by its value.
   at::Tensor second_order(const at::Tensor& vectors, const at::Tensor& dense) const {
     if (!dense.defined()) return PairwiseSum::apply(vectors, at::zeros({vectors.size(0), vectors.size(2)}, vectors.options()));
-    const at::Tensor dense_sum = dense.matmul(dense_vectors_);                                         // [rows, dim]
+    const at::Tensor dense_sum = dense.matmul(dense_vectors_);                                            // [rows, dim]
     const at::Tensor dense_squares = dense.square().matmul(dense_vectors_.square().sum(1)).unsqueeze(1);  // [rows, 1]
     const at::Tensor pairs = vectors.defined() ? PairwiseSum::apply(vectors, dense_sum) : 0.5 * dense_sum.square().sum(1, true);
     return pairs - 0.5 * dense_squares;
@@ -96,4 +97,5 @@ class DeepFm : public rechost::TorchModel {
 
 }  // namespace deepfm
 
-RECHOST_PLUGIN("deepfm", "1.0.0", rechost::torch_model<deepfm::DeepFm>("deepfm", "DeepFM: factorisation machine and MLP over shared vectors"))
+RECHOST_PLUGIN("deepfm", "1.0.0",
+               rechost::torch_model<deepfm::DeepFm>("deepfm", "DeepFM: factorisation machine and MLP over shared vectors"))

@@ -16,9 +16,12 @@ class Dlrm : public rechost::TorchModel {
   static std::vector<rechost::Option> options() {
     std::vector<rechost::Option> options = {
         rechost::option_int("embedding_dim", 16, "length of every embedding vector").range(1, 4096),
-        rechost::option_int_list("bottom_mlp", {512, 256}, "widths of the MLP over the dense features; embedding_dim is appended as the "
-                                                           "last where it is missing").range(1, 1 << 20),
-        rechost::option_int_list("top_mlp", {512, 256}, "widths of the hidden layers between the interaction and the heads").range(1, 1 << 20),
+        rechost::option_int_list("bottom_mlp", {512, 256},
+                                 "widths of the MLP over the dense features; embedding_dim is appended as the "
+                                 "last where it is missing")
+            .range(1, 1 << 20),
+        rechost::option_int_list("top_mlp", {512, 256}, "widths of the hidden layers between the interaction and the heads")
+            .range(1, 1 << 20),
         rechost::option_string("interaction", "dot", "dot: pairwise products; cat: none; dcn: low-rank cross network (DCN-V2)")
             .choices({"dot", "cat", "dcn"}),
         rechost::option_int("cross_layers", 3, "layers of the cross network (interaction = \"dcn\")").range(1, 64),
@@ -51,7 +54,8 @@ class Dlrm : public rechost::TorchModel {
     if (vectors < 2 && interaction_ == "dot") interaction_ = "cat";
     if (interaction_ == "dot") width = DotInteraction::width(bottom_ != nullptr, static_cast<int64_t>(embeddings_.size()), dim);
     if (interaction_ == "dcn")
-      cross_ = register_module("cross", std::make_shared<CrossNetwork>(width, config.get_int("cross_layers"), config.get_int("cross_rank")));
+      cross_ =
+          register_module("cross", std::make_shared<CrossNetwork>(width, config.get_int("cross_layers"), config.get_int("cross_rank")));
     top_ = register_module("top", std::make_shared<layers::Mlp>(width, config.get_int_list("top_mlp"), heads_.width(), style));
   }
 

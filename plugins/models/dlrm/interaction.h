@@ -27,7 +27,8 @@ class DotInteraction : public torch::autograd::Function<DotInteraction> {
     return n * (n - 1) / 2 + (has_dense ? dim : 0);
   }
 
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const std::optional<at::Tensor>& dense, const at::Tensor& embeddings) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const std::optional<at::Tensor>& dense,
+                            const at::Tensor& embeddings) {
     const bool has_dense = dense.has_value();
     const at::Tensor x = has_dense ? at::cat({dense->unsqueeze(1), embeddings}, 1) : embeddings.contiguous();
     const at::Tensor products = at::bmm(x, x.transpose(1, 2));
@@ -101,8 +102,8 @@ class CrossNetwork : public torch::nn::Module {
   CrossNetwork(int64_t width, int64_t layer_count, int64_t rank) {
     for (int64_t layer = 0; layer < layer_count; ++layer) {
       const std::string name = std::to_string(layer);
-      down_.push_back(register_module("down_" + name,
-                                      std::make_shared<torch::nn::LinearImpl>(torch::nn::LinearOptions(width, rank).bias(false))));
+      down_.push_back(
+          register_module("down_" + name, std::make_shared<torch::nn::LinearImpl>(torch::nn::LinearOptions(width, rank).bias(false))));
       up_.push_back(register_module("up_" + name, std::make_shared<torch::nn::LinearImpl>(rank, width)));
     }
   }

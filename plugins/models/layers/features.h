@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+// Hidden like the names of the SDK that are used in here.
+#pragma GCC visibility push(hidden)
+
 namespace layers {
 
 // These models see one vector per feature and sample.
@@ -17,8 +20,9 @@ inline void require_pooling(const rechost::Feature& feature, const char* model) 
 }
 
 inline rechost::Option heads_option() {
-  return rechost::option_string_list("heads", {}, "what to predict: label:kind[:weight], kind binary, regression or multiclass; "
-                                                  "empty: every label of the data, with its kind");
+  return rechost::option_string_list("heads", {},
+                                     "what to predict: label:kind[:weight], kind binary, regression or multiclass; "
+                                     "empty: every label of the data, with its kind");
 }
 
 // Slices of one output layer, one per head.
@@ -85,3 +89,5 @@ class HeadSet {
 };
 
 }  // namespace layers
+
+#pragma GCC visibility pop

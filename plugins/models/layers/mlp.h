@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+// Hidden like the names of the SDK that are used in here.
+#pragma GCC visibility push(hidden)
+
 namespace layers {
 
 enum class Activation { kRelu, kGelu, kSilu, kTanh, kSigmoid, kLeakyRelu };
@@ -29,12 +32,18 @@ inline Activation parse_activation(const std::string& name) {
 // May overwrite `x`. Only called on the fresh output of a linear or normalisation layer, whose derivative does not read it.
 inline at::Tensor activate(Activation activation, at::Tensor x) {
   switch (activation) {
-    case Activation::kRelu: return at::relu_(x);
-    case Activation::kGelu: return at::gelu(x);
-    case Activation::kSilu: return at::silu(x);
-    case Activation::kTanh: return at::tanh_(x);
-    case Activation::kSigmoid: return at::sigmoid_(x);
-    case Activation::kLeakyRelu: return at::leaky_relu_(x, 0.01);
+    case Activation::kRelu:
+      return at::relu_(x);
+    case Activation::kGelu:
+      return at::gelu(x);
+    case Activation::kSilu:
+      return at::silu(x);
+    case Activation::kTanh:
+      return at::tanh_(x);
+    case Activation::kSigmoid:
+      return at::sigmoid_(x);
+    case Activation::kLeakyRelu:
+      return at::leaky_relu_(x, 0.01);
   }
   return x;
 }
@@ -59,7 +68,8 @@ inline MlpStyle read_mlp_style(const rechost::Config& config) {
 class Mlp : public torch::nn::Module {
  public:
   // `output`: width of the output layer; without it the last hidden layer is the result.
-  Mlp(int64_t input, const std::vector<int64_t>& hidden, std::optional<int64_t> output, const MlpStyle& style) : style_(style), width_(input) {
+  Mlp(int64_t input, const std::vector<int64_t>& hidden, std::optional<int64_t> output, const MlpStyle& style)
+      : style_(style), width_(input) {
     for (const int64_t width : hidden) {
       const std::string name = std::to_string(linears_.size());
       linears_.push_back(register_module(name, std::make_shared<torch::nn::LinearImpl>(width_, width)));
@@ -103,3 +113,5 @@ class Mlp : public torch::nn::Module {
 };
 
 }  // namespace layers
+
+#pragma GCC visibility pop

@@ -51,8 +51,8 @@ class AccidentalHits {
 
  private:
   at::Tensor entity_index_;
-  std::vector<int64_t> order_;                               // rows, equal items side by side
-  std::vector<std::pair<std::size_t, std::size_t>> group_;   // per row: the range of its item in order_
+  std::vector<int64_t> order_;                              // rows, equal items side by side
+  std::vector<std::pair<std::size_t, std::size_t>> group_;  // per row: the range of its item in order_
 };
 
 // Each row's own item against the items of all other rows: users, items [rows, dim] -> [1], the (weighted) mean over the rows of

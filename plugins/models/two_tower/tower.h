@@ -11,10 +11,10 @@
 namespace two_tower {
 
 struct TowerOptions {
-  std::string entity;                  // "user" or "item"
-  std::vector<std::string> features;   // empty: those of the entity
-  std::vector<int64_t> layers;         // empty: the (summed or concatenated) embeddings are the vector
-  std::string combine;                 // auto, sum or concat
+  std::string entity;                 // "user" or "item"
+  std::vector<std::string> features;  // empty: those of the entity
+  std::vector<int64_t> layers;        // empty: the (summed or concatenated) embeddings are the vector
+  std::string combine;                // auto, sum or concat
   int64_t embedding_dim = 0;
   double init_scale = 0;
   bool unit_length = false;
@@ -40,8 +40,8 @@ class Tower : public torch::nn::Module {
     width_ = (concatenate_ ? count : std::min<int64_t>(count, 1)) * options_.embedding_dim + dense_count;
     if (options_.layers.empty()) {
       if (dense_count > 0)
-        throw rechost::ConfigError("the " + options_.entity + " tower has dense features (" + dense_.front().name +
-                                   ", ...), which need " + options_.entity + "_layers");
+        throw rechost::ConfigError("the " + options_.entity + " tower has dense features (" + dense_.front().name + ", ...), which need " +
+                                   options_.entity + "_layers");
       return;
     }
     // The last layer makes the vector itself: linear, because an activation would cut off half of the space.

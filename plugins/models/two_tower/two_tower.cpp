@@ -25,8 +25,9 @@ class TwoTower : public rechost::TorchModel {
             .choices({"auto", "sum", "concat"}),
         rechost::option_string("similarity", "dot", "how user and item vectors compare").choices({"dot", "cosine"}),
         rechost::option_float("temperature", 1, "similarities are divided by it; 0.05 to 0.2 suits cosine").range(1e-4, 1e4),
-        rechost::option_string("loss", "bce", "bce: label of each row; softmax: the batch's other items as negatives; sampled_softmax, bpr, ccl: "
-                                              "drawn negatives")
+        rechost::option_string("loss", "bce",
+                               "bce: label of each row; softmax: the batch's other items as negatives; sampled_softmax, bpr, ccl: "
+                               "drawn negatives")
             .choices({"bce", "softmax", "sampled_softmax", "bpr", "ccl"}),
         rechost::option_string("label", "", "the label that bce trains on; empty: the first one"),
         rechost::option_bool("logq_correction", true, "softmax losses: undo that frequent items appear more often as negatives"),
@@ -53,7 +54,8 @@ class TwoTower : public rechost::TorchModel {
                                                             static_cast<int64_t>(user_->dense().size())));
     if (user_->width() != item_->width())
       throw rechost::ConfigError("the user vector has " + std::to_string(user_->width()) + " elements, the item vector " +
-                                 std::to_string(item_->width()) + ": end user_layers and item_layers with the same width, or set combine = \"sum\"");
+                                 std::to_string(item_->width()) +
+                                 ": end user_layers and item_layers with the same width, or set combine = \"sum\"");
     std::vector<rechost::Feature> dense = user_->dense();
     dense.insert(dense.end(), item_->dense().begin(), item_->dense().end());
     if (!dense.empty()) spec.dense(dense);
@@ -62,7 +64,8 @@ class TwoTower : public rechost::TorchModel {
     user_head_ = spec.vector("user", "user", user_->width(), similarity);
     item_head_ = spec.vector("item", "item", item_->width(), similarity);
     if (loss_kind_ == "bce") {
-      if (schema.labels().empty()) throw rechost::ConfigError("loss \"bce\" needs a label, and the data has none: choose loss = \"softmax\"");
+      if (schema.labels().empty())
+        throw rechost::ConfigError("loss \"bce\" needs a label, and the data has none: choose loss = \"softmax\"");
       const std::string& label = config.get_string("label");
       score_head_ = spec.binary("score", label.empty() ? schema.labels().front().name : schema.label(label).name);
       return;
@@ -72,7 +75,8 @@ class TwoTower : public rechost::TorchModel {
     spec.entity_index("item");
     if (loss_kind_ != "softmax") {
       negatives_ = config.get_int("negatives");
-      spec.negatives("item", negatives_, config.get_string("negative_sampling") == "uniform" ? RH_NEGATIVES_UNIFORM : RH_NEGATIVES_FREQUENCY);
+      spec.negatives("item", negatives_,
+                     config.get_string("negative_sampling") == "uniform" ? RH_NEGATIVES_UNIFORM : RH_NEGATIVES_FREQUENCY);
       item_->declare_negatives(spec);
     }
   }
@@ -91,8 +95,13 @@ class TwoTower : public rechost::TorchModel {
 
  private:
   static TowerOptions tower_options(const std::string& entity, const rechost::Config& config, bool unit_length) {
-    return {entity, config.get_string_list(entity + "_features"), config.get_int_list(entity + "_layers"), config.get_string("combine"),
-            config.get_int("embedding_dim"), config.get_float("init_scale"), unit_length};
+    return {entity,
+            config.get_string_list(entity + "_features"),
+            config.get_int_list(entity + "_layers"),
+            config.get_string("combine"),
+            config.get_int("embedding_dim"),
+            config.get_float("init_scale"),
+            unit_length};
   }
 
   at::Tensor in_batch_softmax(const rechost::Inputs& in, const at::Tensor& users, const at::Tensor& items) const {
@@ -110,8 +119,7 @@ class TwoTower : public rechost::TorchModel {
     scores.negative = at::bmm(others, users.unsqueeze(2)).squeeze(2);
     const at::Tensor own_index = in.entity_index();
     const at::Tensor drawn_index = drawn.entity_index();
-    if (own_index.defined() && drawn_index.defined())
-      scores.hit = drawn_index.view({in.rows(), negatives_}) == own_index.unsqueeze(1);
+    if (own_index.defined() && drawn_index.defined()) scores.hit = drawn_index.view({in.rows(), negatives_}) == own_index.unsqueeze(1);
     at::Tensor losses;  // [rows]
     if (loss_kind_ == "ccl") {
       // The margin is a similarity, so this loss sees similarities as they are.
@@ -147,4 +155,5 @@ class TwoTower : public rechost::TorchModel {
 
 }  // namespace two_tower
 
-RECHOST_PLUGIN("two_tower", "1.0.0", rechost::torch_model<two_tower::TwoTower>("two_tower", "Two towers: retrieval by user and item vectors"))
+RECHOST_PLUGIN("two_tower", "1.0.0",
+               rechost::torch_model<two_tower::TwoTower>("two_tower", "Two towers: retrieval by user and item vectors"))

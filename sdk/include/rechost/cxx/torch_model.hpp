@@ -252,7 +252,8 @@ class TorchModelInstance {
       if (!outputs_.wants(head)) continue;
       const at::Tensor& value = outputs_.values()[head];
       if (!value.defined()) throw Error("the model did not set its head '" + heads_[head].name + "'");
-      detail::borrow_tensor(outputs[head], device).copy_(value.detach().view_as(detail::borrow_tensor(outputs[head], device)));
+      at::Tensor host_output = detail::borrow_tensor(outputs[head], device);
+      host_output.copy_(value.detach().reshape(host_output.sizes()));
     }
   }
 

@@ -319,8 +319,8 @@ class Outputs {
     const Spec::HeadEntry& entry = heads_->at(head.index);
     const int64_t expected = entry.kind == RH_HEAD_LOSS ? 1 : rows_ * entry.size;
     if (!value.defined() || value.numel() != expected || value.scalar_type() != at::kFloat)
-      throw Error("head '" + entry.name + "' got " + (value.defined() ? describe(value) : "an undefined tensor") + ", expected float32 with " +
-                  std::to_string(expected) + " elements");
+      throw Error("head '" + entry.name + "' got " + (value.defined() ? describe(value) : "an undefined tensor") +
+                  ", expected float32 with " + std::to_string(expected) + " elements");
     values_[head.index] = std::move(value);
   }
 
