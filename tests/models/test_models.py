@@ -231,6 +231,21 @@ class Checkpoints(unittest.TestCase):
         model.forward(batch)
         self.assertNotEqual(before, {b["name"]: b["value"].values() for b in model.buffers})
 
+    def test_the_batch_counter_is_a_buffer_too(self):
+        model, batch = open_case("dlrm batch norm")
+        counter = next(b["value"] for b in model.buffers if b["name"].endswith("num_batches_tracked"))
+        for _ in range(3):
+            model.forward(batch)
+        self.assertEqual(counter.values(), [3.0])
+
+    def test_a_batch_of_one_row_is_normalised_with_the_running_statistics(self):
+        model, _ = open_case("dlrm batch norm")
+        batch = cases.batch_of(model, cases.CASES["dlrm batch norm"], rows=1)
+        before = {b["name"]: b["value"].values() for b in model.buffers}
+        training = model.forward(batch)["click"].values()
+        self.assertEqual(before, {b["name"]: b["value"].values() for b in model.buffers})
+        self.assertEqual(training, model.forward(batch, abi.EVAL)["click"].values())
+
     def test_decay_is_for_matrices_only(self):
         model, _ = open_case("dlrm batch norm")
         for parameter in model.parameters:

@@ -100,9 +100,9 @@ class Mlp : public torch::nn::Module {
  private:
   // One row has no variance, and torch refuses it; a last batch of one row is then normalised with the running statistics.
   at::Tensor normalise(torch::nn::BatchNorm1dImpl& norm, const at::Tensor& x) const {
-    const bool batch_statistics = is_training() && x.size(0) > 1;
-    return at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, batch_statistics,
-                          norm.options.momentum().value_or(0.1), norm.options.eps(), /*cudnn_enabled=*/true);
+    if (!is_training() || x.size(0) > 1) return norm.forward(x);
+    return at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, /*training=*/false, /*momentum=*/0,
+                          norm.options.eps(), /*cudnn_enabled=*/true);
   }
 
   MlpStyle style_;
