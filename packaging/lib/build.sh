@@ -1,9 +1,11 @@
 # Sourced: LibTorch, configure, build; the part that packaging/quickstart and packaging/test share.
 # shellcheck shell=bash
 
-# build_preset <preset>: leaves build/<preset> up to date.
+# build_preset <preset> [<target>...]: leaves build/<preset> up to date, or those targets of it.
 build_preset() {
-    local preset=$1 build=$RECHOST_ROOT/build/$1 libtorch
+    local preset=$1 build=$RECHOST_ROOT/build/$1 libtorch targets=()
+    shift
+    if (($# > 0)); then targets=(--target "$@"); fi
     export CCACHE_DIR=${CCACHE_DIR:-$RECHOST_CACHE/ccache}
     # Two checkouts of the same sources share what they compiled.
     export CCACHE_BASEDIR=$RECHOST_ROOT CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-5G}
@@ -18,5 +20,6 @@ build_preset() {
             flock "$build.lock" cmake --preset "$preset" "-DRECHOST_LIBTORCH_ROOT:PATH=$libtorch"
     fi
     # The lock: two of these scripts in one checkout would otherwise write the same files.
-    step --quiet-if "ninja: no work to do" "build preset $preset" flock "$build.lock" cmake --build --preset "$preset"
+    step --quiet-if "ninja: no work to do" "build preset $preset" \
+        flock "$build.lock" cmake --build --preset "$preset" "${targets[@]}"
 }

@@ -24,7 +24,8 @@ def main():
                 findings.append(f"{name}: '{word}' in a file name; say what is inside")
         if not name.endswith(tree.CODE):
             continue
-        if not re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)*", os.path.basename(name)):
+        # A template's @NAME@ becomes the name that its user gives.
+        if not re.fullmatch(r"(@NAME@|[a-z0-9_]+)(\.[a-z0-9_]+)*", os.path.basename(name)):
             findings.append(f"{name}: file names are snake_case")
         for number, line in tree.lines(name):
             match = DECLARATION.match(line)
