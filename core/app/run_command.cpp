@@ -278,30 +278,18 @@ int run_command(std::span<const std::string> arguments) {
   const bool json = wants_json(values);
   if (values["nproc"].as<int>() != 1) throw UsageError("--nproc: this build trains in one process");
   auto files = values["config"].as<std::vector<std::string>>();
-  auto settings = values["set"].as<std::vector<std::string>>();
   const std::string resume = values["resume"].as<std::string>();
   const fs::path root = values["out"].as<std::string>();
 
   std::optional<ResumePoint> resume_point;
   if (resume != "auto" && resume != "never") resume_point = explicit_resume(resume);
-  const bool has_plugin = values.count("plugin") != 0;
-  if (has_plugin) {
-    const std::string plugin = values["plugin"].as<std::string>();
-    if (files.empty()) {
-      if (const fs::path example = example_config(plugin); !example.empty()) {
-        files.push_back(example.string());
-      } else if (plugin.find('/') != std::string::npos) {
-        // A plugin of one's own, with no configuration: synthetic data, so that the first run needs nothing.
-        settings.insert(settings.begin(), "data.plugin=\"synthetic\"");
-      }
-    }
-    settings.insert(settings.begin(), fmt::format("model.plugin=\"{}\"", plugin));
-  }
-  if (files.empty() && !has_plugin) {
+  std::optional<std::string> plugin;
+  if (values.count("plugin") != 0) plugin = values["plugin"].as<std::string>();
+  if (files.empty() && !plugin) {
     if (!resume_point) throw UsageError("say what to train: --plugin NAME, or --config FILE (rechost plugins list shows the names)");
     files.push_back((resume_point->checkpoint / "config.toml").string());
   }
-  Setup setup = load_setup(load_config(config_layers(files, settings)));
+  Setup setup = load_setup(requested_config(plugin, std::move(files), values["set"].as<std::vector<std::string>>()));
   if (resume == "auto") resume_point = find_unfinished(root, setup.config);
   return train(setup, resume_point, root, json);
 }

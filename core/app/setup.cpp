@@ -39,6 +39,30 @@ fs::path example_config(std::string_view plugin) {
   return fs::exists(path) ? path : fs::path();
 }
 
+Config requested_config(const std::optional<std::string>& plugin, std::vector<std::string> files, std::vector<std::string> settings) {
+  fs::path example;
+  if (plugin) {
+    if (files.empty()) {
+      example = example_config(*plugin);
+      if (!example.empty()) {
+        files.push_back(example.string());
+      } else {
+        // A plugin of one's own, with no configuration: synthetic data, so that the first run needs nothing.
+        settings.insert(settings.begin(), "data.plugin=\"synthetic\"");
+      }
+    }
+    settings.insert(settings.begin(), fmt::format("model.plugin=\"{}\"", *plugin));
+  }
+  ConfigNode document = load_document(config_layers(files, settings));
+  if (!example.empty()) {
+    const auto from_example = [&](const ConfigNode& node) { return node.origin.rfind(example.string() + ":", 0) == 0; };
+    const auto data = document.table().find("data");
+    const ConfigNode* loader = data == document.table().end() ? nullptr : data->second.find("plugin");
+    if (loader != nullptr && !from_example(*loader)) std::erase_if(data->second.table(), [&](const auto& entry) { return from_example(entry.second); });
+  }
+  return parse_config(document);
+}
+
 Setup load_setup(Config config) {
   if (config.model.plugin.empty()) {
     throw ConfigError("model.plugin is missing: give --plugin NAME, or plugin = \"dlrm\" under [model]");

@@ -33,6 +33,10 @@ ConfigLayers config_layers(const std::vector<std::string>& files, const std::vec
 /// The example configuration of a plugin, configs/<name>.toml beside the program; empty when there is none.
 std::filesystem::path example_config(std::string_view plugin);
 
+/// The configuration that a user asked for: --plugin, --config and --set together. Without --config the plugin's example is the base; when
+/// the user names another dataset loader, what the example says of its own loader is left out. `files` and `settings` as given.
+Config requested_config(const std::optional<std::string>& plugin, std::vector<std::string> files, std::vector<std::string> settings);
+
 /// Loads the model plugin and checks the options of both plugins; `config` becomes fully resolved.
 Setup load_setup(Config config);
 

@@ -25,17 +25,11 @@ void add_config_options(options::options_description& visible) {
 }
 
 Setup setup_from(const options::variables_map& values) {
+  std::optional<std::string> plugin;
+  if (values.count("plugin") != 0) plugin = values["plugin"].as<std::string>();
   auto files = values["config"].as<std::vector<std::string>>();
-  auto settings = values["set"].as<std::vector<std::string>>();
-  if (values.count("plugin") != 0) {
-    const std::string plugin = values["plugin"].as<std::string>();
-    if (files.empty()) {
-      if (const fs::path example = example_config(plugin); !example.empty()) files.push_back(example.string());
-    }
-    settings.insert(settings.begin(), fmt::format("model.plugin=\"{}\"", plugin));
-  }
-  if (files.empty() && values.count("plugin") == 0) throw UsageError("say which configuration: --plugin NAME or --config FILE");
-  return load_setup(load_config(config_layers(files, settings)));
+  if (files.empty() && !plugin) throw UsageError("say which configuration: --plugin NAME or --config FILE");
+  return load_setup(requested_config(plugin, std::move(files), values["set"].as<std::vector<std::string>>()));
 }
 
 fs::path checkpoint_argument(const options::variables_map& values) {
