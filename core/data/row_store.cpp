@@ -15,6 +15,11 @@ void prefetch_record(const std::uint32_t* record, std::size_t words) {
   __builtin_prefetch(record + words - 1);
 }
 
+/// `to` may be null when there is nothing to copy.
+void copy_words(const std::uint32_t* record, std::size_t words, float* to) {
+  if (words != 0) std::memcpy(to, record, words * sizeof(float));
+}
+
 }  // namespace
 
 RowStore::RowStore(const RowLayout& layout, std::int64_t capacity)
@@ -119,9 +124,10 @@ void gather_rows(const BatchSchema& schema, const RowLayout& layout, std::span<c
       record[i] = places[begin + i].store->record(places[begin + i].row);
       const std::size_t ahead = begin + kTileRows + i;
       if (ahead < rows) prefetch_record(places[ahead].store->record(places[ahead].row), words);
-      std::memcpy(batch.dense.data() + (begin + i) * layout.dense, record[i], layout.dense * sizeof(float));
-      std::memcpy(batch.labels.data() + (begin + i) * layout.labels, record[i] + layout.first_label(), layout.labels * sizeof(float));
-      if (layout.weights != 0) std::memcpy(&batch.weights[begin + i], record[i] + layout.first_weight(), sizeof(float));
+      const std::size_t row = begin + i;
+      copy_words(record[i], layout.dense, batch.dense.data() + row * layout.dense);
+      copy_words(record[i] + layout.first_label(), layout.labels, batch.labels.data() + row * layout.labels);
+      copy_words(record[i] + layout.first_weight(), layout.weights, batch.weights.data() + row * layout.weights);
     }
     for (std::size_t feature = 0; feature < layout.single_features.size(); ++feature) {
       std::int32_t* const ids = batch.sparse[layout.single_features[feature]].ids.data() + begin;
