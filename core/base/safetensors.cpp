@@ -225,8 +225,7 @@ FileRecord write_safetensors(const std::filesystem::path& path, std::span<const 
 
 std::int64_t SafetensorsFile::Tensor::elements() const { return element_count(shape); }
 
-SafetensorsFile::SafetensorsFile(std::filesystem::path path)
-    : path_(std::move(path)), file_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+SafetensorsFile::SafetensorsFile(std::filesystem::path path) : path_(std::move(path)), file_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
   const std::string origin = path_.string();
   if (!file_) fail("cannot open {}: {}", origin, std::strerror(errno));
   struct stat status {};

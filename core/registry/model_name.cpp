@@ -25,13 +25,15 @@ bool is_number(std::string_view text) {
 
 void require_model_name(std::string_view name) {
   if (is_plain_name(name)) return;
-  fail<ConfigError>("\"{}\" cannot be the name of a model: use 1 to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit", name);
+  fail<ConfigError>(
+      "\"{}\" cannot be the name of a model: use 1 to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit", name);
 }
 
 void require_alias_name(std::string_view alias) {
   if (!is_plain_name(alias) || is_number(alias) || alias == "latest") {
     fail<ConfigError>(
-        "\"{}\" cannot be an alias: use 1 to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit; not a number, and not "
+        "\"{}\" cannot be an alias: use 1 to 128 letters, digits, '.', '_' and '-', beginning with a letter or digit; not a number, and "
+        "not "
         "\"latest\", which always means the newest version",
         alias);
   }

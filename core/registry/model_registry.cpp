@@ -123,10 +123,18 @@ class ModelRegistry::Database : public SqliteDatabase {
       prepare("DELETE FROM aliases WHERE model_id = ?1 AND alias = ?2").bind(model_id).bind(alias).run();
     } else {
       prepare("INSERT INTO aliases VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET version = excluded.version")
-          .bind(model_id).bind(alias).bind(version).run();
+          .bind(model_id)
+          .bind(alias)
+          .bind(version)
+          .run();
     }
     prepare("INSERT INTO alias_history (model_id, alias, version, time, cause) VALUES (?1, ?2, ?3, ?4, ?5)")
-        .bind(model_id).bind(alias).bind(version).bind(now_text()).bind(cause).run();
+        .bind(model_id)
+        .bind(alias)
+        .bind(version)
+        .bind(now_text())
+        .bind(cause)
+        .run();
   }
 
   /// The versions that the alias had, oldest first, without what was rolled back; 0 where it was taken away.
@@ -204,8 +212,8 @@ class Arrival {
   explicit Arrival(const std::filesystem::path& models) {
     static std::atomic<int> counter{0};
     remove_abandoned(models);
-    path_ = models / fmt::format("{}{}-{}-{}", kAddingPrefix, ::getpid(),
-                                 std::chrono::steady_clock::now().time_since_epoch().count(), counter++);
+    path_ = models /
+            fmt::format("{}{}-{}-{}", kAddingPrefix, ::getpid(), std::chrono::steady_clock::now().time_since_epoch().count(), counter++);
   }
   ~Arrival() {
     std::error_code ignored;
@@ -254,11 +262,21 @@ ModelVersion ModelRegistry::add(std::string_view model, const ModelDescription& 
   SqliteDatabase::Statement last = database_->prepare("SELECT last_version FROM models WHERE id = ?1");
   last.bind(id).step();
   const std::int64_t version = last.number(0);
-  const std::string run_directory = description.run_directory.empty() ? "" : std::filesystem::absolute(description.run_directory).lexically_normal().string();
+  const std::string run_directory =
+      description.run_directory.empty() ? "" : std::filesystem::absolute(description.run_directory).lexically_normal().string();
   database_->prepare("INSERT INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
-      .bind(id).bind(version).bind(now_text()).bind(run_directory).bind(description.config_text).bind(description.data_fingerprint)
-      .bind(description.plugin_id).bind(description.plugin_version).bind(description.sdk_version).bind(json_line(description.metrics))
-      .bind(list.manifest_checksum).run();
+      .bind(id)
+      .bind(version)
+      .bind(now_text())
+      .bind(run_directory)
+      .bind(description.config_text)
+      .bind(description.data_fingerprint)
+      .bind(description.plugin_id)
+      .bind(description.plugin_version)
+      .bind(description.sdk_version)
+      .bind(json_line(description.metrics))
+      .bind(list.manifest_checksum)
+      .run();
 
   const std::filesystem::path target = version_directory(model, version);
   try {
@@ -326,8 +344,7 @@ ModelVersion ModelRegistry::find(const ModelReference& reference) const {
   found.sdk_version = row.text(6);
   found.metrics = parse_json(row.text(7), database_->path().string());
   found.manifest_checksum = row.text(8);
-  SqliteDatabase::Statement aliases =
-      database_->prepare("SELECT alias FROM aliases WHERE model_id = ?1 AND version = ?2 ORDER BY alias");
+  SqliteDatabase::Statement aliases = database_->prepare("SELECT alias FROM aliases WHERE model_id = ?1 AND version = ?2 ORDER BY alias");
   for (aliases.bind(id).bind(version); aliases.step();) found.aliases.push_back(aliases.text(0));
   return found;
 }
@@ -369,8 +386,8 @@ ModelVersion ModelRegistry::rollback(std::string_view model, std::string_view al
   const std::int64_t earlier = stack.size() < 2 ? 0 : stack[stack.size() - 2];
   if (earlier == 0) fail<ConfigError>("alias \"{}\" of model \"{}\" had no version before this one", alias, model);
   if (!database_->has_version(id, earlier)) {
-    fail<ConfigError>("alias \"{}\" of model \"{}\" cannot go back to version {}: it was removed; set the alias to another version", alias, model,
-                      earlier);
+    fail<ConfigError>("alias \"{}\" of model \"{}\" cannot go back to version {}: it was removed; set the alias to another version", alias,
+                      model, earlier);
   }
   database_->point_alias(id, alias, earlier, "rollback");
   transaction.commit();
@@ -379,8 +396,8 @@ ModelVersion ModelRegistry::rollback(std::string_view model, std::string_view al
 
 std::vector<AliasChange> ModelRegistry::alias_history(std::string_view model, std::string_view alias) const {
   std::vector<AliasChange> history;
-  SqliteDatabase::Statement statement = database_->prepare(
-      "SELECT alias, version, time, cause FROM alias_history WHERE model_id = ?1 AND alias = ?2 ORDER BY id DESC");
+  SqliteDatabase::Statement statement =
+      database_->prepare("SELECT alias, version, time, cause FROM alias_history WHERE model_id = ?1 AND alias = ?2 ORDER BY id DESC");
   for (statement.bind(database_->require_model(model)).bind(alias); statement.step();) {
     history.push_back({statement.text(0), statement.number(1), statement.text(2), statement.text(3)});
   }
@@ -415,8 +432,8 @@ std::vector<std::string> ModelRegistry::verify(const ModelReference& reference) 
   }
   std::vector<std::string> defects;
   if (list.manifest_checksum != version.manifest_checksum) {
-    defects.push_back(fmt::format("{} is not the one that was registered (checksum {}, not {})", (version.checkpoint / "manifest.json").string(),
-                                  list.manifest_checksum, version.manifest_checksum));
+    defects.push_back(fmt::format("{} is not the one that was registered (checksum {}, not {})",
+                                  (version.checkpoint / "manifest.json").string(), list.manifest_checksum, version.manifest_checksum));
   }
   for (std::string& defect : checkpoint_defects(version.checkpoint, list)) defects.push_back(std::move(defect));
   return defects;

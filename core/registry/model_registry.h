@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <utility>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -29,8 +29,8 @@ struct ModelDescription {
 struct ModelVersion {
   std::string model;
   std::int64_t version = 0;
-  std::string created;                ///< UTC
-  std::filesystem::path checkpoint;   ///< the registry's own, complete
+  std::string created;               ///< UTC
+  std::filesystem::path checkpoint;  ///< the registry's own, complete
   std::filesystem::path run_directory;
   std::string config_text;
   std::string data_fingerprint;
@@ -46,9 +46,9 @@ struct ModelVersion {
 
 struct ModelSummary {
   std::string model;
-  std::int64_t versions = 0;  ///< how many there are
-  std::int64_t latest = 0;    ///< highest version number
-  std::string updated;        ///< UTC
+  std::int64_t versions = 0;                                  ///< how many there are
+  std::int64_t latest = 0;                                    ///< highest version number
+  std::string updated;                                        ///< UTC
   std::vector<std::pair<std::string, std::int64_t>> aliases;  ///< alias -> version, sorted
 };
 

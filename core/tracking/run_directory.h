@@ -69,9 +69,9 @@ struct RunRecord {
   std::filesystem::path path;
   std::string name;  ///< of the directory
   RunStatus status = RunStatus::kKilled;
-  std::string started;                  ///< UTC, from the first event; "" unknown
+  std::string started;                    ///< UTC, from the first event; "" unknown
   std::optional<std::int64_t> last_step;  ///< of metrics.jsonl
-  Json summary = Json::object();        ///< empty until the run has ended
+  Json summary = Json::object();          ///< empty until the run has ended
 };
 
 /// Throws Error when `path` is not a run directory.

@@ -34,7 +34,8 @@ CheckpointTable table_from(const Json& json) {
   table.optimizer = json.at("optimizer").get<std::string>();
   table.has_ids = json.at("has_ids").get<bool>();
   for (const Json& part : json.at("parts")) {
-    table.parts.push_back({part.at("first_row").get<std::int64_t>(), part.at("rows").get<std::int64_t>(), part.at("file").get<std::string>()});
+    table.parts.push_back(
+        {part.at("first_row").get<std::int64_t>(), part.at("rows").get<std::int64_t>(), part.at("file").get<std::string>()});
   }
   return table;
 }
@@ -79,7 +80,8 @@ void require_consistent(const CheckpointManifest& manifest, std::string_view ori
   for (const CheckpointTable& table : manifest.tables) {
     std::int64_t next = 0;
     for (const TablePart& part : table.parts) {
-      if (part.first_row != next || part.rows < 0) damaged(origin, fmt::format("parts of table \"{}\" do not follow each other", table.name));
+      if (part.first_row != next || part.rows < 0)
+        damaged(origin, fmt::format("parts of table \"{}\" do not follow each other", table.name));
       if (manifest.find_file(part.file) == nullptr) damaged(origin, fmt::format("{} is not in its list of files", part.file));
       next += part.rows;
     }
@@ -134,13 +136,14 @@ CheckpointManifest CheckpointManifest::from_text(std::string_view text, std::str
   }
   if (!json.is_object() || json.value("format", Json()) != kFormatName) damaged(origin, "it is not the manifest of a checkpoint");
   if (json.value("format_version", Json()) != kFormatVersion) {
-    fail<CheckpointError>("{} has format version {}, this rechost reads version {}: use the rechost that wrote it, or another checkpoint", origin,
-                          json.value("format_version", Json()).dump(), kFormatVersion);
+    fail<CheckpointError>("{} has format version {}, this rechost reads version {}: use the rechost that wrote it, or another checkpoint",
+                          origin, json.value("format_version", Json()).dump(), kFormatVersion);
   }
   // The first one: nothing before it in the text can hold the key.
   const std::size_t key = text.find(kChecksumKey);
   std::string checked(text);
-  if (key == std::string_view::npos || key + kChecksumKey.size() + kChecksumPlace.size() > text.size()) damaged(origin, "it has no checksum");
+  if (key == std::string_view::npos || key + kChecksumKey.size() + kChecksumPlace.size() > text.size())
+    damaged(origin, "it has no checksum");
   const std::size_t place = key + kChecksumKey.size();
   checked.replace(place, kChecksumPlace.size(), kChecksumPlace);
   if (checksum_of(checked) != text.substr(place, kChecksumPlace.size())) damaged(origin, "its text is not what its checksum says");

@@ -67,7 +67,7 @@ struct CheckpointManifest {
   std::vector<PluginIdentity> plugins;
   std::vector<CheckpointTable> tables;
   std::vector<DenseTensorInfo> dense;
-  Json state = Json::object();  ///< the trainer's own: plateau, best metric, ...
+  Json state = Json::object();    ///< the trainer's own: plateau, best metric, ...
   std::vector<FileRecord> files;  ///< all but the manifest, sorted by path
 
   std::string to_text() const;

@@ -20,7 +20,8 @@ namespace {
 
 CheckpointManifest read_manifest(const std::filesystem::path& directory) {
   const std::filesystem::path file = directory / CheckpointManifest::kFileName;
-  if (!std::filesystem::is_directory(directory)) fail<CheckpointError>("{} is not a checkpoint: there is no such directory", directory.string());
+  if (!std::filesystem::is_directory(directory))
+    fail<CheckpointError>("{} is not a checkpoint: there is no such directory", directory.string());
   std::string text;
   try {
     text = read_file(file);
@@ -53,8 +54,9 @@ void CheckpointReader::check_extra_files() const {
     if (entry.is_directory()) continue;
     const std::string path = entry.path().lexically_relative(directory_).generic_string();
     if (path != CheckpointManifest::kFileName && manifest_.find_file(path) == nullptr) {
-      fail<CheckpointError>("checkpoint {}: {} is not in the manifest; nothing of a checkpoint may be added or renamed: move that file away",
-                            directory_.string(), path);
+      fail<CheckpointError>(
+          "checkpoint {}: {} is not in the manifest; nothing of a checkpoint may be added or renamed: move that file away",
+          directory_.string(), path);
     }
   }
 }
@@ -122,8 +124,8 @@ bool CheckpointReader::has_dense(std::string_view name) const {
 void CheckpointReader::read_dense(std::string_view name, std::span<const std::int64_t> shape, float* out) const {
   const std::string path(CheckpointManifest::kDenseFile);
   if (!has_dense(name)) {
-    fail<CheckpointError>("checkpoint {} has no dense tensor \"{}\": it was written by another model, or other options of it", directory_.string(),
-                          name);
+    fail<CheckpointError>("checkpoint {} has no dense tensor \"{}\": it was written by another model, or other options of it",
+                          directory_.string(), name);
   }
   const SafetensorsFile& file = open(path);
   try {
@@ -138,11 +140,13 @@ const CheckpointTable& CheckpointReader::require_table(std::string_view name, st
                                                        std::int64_t state_floats) const {
   const CheckpointTable* table = manifest_.find_table(name);
   if (table == nullptr) {
-    fail<CheckpointError>("checkpoint {} has no table \"{}\": it was written by another model, or for other features", directory_.string(), name);
+    fail<CheckpointError>("checkpoint {} has no table \"{}\": it was written by another model, or for other features", directory_.string(),
+                          name);
   }
   if (table->rows != rows || table->dim != dim || table->state_floats != state_floats) {
     fail<CheckpointError>(
-        "checkpoint {}: table \"{}\" has {} rows of dim {} with {} floats of optimizer state each ({}), the run's has {} of dim {} with {}: "
+        "checkpoint {}: table \"{}\" has {} rows of dim {} with {} floats of optimizer state each ({}), the run's has {} of dim {} with "
+        "{}: "
         "go on with the configuration and data that it was written with",
         directory_.string(), name, table->rows, table->dim, table->state_floats, table->optimizer, rows, dim, state_floats);
   }

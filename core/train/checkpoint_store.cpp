@@ -21,7 +21,8 @@ std::vector<std::filesystem::path> entries(const std::filesystem::path& director
   for (std::filesystem::directory_iterator entry(directory, reason), end; !reason && entry != end; entry.increment(reason)) {
     paths.push_back(entry->path());
   }
-  if (reason && reason != std::errc::no_such_file_or_directory) fail<CheckpointError>("cannot list {}: {}", directory.string(), reason.message());
+  if (reason && reason != std::errc::no_such_file_or_directory)
+    fail<CheckpointError>("cannot list {}: {}", directory.string(), reason.message());
   std::sort(paths.begin(), paths.end());
   return paths;
 }

@@ -92,7 +92,8 @@ void CheckpointWriter::write_dense(std::span<const DenseTensor> tensors) {
   for (const DenseTensor& tensor : tensors) {
     const bool is_state = tensor.source.name.starts_with("optimizer/");
     if (is_state != (tensor.role == "optimizer_state")) {
-      fail<CheckpointError>("dense tensor \"{}\" of role {}: names in optimizer/ belong to optimizer state", tensor.source.name, tensor.role);
+      fail<CheckpointError>("dense tensor \"{}\" of role {}: names in optimizer/ belong to optimizer state", tensor.source.name,
+                            tensor.role);
     }
     sources.push_back(tensor.source);
     manifest_.dense.push_back({tensor.source.name, tensor.role, std::string(scalar_name(tensor.source.type)), tensor.source.shape});
@@ -106,8 +107,8 @@ void CheckpointWriter::write_dense(std::span<const DenseTensor> tensors) {
 }
 
 Json CheckpointWriter::WrittenPart::to_json() const {
-  return {{"table", table},       {"first_row", part.first_row}, {"rows", part.rows},
-          {"file", file.path},    {"bytes", file.bytes},         {"checksum", file.checksum}};
+  return {{"table", table},    {"first_row", part.first_row}, {"rows", part.rows},
+          {"file", file.path}, {"bytes", file.bytes},         {"checksum", file.checksum}};
 }
 
 CheckpointWriter::WrittenPart CheckpointWriter::WrittenPart::from_json(const Json& json) {
@@ -189,9 +190,8 @@ void CheckpointWriter::add_file(const std::string& path, const std::function<voi
 
 void CheckpointWriter::require_complete() {
   for (CheckpointTable& table : manifest_.tables) {
-    std::sort(table.parts.begin(), table.parts.end(), [](const TablePart& a, const TablePart& b) {
-      return std::pair(a.first_row, a.rows) < std::pair(b.first_row, b.rows);
-    });
+    std::sort(table.parts.begin(), table.parts.end(),
+              [](const TablePart& a, const TablePart& b) { return std::pair(a.first_row, a.rows) < std::pair(b.first_row, b.rows); });
     std::int64_t next = 0;
     for (const TablePart& part : table.parts) {
       if (part.first_row != next) {

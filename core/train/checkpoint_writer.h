@@ -39,7 +39,7 @@ struct TablePartSource {
 };
 
 struct CheckpointWriterSettings {
-  std::int64_t keep = 2;  ///< older complete ones that stay beside the one being written
+  std::int64_t keep = 2;                 ///< older complete ones that stay beside the one being written
   std::vector<std::int64_t> keep_steps;  ///< those of these steps stay as well: the best one, say
   /// Called before each step that changes the disk, with its name. For tests: a process that dies here must leave a usable run.
   std::function<void(std::string_view step)> before_step;
@@ -80,8 +80,8 @@ class CheckpointWriter {
   void add_part(const WrittenPart& part);
 
   /// Writes into a staging directory, not necessarily of this process.
-  static WrittenPart write_table_part(const std::filesystem::path& staging, const CheckpointTable& table, const CheckpointPosition& position,
-                                      const TablePartSource& source);
+  static WrittenPart write_table_part(const std::filesystem::path& staging, const CheckpointTable& table,
+                                      const CheckpointPosition& position, const TablePartSource& source);
 
   /// A further file, such as a vocabulary. `path` is relative, without "..".
   void add_file(const std::string& path, std::string_view contents);

@@ -13,9 +13,9 @@ namespace {
 
 constexpr std::int64_t kReliabilityBins = 20;
 
-constexpr std::string_view kBinaryNames[] = {"log_loss",    "normalized_entropy",         "auc",  "accuracy",
-                                             "calibration", "expected_calibration_error", "rmse", "mean_prediction",
-                                             "mean_label"};
+constexpr std::string_view kBinaryNames[] = {"log_loss", "normalized_entropy", "auc",
+                                             "accuracy", "calibration",        "expected_calibration_error",
+                                             "rmse",     "mean_prediction",    "mean_label"};
 constexpr std::string_view kMulticlassNames[] = {"log_loss", "accuracy"};
 constexpr std::string_view kRegressionNames[] = {"rmse", "mae", "mean_prediction", "mean_label"};
 
@@ -254,9 +254,9 @@ void MetricAccumulator::clear() {
 
 std::vector<std::byte> MetricAccumulator::pack() const {
   // Settings first, so that merge() can tell a stranger's state.
-  std::vector<std::int64_t> words{static_cast<std::int64_t>(settings_.task), settings_.width, settings_.keep_rows ? 1 : 0,
-                                  rows_,        bad_outputs_,    soft_labels_ ? 1 : 0,
-                                  static_cast<std::int64_t>(kept_.size())};
+  std::vector<std::int64_t> words{
+      static_cast<std::int64_t>(settings_.task), settings_.width, settings_.keep_rows ? 1 : 0, rows_, bad_outputs_, soft_labels_ ? 1 : 0,
+      static_cast<std::int64_t>(kept_.size())};
   for (const ExactSum& sum : sums_) {
     std::array<std::int64_t, ExactSum::kWords> packed;
     sum.pack(packed);
@@ -273,9 +273,9 @@ void MetricAccumulator::merge(std::span<const std::byte> packed) {
   constexpr std::size_t kFixedWords = kHeaderWords + kSumCount * ExactSum::kWords;
   std::vector<std::int64_t> words(packed.size() / sizeof(std::int64_t));
   if (!packed.empty()) std::memcpy(words.data(), packed.data(), words.size() * sizeof(std::int64_t));
-  if (packed.size() % sizeof(std::int64_t) != 0 || words.size() < kFixedWords ||
-      words[0] != static_cast<std::int64_t>(settings_.task) || words[1] != settings_.width ||
-      words[2] != (settings_.keep_rows ? 1 : 0) || static_cast<std::uint64_t>(words[6]) != words.size() - kFixedWords) {
+  if (packed.size() % sizeof(std::int64_t) != 0 || words.size() < kFixedWords || words[0] != static_cast<std::int64_t>(settings_.task) ||
+      words[1] != settings_.width || words[2] != (settings_.keep_rows ? 1 : 0) ||
+      static_cast<std::uint64_t>(words[6]) != words.size() - kFixedWords) {
     fail("metrics of another rank do not fit this head: {} bytes of state with other settings", packed.size());
   }
   rows_ += words[3];

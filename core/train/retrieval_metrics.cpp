@@ -111,7 +111,8 @@ MetricReport RankedListMetrics::finish() const {
 
 CandidateRankMetrics::CandidateRankMetrics(std::vector<std::int64_t> cutoffs, TieRule ties, std::string prefix)
     : prefix_(std::move(prefix)), ties_(ties) {
-  for (const std::int64_t k : sorted_cutoffs(std::move(cutoffs))) cutoffs_.push_back({.k = k, .hits = 0, .ndcg = {}, .reciprocal_rank = {}});
+  for (const std::int64_t k : sorted_cutoffs(std::move(cutoffs)))
+    cutoffs_.push_back({.k = k, .hits = 0, .ndcg = {}, .reciprocal_rank = {}});
 }
 
 double CandidateRankMetrics::rank(float positive, std::span<const float> negatives, TieRule ties) {

@@ -46,9 +46,9 @@ class RankedListMetrics {
   std::int64_t users_ = 0;
   std::int64_t users_without_truth_ = 0;
   std::vector<AtCutoff> cutoffs_;
-  std::vector<double> ideal_gain_;       ///< [n] of n hits at the top
-  std::vector<std::int32_t> truth_;      ///< sorted; kept for its memory
-  std::vector<std::int32_t> seen_;       ///< sorted; kept for its memory
+  std::vector<double> ideal_gain_;   ///< [n] of n hits at the top
+  std::vector<std::int32_t> truth_;  ///< sorted; kept for its memory
+  std::vector<std::int32_t> seen_;   ///< sorted; kept for its memory
 };
 
 /// How candidates with the positive's own score count.

@@ -31,8 +31,9 @@ Schedule Schedule::from(const ScheduleSection& section, std::int64_t total_steps
   if (decays && schedule.decay_steps == 0) {
     schedule.decay_steps = total_steps - schedule.warmup_steps;
     if (schedule.decay_steps < 1) {
-      fail<ConfigError>("schedule.warmup_steps = {} leaves nothing of the run's {} steps for the {} decay: lower it, or set schedule.decay_steps",
-                        schedule.warmup_steps, total_steps, section.kind);
+      fail<ConfigError>(
+          "schedule.warmup_steps = {} leaves nothing of the run's {} steps for the {} decay: lower it, or set schedule.decay_steps",
+          schedule.warmup_steps, total_steps, section.kind);
     }
   }
   return schedule;
@@ -80,9 +81,7 @@ Json PlateauState::to_json() const {
 }
 
 void PlateauState::restore(const Json& state) {
-  const auto number = [&](const char* key) {
-    return state.is_object() && state.contains(key) && state[key].is_number();
-  };
+  const auto number = [&](const char* key) { return state.is_object() && state.contains(key) && state[key].is_number(); };
   if (!number("factor") || !number("without_improvement")) {
     fail<CheckpointError>("the checkpoint's state of the plateau schedule is not one: {}", json_line(state));
   }

@@ -20,7 +20,8 @@ TEST_CASE("Checksums are XXH3 with 64 bits as xxhsum prints them") {
 TEST_CASE("A checksum does not depend on how the bytes were portioned") {
   const std::string bytes(10'000, 'x');
   Checksum checksum;
-  for (std::size_t begin = 0; begin < bytes.size(); begin += 37) checksum.add(bytes.data() + begin, std::min<std::size_t>(37, bytes.size() - begin));
+  for (std::size_t begin = 0; begin < bytes.size(); begin += 37)
+    checksum.add(bytes.data() + begin, std::min<std::size_t>(37, bytes.size() - begin));
   CHECK(checksum.text() == checksum_of(bytes));
 }
 
@@ -40,7 +41,8 @@ TEST_CASE("A recorded file is found missing, cut short, longer or changed") {
   }
   SECTION("cut short") {
     test::cut_file(path, 4);
-    CHECK_THAT(file_defect(directory.path(), record, CheckDepth::kSizes), Catch::Contains("6 bytes, not 10") && Catch::Contains("cut short"));
+    CHECK_THAT(file_defect(directory.path(), record, CheckDepth::kSizes),
+               Catch::Contains("6 bytes, not 10") && Catch::Contains("cut short"));
   }
   SECTION("longer") {
     write_file_atomically(path, "some more bytes");

@@ -20,7 +20,8 @@ TEST_CASE("JSON is written with the shortest digits that read back the same") {
 
 TEST_CASE("JSON that is broken or has a key twice is refused with its origin") {
   CHECK(parse_json(R"({"a": {"x": 1}, "b": {"x": 2}})", "f")["b"]["x"] == 2);
-  CHECK_THROWS_WITH(parse_json(R"({"a": 1, "a": 2})", "here.json"), Catch::Contains("here.json") && Catch::Contains("\"a\" is there twice"));
+  CHECK_THROWS_WITH(parse_json(R"({"a": 1, "a": 2})", "here.json"),
+                    Catch::Contains("here.json") && Catch::Contains("\"a\" is there twice"));
   CHECK_THROWS_WITH(parse_json(R"([{"x": {"y": 1}, "x": 2}])", "here.json"), Catch::Contains("\"x\" is there twice"));
   CHECK_THROWS_WITH(parse_json("{", "here.json"), Catch::Contains("here.json"));
 }

@@ -41,8 +41,8 @@ TEST_CASE("Tensors come back as they were written") {
   const std::vector<float> weights = counting(15);
   const std::vector<std::int64_t> ids{7, -1, 1ll << 40};
   const std::vector<float> none;
-  const std::vector<TensorSource> tensors{tensor_of("mlp.0.weight", {3, 5}, weights), tensor_of("ids", {3}, ids), tensor_of("none", {0, 4}, none),
-                                          tensor_of("scalar", {}, std::span(weights).first(1))};
+  const std::vector<TensorSource> tensors{tensor_of("mlp.0.weight", {3, 5}, weights), tensor_of("ids", {3}, ids),
+                                          tensor_of("none", {0, 4}, none), tensor_of("scalar", {}, std::span(weights).first(1))};
   const std::filesystem::path path = directory / "a.safetensors";
   const FileRecord record = write_safetensors(path, tensors, {{"step", "12"}, {"odd \"key\"", "ü"}});
   CHECK(record.bytes == std::filesystem::file_size(path));
@@ -77,7 +77,8 @@ TEST_CASE("A large tensor is asked for in whole rows, in order, a few MiB at a t
                               REQUIRE(count % kDim == 0);
                               REQUIRE(count * 4 <= (4 << 20));
                               next += count;
-                              for (std::int64_t i = 0; i < count; ++i) static_cast<float*>(out)[i] = static_cast<float>((first + i) % 1'000'003);
+                              for (std::int64_t i = 0; i < count; ++i)
+                                static_cast<float*>(out)[i] = static_cast<float>((first + i) % 1'000'003);
                             }};
   const std::filesystem::path path = directory / "a.safetensors";
   const FileRecord record = write_safetensors(path, std::span(&source, 1), {});
@@ -111,7 +112,8 @@ TEST_CASE("A wanted tensor of another type or shape is an error that shows both"
   const TensorSource tensor = tensor_of("a", {2, 3}, values);
   write_safetensors(directory / "a.safetensors", std::span(&tensor, 1), {});
   const SafetensorsFile file(directory / "a.safetensors");
-  CHECK_THROWS_WITH(file.require("a", ScalarType::kF32, std::vector<std::int64_t>{3, 2}), Catch::Contains("F32 [2, 3], wanted is F32 [3, 2]"));
+  CHECK_THROWS_WITH(file.require("a", ScalarType::kF32, std::vector<std::int64_t>{3, 2}),
+                    Catch::Contains("F32 [2, 3], wanted is F32 [3, 2]"));
   CHECK_THROWS_WITH(file.require("a", ScalarType::kI64, std::vector<std::int64_t>{2, 3}), Catch::Contains("wanted is I64"));
   CHECK_THROWS_WITH(file.require("b", ScalarType::kF32, std::vector<std::int64_t>{2, 3}), Catch::Contains("no tensor \"b\""));
   float out[2];
@@ -143,7 +145,8 @@ TEST_CASE("A header that breaks the rules of the format is refused") {
           "the one before ends at 4");
   refused(opening(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})", 12),
           "the one before ends at 4");
-  refused(opening(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4), "twice");
+  refused(opening(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4),
+          "twice");
   refused(opening(R"({"__metadata__":{"x":1}})", 0), "not a string");
 }
 
@@ -159,7 +162,8 @@ TEST_CASE("A header length that does not fit the file is refused before memory i
 TEST_CASE("Damaged files are read or refused, never worse") {
   const TemporaryDirectory directory;
   const std::vector<float> values = counting(32);
-  const std::vector<TensorSource> tensors{tensor_of("a", {4, 4}, std::span(values).first(16)), tensor_of("b", {16}, std::span(values).last(16))};
+  const std::vector<TensorSource> tensors{tensor_of("a", {4, 4}, std::span(values).first(16)),
+                                          tensor_of("b", {16}, std::span(values).last(16))};
   write_safetensors(directory / "good", tensors, {{"k", "v"}});
   const std::string good = read_file(directory / "good");
   constexpr std::uint32_t kSeed = 20240607;
@@ -170,7 +174,11 @@ TEST_CASE("Damaged files are read or refused, never worse") {
     const std::size_t changes = 1 + random() % 4;
     for (std::size_t i = 0; i < changes; ++i) bytes[random() % std::min<std::size_t>(bytes.size(), 200)] = static_cast<char>(random());
     if (random() % 4 == 0) bytes.resize(random() % bytes.size());
-    { std::FILE* raw = std::fopen((directory / "bad").c_str(), "wb"); std::fwrite(bytes.data(), 1, bytes.size(), raw); std::fclose(raw); }
+    {
+      std::FILE* raw = std::fopen((directory / "bad").c_str(), "wb");
+      std::fwrite(bytes.data(), 1, bytes.size(), raw);
+      std::fclose(raw);
+    }
     try {
       const SafetensorsFile file(directory / "bad");
       for (const SafetensorsFile::Tensor& tensor : file.tensors()) {

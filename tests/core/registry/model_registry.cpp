@@ -116,7 +116,10 @@ TEST_CASE("A registered model survives its run and needs no space of its own") {
 
 TEST_CASE("A registry can be moved") {
   const Shop shop;
-  { ModelRegistry registry(shop.registry_path()); shop.add(registry, "dlrm", "a"); }
+  {
+    ModelRegistry registry(shop.registry_path());
+    shop.add(registry, "dlrm", "a");
+  }
   std::filesystem::rename(shop.registry_path(), shop / "moved");
   const ModelRegistry registry(shop / "moved");
   CHECK(read_file(registry.resolve(ModelReference::parse("dlrm")) / "dense.safetensors") == "dense a");
@@ -187,8 +190,8 @@ TEST_CASE("An alias goes forward by promotion and back by rollback, as far as it
 
   std::vector<std::pair<std::int64_t, std::string>> history;
   for (const AliasChange& change : registry.alias_history("dlrm", "champion")) history.emplace_back(change.version, change.cause);
-  CHECK(history == std::vector<std::pair<std::int64_t, std::string>>{{1, "rollback"}, {3, "alias"},   {1, "rollback"}, {2, "rollback"},
-                                                                     {3, "promote"},  {2, "promote"}, {1, "alias"}});
+  CHECK(history == std::vector<std::pair<std::int64_t, std::string>>{
+                       {1, "rollback"}, {3, "alias"}, {1, "rollback"}, {2, "rollback"}, {3, "promote"}, {2, "promote"}, {1, "alias"}});
 }
 
 TEST_CASE("An alias can be taken away, and there is no way back from that") {
@@ -247,8 +250,8 @@ TEST_CASE("Names and references") {
     INFO(alias);
     CHECK_THROWS_AS(require_alias_name(alias), ConfigError);
   }
-  for (const char* text : {"models:/", "models:/a/", "models:/a/x", "models:/a/0", "models:/a/-1", "models:/a@", "models:/a@7", "models:/a/1@b",
-                           "models:/a/99999999999999999999", "models:/a@b/1"}) {
+  for (const char* text : {"models:/", "models:/a/", "models:/a/x", "models:/a/0", "models:/a/-1", "models:/a@", "models:/a@7",
+                           "models:/a/1@b", "models:/a/99999999999999999999", "models:/a@b/1"}) {
     INFO(text);
     CHECK_THROWS_WITH(ModelReference::parse(text), Catch::Contains("models:/NAME@ALIAS"));
   }

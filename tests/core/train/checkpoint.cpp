@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <functional>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -86,7 +86,8 @@ TEST_CASE("Any range of rows can be read, however the table was cut") {
     bool right = true;
     for (std::int64_t i = 0; i < count; ++i) {
       right = right && state[static_cast<std::size_t>(i)] == -CheckpointedRun::user_value(5, first + i, 0);
-      for (std::int64_t c = 0; c < 4; ++c) right = right && rows[static_cast<std::size_t>(i * 4 + c)] == CheckpointedRun::user_value(5, first + i, c);
+      for (std::int64_t c = 0; c < 4; ++c)
+        right = right && rows[static_cast<std::size_t>(i * 4 + c)] == CheckpointedRun::user_value(5, first + i, c);
     }
     CHECK(right);
   }
@@ -110,7 +111,8 @@ TEST_CASE("A checkpoint that is not complete cannot be committed") {
   {
     CheckpointWriter writer(run.checkpoints(), CheckpointedRun::manifest(1));
     writer.add_table(CheckpointedRun::user_table());
-    writer.add_part(CheckpointWriter::write_table_part(writer.staging(), CheckpointedRun::user_table(), {}, CheckpointedRun::user_part(1, 1, 2)));
+    writer.add_part(
+        CheckpointWriter::write_table_part(writer.staging(), CheckpointedRun::user_table(), {}, CheckpointedRun::user_part(1, 1, 2)));
     CHECK_THROWS_WITH(writer.commit(), Catch::Contains("\"user\" has 70 rows, its parts hold 35"));
   }
   CHECK(names_in(run.checkpoints()).empty());
@@ -232,7 +234,8 @@ TEST_CASE("A run that does not fit the checkpoint learns why") {
   const CheckpointReader reader(run.write(3));
   std::vector<float> out(6);
   CHECK_THROWS_WITH(reader.read_dense("mlp.1.weight", kWeightShape, out.data()), Catch::Contains("no dense tensor \"mlp.1.weight\""));
-  CHECK_THROWS_WITH(reader.read_dense("mlp.0.weight", std::vector<std::int64_t>{3, 2}, out.data()), Catch::Contains("wanted is F32 [3, 2]"));
+  CHECK_THROWS_WITH(reader.read_dense("mlp.0.weight", std::vector<std::int64_t>{3, 2}, out.data()),
+                    Catch::Contains("wanted is F32 [3, 2]"));
   CHECK_THROWS_WITH(reader.require_table("nobody", 1, 1, 0), Catch::Contains("no table \"nobody\""));
   CHECK_THROWS_WITH(reader.require_table("user", 71, 4, 1), Catch::Contains("70 rows of dim 4") && Catch::Contains("71 of dim 4"));
   CHECK_THROWS_WITH(reader.file("absent.json"), Catch::Contains("absent.json"));

@@ -59,7 +59,8 @@ std::vector<std::int64_t> steps_of(const CheckpointedRun& run) {
 
 std::int64_t hidden_entries(const CheckpointedRun& run) {
   std::int64_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(run.checkpoints())) count += entry.path().filename().string().starts_with(".");
+  for (const auto& entry : std::filesystem::directory_iterator(run.checkpoints()))
+    count += entry.path().filename().string().starts_with(".");
   return count;
 }
 

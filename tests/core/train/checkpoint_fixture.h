@@ -75,9 +75,9 @@ class CheckpointedRun {
     std::vector<float> weights(6);
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = dense_value(step, i);
     const std::vector<float> moments(6, 0.5f);
-    writer.write_dense(std::vector<DenseTensor>{
-        {"parameter", tensor_of("mlp.0.weight", {2, 3}, weights)},
-        {"optimizer_state", tensor_of(optimizer_state_name("exp_avg", "mlp.0.weight"), {2, 3}, moments)}});
+    writer.write_dense(
+        std::vector<DenseTensor>{{"parameter", tensor_of("mlp.0.weight", {2, 3}, weights)},
+                                 {"optimizer_state", tensor_of(optimizer_state_name("exp_avg", "mlp.0.weight"), {2, 3}, moments)}});
     writer.add_table(user_table());
     writer.add_table(item_table());
     const CheckpointPosition position = manifest(step).position;

@@ -223,8 +223,8 @@ TEST_CASE("Regression by hand") {
   MetricAccumulator metrics({.task = MetricTask::kRegression});
   metrics.add(std::vector<float>{1, 2, 5}, std::vector<float>{2, 2, 3}, std::vector<float>{1, 1, 2});
   const MetricReport report = metrics.finish();
-  CHECK(*report.value("rmse") == Approx(1.5));   // (1 + 0 + 2 * 4) / 4
-  CHECK(*report.value("mae") == Approx(1.25));   // (1 + 0 + 2 * 2) / 4
+  CHECK(*report.value("rmse") == Approx(1.5));  // (1 + 0 + 2 * 4) / 4
+  CHECK(*report.value("mae") == Approx(1.25));  // (1 + 0 + 2 * 2) / 4
   CHECK(*report.value("mean_label") == Approx(2.5));
   metrics.clear();
   CHECK(metrics.finish().find("rmse")->reason == "there are no rows");
@@ -243,7 +243,8 @@ TEST_CASE("Sorting rows agrees with std::sort") {
   std::mt19937_64 random(5);
   for (const std::size_t count : {0u, 1u, 2u, 255u, 10'000u}) {
     std::vector<std::uint64_t> rows(count);
-    for (std::uint64_t& row : rows) row = ScoredRow::pack(static_cast<float>(static_cast<std::int64_t>(random())) * 1e-18f, random() % 2 == 0, 1.0f);
+    for (std::uint64_t& row : rows)
+      row = ScoredRow::pack(static_cast<float>(static_cast<std::int64_t>(random())) * 1e-18f, random() % 2 == 0, 1.0f);
     std::vector<std::uint64_t> expected = rows;
     std::sort(expected.begin(), expected.end());
     sort_scored_rows(rows);
