@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "plugins/datasets/compressed_text.h"
 #include "plugins/datasets/opened_split.h"
 #include "plugins/datasets/written_file.h"
 

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "plugins/datasets/compressed_text.h"
 #include "plugins/datasets/written_file.h"
 #include "text/fields.h"
 #include "text/numbers.h"
