@@ -229,7 +229,6 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     parts.pool = setup.pool.get();
     parts.stop = &catch_stop_signals();
     parts.checkpoints = directory.checkpoints();
-    parts.best = directory.path() / "best";
     parts.config_text = config_text;
     parts.plugins = {{"model", setup.model_module->id(), setup.model_module->plugin_version()},
                      {"dataset", data.loader->module().id(), data.loader->module().plugin_version()}};

@@ -4,7 +4,6 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
-#include "base/version.h"
 #include "config/show.h"
 
 namespace rechost {
@@ -31,19 +30,18 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
                                             const Vocabularies& vocabularies, const CheckpointFacts& facts) {
   CheckpointManifest manifest;
   manifest.position = facts.position;
-  manifest.rechost_version = std::string(version());
   manifest.config_checksum = checksum_of(facts.config_text);
   manifest.plugins = facts.plugins;
   manifest.state = facts.state;
   manifest.state["data_fingerprint"] = facts.data_fingerprint;
   CheckpointWriterSettings settings;
   settings.keep = facts.keep;
+  settings.keep_steps = facts.keep_steps;
   CheckpointWriter writer(checkpoints, std::move(manifest), settings);
 
   const std::vector<DenseTensor> dense = model.dense().tensors();
   writer.write_dense(dense);
   const EmbeddingEngine& tables = model.tables();
-  std::vector<float> spare;
   for (std::size_t i = 0; i < tables.table_count(); ++i) {
     const CheckpointTable table = describe(tables, i);
     writer.add_table(table);
@@ -51,10 +49,7 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
     source.row_count = table.rows;
     // The engine keeps rows and state side by side and hands out both; the file has all rows first, then all states.
     source.read_rows = [&, i](std::int64_t first, std::int64_t count, float* out) { tables.read_rows(i, first, count, out, nullptr); };
-    source.read_state = [&, i, dim = table.dim](std::int64_t first, std::int64_t count, float* out) {
-      spare.resize(static_cast<std::size_t>(count * dim));
-      tables.read_rows(i, first, count, spare.data(), out);
-    };
+    source.read_state = [&, i](std::int64_t first, std::int64_t count, float* out) { tables.read_rows(i, first, count, nullptr, out); };
     writer.add_part(CheckpointWriter::write_table_part(writer.staging(), table, facts.position, source));
   }
   const std::filesystem::path folder = writer.staging() / kVocabularyFolder;

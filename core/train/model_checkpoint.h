@@ -23,6 +23,7 @@ struct CheckpointFacts {
   std::vector<PluginIdentity> plugins;
   std::string data_fingerprint;
   std::int64_t keep = 2;
+  std::vector<std::int64_t> keep_steps;  ///< those of these steps are never pruned
 };
 
 /// Writes tables, dense parameters, optimizer state, vocabularies and the configuration: all that the model needs to be used or trained on.

@@ -38,6 +38,7 @@ Json Trainer::Course::to_json() const {
   state["interval_loss"] = interval_loss;
   state["interval_weight"] = interval_weight;
   state["best"] = best ? Json(*best) : Json(nullptr);
+  state["best_step"] = best_step;
   state["evaluations_without_improvement"] = evaluations_without_improvement;
   return state;
 }
@@ -46,6 +47,7 @@ void Trainer::Course::restore(const Json& state) {
   interval_loss = state.at("interval_loss").get<double>();
   interval_weight = state.at("interval_weight").get<double>();
   best = state.at("best").is_null() ? std::nullopt : std::optional<double>(state.at("best").get<double>());
+  best_step = state.at("best_step").get<std::int64_t>();
   evaluations_without_improvement = state.at("evaluations_without_improvement").get<std::int64_t>();
 }
 
@@ -92,28 +94,25 @@ CheckpointFacts Trainer::facts() const {
   facts.plugins = parts_.plugins;
   facts.data_fingerprint = fmt::format("{:016x}", parts_.data->fingerprint());
   facts.keep = config_.checkpoint.keep;
+  if (config_.eval.restore_best && course_.best_step >= 0) facts.keep_steps.push_back(course_.best_step);
   return facts;
 }
 
 void Trainer::write_checkpoint(TrainingResult& result) {
+  if (checkpoint_step_ == step_) return;  // an evaluation was the best at a step that is due anyway
   const auto begin = Clock::now();
   result.checkpoint = save_model_checkpoint(parts_.checkpoints, *parts_.model, *parts_.data->prepared.vocabularies, facts());
+  checkpoint_step_ = step_;
   parts_.observer->on_checkpoint(step_, result.checkpoint, seconds_since(begin));
 }
 
-void Trainer::write_best() {
-  CheckpointFacts best = facts();
-  best.keep = 0;
-  save_model_checkpoint(parts_.best, *parts_.model, *parts_.data->prepared.vocabularies, best);
-}
-
 void Trainer::restore_best() {
-  const auto stored = list_checkpoints(parts_.best);
-  if (stored.empty()) return;
-  const CheckpointReader reader(stored.front().path);
+  if (course_.best_step < 0 || course_.best_step == step_) return;
+  const CheckpointReader reader(parts_.checkpoints / checkpoint_directory_name(course_.best_step));
   reader.verify();
   load_model_checkpoint(reader, *parts_.model, true);
-  log_info("back to the weights of the best evaluation, step {}", stored.front().step);
+  checkpoint_step_ = -1;
+  log_info("back to the weights of the best evaluation, step {}", course_.best_step);
 }
 
 Evaluator& Trainer::evaluator(const std::string& split) {
@@ -147,6 +146,7 @@ void Trainer::evaluate(const std::string& split, bool watch, TrainingResult& res
     const bool higher = higher_is_better(report.watched);
     if (watched->value && (!course_.best || (higher ? *watched->value > *course_.best : *watched->value < *course_.best))) {
       course_.best = watched->value;
+      course_.best_step = step_;
       course_.evaluations_without_improvement = 0;
       report.best = true;
     } else {
@@ -159,7 +159,8 @@ void Trainer::evaluate(const std::string& split, bool watch, TrainingResult& res
   report.metrics = &metrics;
   report.seconds = seconds_since(begin);
   parts_.observer->on_evaluation(report);
-  if (watch && report.best && config_.eval.restore_best) write_best();
+  // Pruning spares it, see facts().
+  if (watch && report.best && config_.eval.restore_best) write_checkpoint(result);
   result.metrics[split] = std::move(metrics);
 }
 

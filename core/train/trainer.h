@@ -49,7 +49,6 @@ class Trainer {
     /// Set by a signal handler: finish the step, write a checkpoint, return.
     const std::atomic<bool>* stop = nullptr;
     std::filesystem::path checkpoints;  ///< directory for checkpoints of this run
-    std::filesystem::path best;         ///< directory for the best one, when eval.restore_best
     std::string config_text;
     std::vector<PluginIdentity> plugins;
   };
@@ -71,6 +70,7 @@ class Trainer {
     double interval_loss = 0.0;  ///< sum of batch losses times weight since the last line of the loss curve
     double interval_weight = 0.0;
     std::optional<double> best;
+    std::int64_t best_step = -1;  ///< of that evaluation; its checkpoint is kept for eval.restore_best
     std::int64_t evaluations_without_improvement = 0;
 
     Json to_json() const;
@@ -80,7 +80,6 @@ class Trainer {
   double lr_factor(std::int64_t step) const;
   void evaluate(const std::string& split, bool watch, TrainingResult& result);
   void write_checkpoint(TrainingResult& result);
-  void write_best();
   void restore_best();
   void finish(TrainingResult& result);
   CheckpointFacts facts() const;
@@ -97,6 +96,7 @@ class Trainer {
   Course course_;
   std::int64_t step_ = 0;  ///< steps done
   std::int64_t total_steps_ = 0;
+  std::int64_t checkpoint_step_ = -1;  ///< of the checkpoint that holds these very weights
 };
 
 }  // namespace rechost
