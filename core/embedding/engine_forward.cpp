@@ -10,7 +10,7 @@ namespace rechost {
 namespace {
 
 /// Samples of a block that a thread takes at once: their outputs stay in its second-level cache while lookup after lookup fills them.
-constexpr std::int64_t kSamplesPerChunk = 128;
+constexpr std::int64_t kSamplesPerChunk = 256;
 constexpr std::int64_t kFloatsPerLine = 16;
 
 /// Rows to ask for ahead: about as many cache lines as a core keeps under way.

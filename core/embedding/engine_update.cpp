@@ -69,13 +69,18 @@ class GradientLister {
     const std::int64_t most = (segments[end] - segments[begin]) * most_;
     room.gradients.resize_unspecified(most);
     if (scaled_) room.scales.resize_unspecified(most);
-    const bool plain = by_column_.size() == 1 && by_column_[0].size() == 1 && group_.columns[0].one_each;
-    if (plain) {
+    if (by_column_.size() == 1 && by_column_[0].size() == 1 && !scaled_) {
+      // The usual case, one gradient for each occurrence, without a branch inside the loop.
       const GradientSource& source = by_column_[0][0];
       for (std::int64_t u = begin; u <= end; ++u) room.first_gradient[u - begin] = segments[u] - segments[begin];
       const std::int32_t* const positions = group_.positions.data() + segments[begin];
       const float** const gradients = room.gradients.data();
-      for (std::int64_t k = 0; k < most; ++k) gradients[k] = source.first + positions[k] * source.stride;
+      if (group_.columns[0].one_each || source.sequence) {
+        for (std::int64_t k = 0; k < most; ++k) gradients[k] = source.first + positions[k] * source.stride;
+      } else {
+        const std::int32_t* const samples = group_.samples.data();
+        for (std::int64_t k = 0; k < most; ++k) gradients[k] = source.first + samples[positions[k]] * source.stride;
+      }
     } else {
       std::int32_t listed = 0;
       for (std::int64_t u = begin; u < end; ++u) {

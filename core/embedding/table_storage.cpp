@@ -59,7 +59,7 @@ const TableConfig& checked(const TableConfig& config) {
 std::int64_t row_stride(std::int64_t floats) {
   if (floats <= kFloatsPerLine) return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(floats)));
   const std::int64_t lines = (floats + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine;
-  if ((lines - floats) * 4 <= floats) return lines;
+  if ((lines - floats) * 8 <= floats) return lines;
   return (floats + 3) / 4 * 4;
 }
 

@@ -31,7 +31,7 @@ class TableStorage {
 };
 
 /// Floats from one row to the next for `floats` of content. Up to a cache line: the next power of two, so that no row lies in two lines.
-/// Above: whole lines where that wastes at most a quarter, else whole quarters of a line.
+/// Above: whole lines where that wastes at most an eighth, else whole quarters of a line.
 std::int64_t row_stride(std::int64_t floats);
 
 }  // namespace rechost

@@ -24,10 +24,8 @@ struct VectorBaseline {
   [[gnu::always_inline]] static VectorBaseline load_first(const float* from, std::int64_t count) {
     if (count >= kWidth) return load(from);
     if (count == 1) return _mm_load_ss(from);
-    if (count == 2) return _mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(from)));
-    if (count == 3) {
-      return _mm_movelh_ps(_mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(from))), _mm_load_ss(from + 2));
-    }
+    if (count == 2) return load_two(from);
+    if (count == 3) return _mm_movelh_ps(load_two(from), _mm_load_ss(from + 2));
     return _mm_setzero_ps();
   }
   [[gnu::always_inline]] void store_first(float* to, std::int64_t count) const {
@@ -36,7 +34,7 @@ struct VectorBaseline {
     } else if (count == 1) {
       _mm_store_ss(to, value);
     } else if (count >= 2) {
-      _mm_storel_pi(reinterpret_cast<__m64*>(to), value);
+      _mm_storel_epi64(reinterpret_cast<__m128i_u*>(to), _mm_castps_si128(value));
       if (count == 3) _mm_store_ss(to + 2, _mm_movehl_ps(value, value));
     }
   }
@@ -77,6 +75,12 @@ struct VectorBaseline {
   [[gnu::always_inline]] friend float sum(VectorBaseline a) {
     const __m128 pairs = _mm_add_ps(a.value, _mm_movehl_ps(a.value, a.value));
     return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps(pairs, pairs, 1)));
+  }
+
+ private:
+  // By the one pair of instructions whose pointers need no alignment.
+  [[gnu::always_inline]] static __m128 load_two(const float* from) {
+    return _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i_u*>(from)));
   }
 };
 
