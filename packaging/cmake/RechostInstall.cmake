@@ -1,5 +1,4 @@
 # The installed tree: bin/rechost, lib/rechost/plugins, share/rechost/configs, and the SDK for plugin authors.
-include(CMakePackageConfigHelpers)
 
 # The build tree has the same shape, by links into the sources: `rechost run --plugin dlrm` finds its example config in both.
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/share/rechost)
@@ -34,9 +33,8 @@ install(FILES
         ${PROJECT_SOURCE_DIR}/sdk/cmake/plugin.map
         ${PROJECT_SOURCE_DIR}/sdk/cmake/rechost-config.cmake
         DESTINATION lib/cmake/rechost COMPONENT sdk)
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/rechost-config-version.cmake
-    VERSION ${PROJECT_VERSION} COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
-install(FILES ${PROJECT_BINARY_DIR}/rechost-config-version.cmake DESTINATION lib/cmake/rechost COMPONENT sdk)
+install(FILES ${PROJECT_BINARY_DIR}/lib/cmake/rechost/rechost-config-version.cmake
+        DESTINATION lib/cmake/rechost COMPONENT sdk)
 
 # LibTorch in a package of its own: it changes once a year, the rest with every release. The site-packages layout stays,
 # because its libraries find each other through it.
@@ -52,3 +50,12 @@ if(TARGET rechost::torch)
 endif()
 
 include(RechostPackages)
+
+# The build tree serves plugin authors as well: -DCMAKE_PREFIX_PATH=<build tree> finds the SDK there.
+set(build_package ${PROJECT_BINARY_DIR}/lib/cmake/rechost)
+file(MAKE_DIRECTORY ${build_package})
+foreach(file IN ITEMS RechostPlugin.cmake FindLibTorch.cmake plugin.map rechost-config.cmake)
+    file(CREATE_LINK ${PROJECT_SOURCE_DIR}/sdk/cmake/${file} ${build_package}/${file} SYMBOLIC)
+endforeach()
+configure_file(${PROJECT_BINARY_DIR}/rechost-config-version.cmake ${build_package}/rechost-config-version.cmake COPYONLY)
+export(EXPORT rechost NAMESPACE rechost:: FILE ${build_package}/rechost-targets.cmake)

@@ -1,6 +1,7 @@
 # find_package(rechost): the target rechost::sdk and the function rechost_add_plugin.
 #
-# The same file serves an installed SDK (lib/cmake/rechost) and a source checkout (-Drechost_DIR=<checkout>/sdk/cmake).
+# The same file serves an installed SDK (lib/cmake/rechost), a build tree, which includes it, and a source checkout
+# (-Drechost_DIR=<checkout>/sdk/cmake).
 list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 
 if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/rechost-targets.cmake)
