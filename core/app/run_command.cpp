@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <optional>
 
@@ -198,6 +199,8 @@ void print_result(const Json& summary, const RunDirectory& directory, const Trai
 }
 
 int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs::path& root, bool json) {
+  // From here on a signal is answered in an orderly way, even while data are read.
+  const std::atomic<bool>& stop = catch_stop_signals();
   const std::string config_text = show_config(setup.config, ShowOrigins::kNo);
   std::unique_ptr<CheckpointReader> checkpoint;
   if (resume_point) {
@@ -227,7 +230,7 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     parts.model = model.get();
     parts.observer = &observer;
     parts.pool = setup.pool.get();
-    parts.stop = &catch_stop_signals();
+    parts.stop = &stop;
     parts.checkpoints = directory.checkpoints();
     parts.config_text = config_text;
     parts.plugins = {{"model", setup.model_module->id(), setup.model_module->plugin_version()},
