@@ -93,6 +93,8 @@ fs::path registry_directory() {
   throw Error("no place for the model registry: set RECHOST_REGISTRY to a folder, or HOME");
 }
 
+void keep_openmp_from_spinning() { setenv("OMP_WAIT_POLICY", "passive", 0); }
+
 int usable_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);

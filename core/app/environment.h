@@ -27,6 +27,10 @@ std::vector<std::filesystem::path> plugin_directories();
 /// The registry: RECHOST_REGISTRY, else $XDG_DATA_HOME/rechost/registry, else ~/.local/share/rechost/registry.
 std::filesystem::path registry_directory();
 
+/// LibTorch's OpenMP threads spin while they wait, which takes the cores from the threads that read data: on a busy machine training then
+/// runs ten times slower. libgomp reads OMP_WAIT_POLICY when a plugin first loads it, so call this before; a value that is set stays.
+void keep_openmp_from_spinning();
+
 /// How many cores this process may use (affinity and cgroup quota respected).
 int usable_cores();
 

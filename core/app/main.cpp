@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
@@ -76,9 +75,6 @@ int say(int code, const char* message) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // LibTorch's OpenMP threads spin while they wait, which takes the cores from the threads that read data: on a busy machine training then
-  // runs ten times slower. libgomp reads this when a plugin first loads it; whoever knows better sets the variable.
-  setenv("OMP_WAIT_POLICY", "passive", 0);
   try {
     return dispatch(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const UsageError& error) {

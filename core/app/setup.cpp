@@ -73,6 +73,7 @@ Setup load_setup(Config config) {
   if (config.run.precision == "bf16") {
     throw ConfigError("run.precision = \"bf16\": this build computes the dense part in fp32 only");
   }
+  keep_openmp_from_spinning();
   Setup setup;
   setup.config = std::move(config);
   setup.context.plugin_path = plugin_directories();
