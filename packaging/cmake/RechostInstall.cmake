@@ -50,12 +50,3 @@ if(TARGET rechost::torch)
 endif()
 
 include(RechostPackages)
-
-# The build tree serves plugin authors as well: -DCMAKE_PREFIX_PATH=<build tree> finds the SDK there.
-set(build_package ${PROJECT_BINARY_DIR}/lib/cmake/rechost)
-file(MAKE_DIRECTORY ${build_package})
-foreach(file IN ITEMS RechostPlugin.cmake FindLibTorch.cmake plugin.map rechost-config.cmake)
-    file(CREATE_LINK ${PROJECT_SOURCE_DIR}/sdk/cmake/${file} ${build_package}/${file} SYMBOLIC)
-endforeach()
-configure_file(${PROJECT_BINARY_DIR}/rechost-config-version.cmake ${build_package}/rechost-config-version.cmake COPYONLY)
-export(EXPORT rechost NAMESPACE rechost:: FILE ${build_package}/rechost-targets.cmake)
