@@ -168,8 +168,13 @@ void ModelRuntime::build_catalogues(const Dataset* train, std::uint64_t seed) {
   }
   if (!spec.indexed_entities.empty()) {
     indexed_catalogue_ = catalogue(spec.indexed_entities.front());
-    const std::span<const float> log_probabilities = indexed_catalogue_->log_probabilities();
-    if (!log_probabilities.empty()) rarest_log_probability_ = *std::min_element(log_probabilities.begin(), log_probabilities.end());
+    // A draw is one of the sampler's where there is one for this entity, else one of a row for the batch: the corrections of a positive and
+    // of its negatives must come from one distribution.
+    indexed_log_probabilities_ =
+        indexed_catalogue_ == negatives_catalogue_ ? sampler_->log_probabilities() : indexed_catalogue_->log_probabilities();
+    if (!indexed_log_probabilities_.empty()) {
+      rarest_log_probability_ = *std::min_element(indexed_log_probabilities_.begin(), indexed_log_probabilities_.end());
+    }
   }
 }
 
@@ -230,14 +235,13 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
 void ModelRuntime::number_entities(const Batch& batch, PreparedBatch& prepared) const {
   const Catalogue& catalogue = *indexed_catalogue_;
   const IdColumn& keys = batch.sparse[catalogue.key_column()];
-  const std::span<const float> log_probabilities = catalogue.log_probabilities();
   prepared.entity_index.resize(static_cast<std::size_t>(batch.rows));
   prepared.log_probability.resize(static_cast<std::size_t>(batch.rows));
   for (std::size_t row = 0; row < static_cast<std::size_t>(batch.rows); ++row) {
     const std::int32_t entry = catalogue.entry_of(keys.ids[row]);
     prepared.entity_index[row] = entry;
     // A key without an entry (a rare value folded into "unknown") counts as rare as the rarest.
-    prepared.log_probability[row] = entry >= 0 ? log_probabilities[static_cast<std::size_t>(entry)] : rarest_log_probability_;
+    prepared.log_probability[row] = entry >= 0 ? indexed_log_probabilities_[static_cast<std::size_t>(entry)] : rarest_log_probability_;
   }
 }
 
@@ -302,7 +306,7 @@ void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entri
     }
   }
   // Features of other entities: empty bags.
-  const std::vector<std::int64_t> empty_offsets(static_cast<std::size_t>(entries.rows) + 1, 0);
+  prepared.empty_offsets.assign(static_cast<std::size_t>(entries.rows) + 1, 0);
   prepared.columns.clear();
   for (const IdSource& source : id_sources_) {
     const std::string& name = schema_.sparse[source.sparse].name;
@@ -313,7 +317,7 @@ void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entri
     } else if (found != columns.end()) {
       prepared.columns.push_back(view_of(entries.sparse[static_cast<std::size_t>(found - columns.begin())], entries.rows, name));
     } else {
-      prepared.columns.push_back({.ids = {}, .offsets = empty_offsets, .rows = entries.rows, .name = name});
+      prepared.columns.push_back({.ids = {}, .offsets = prepared.empty_offsets, .rows = entries.rows, .name = name});
     }
   }
   ThreadPool own(1);
@@ -336,6 +340,13 @@ void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t 
   }
   for (std::size_t block = 0; block < block_outputs_.size(); ++block) block_outputs_[block] = block_memory_.view<float>().data() + firsts[block];
   engine_->forward(prepared.ids, block_outputs_, pool_);
+
+  // Long enough for both groups before either borrows it.
+  const std::size_t offsets_needed = static_cast<std::size_t>(std::max(batch.rows, prepared.negatives.rows)) + 1;
+  if (identity_offsets_.size() < offsets_needed) {
+    identity_offsets_.resize(offsets_needed);
+    std::iota(identity_offsets_.begin(), identity_offsets_.end(), std::int64_t{0});
+  }
 
   step_->begin(phase, step, step_seed, heads);
   std::size_t flat = 0;
@@ -364,8 +375,6 @@ void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t 
         const std::int64_t* offsets = prepared.columns[column].offsets.data();
         if (prepared.columns[column].offsets.empty()) {
           // Exactly one id a sample: the column carries no offsets, the model wants them.
-          identity_offsets_.resize(static_cast<std::size_t>(rows) + 1);
-          std::iota(identity_offsets_.begin(), identity_offsets_.end(), std::int64_t{0});
           offsets = identity_offsets_.data();
         }
         step_->set_sequence(which, block, block_outputs_[flat], offsets);

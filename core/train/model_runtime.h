@@ -26,7 +26,7 @@ namespace rechost {
 struct PreparedBatch {
   PreparedIds ids;
   std::vector<std::int64_t> entity_index;   ///< [rows], when the model asked for it
-  std::vector<float> log_probability;       ///< [rows]
+  std::vector<float> log_probability;       ///< [rows], of a draw as in the ABI
   Batch negatives;                          ///< entries of the catalogue; rows = 0 outside training
   std::vector<std::int64_t> negative_index;
   std::vector<float> negative_log_probability;
@@ -37,6 +37,7 @@ struct PreparedBatch {
   friend class ModelRuntime;
   std::vector<IdColumnView> columns;
   std::vector<std::int32_t> drawn;
+  std::vector<std::int64_t> empty_offsets;  ///< [rows + 1] zeros, where prepare_entity() has no ids
 };
 
 /// Seconds of the step thread, by what it did.
@@ -134,13 +135,14 @@ class ModelRuntime {
   std::unique_ptr<NegativeSampler> sampler_;
   std::vector<std::size_t> negative_dense_columns_;  ///< positions in the catalogue's dense columns
   std::shared_ptr<Catalogue> indexed_catalogue_;
+  std::span<const float> indexed_log_probabilities_;  ///< of the catalogue or the sampler
   float rarest_log_probability_ = 0.0F;
   bool trainable_ = false;
   bool all_dense_in_order_ = false;
 
   // Reused from step to step; sized by the largest batch so far.
   HostBuffer block_memory_;
-  std::vector<std::int64_t> identity_offsets_;
+  std::vector<std::int64_t> identity_offsets_;  ///< 0, 1, 2, ...: of features with exactly one id a row
   std::vector<float*> block_outputs_;
   std::vector<std::vector<float>> head_outputs_;
   std::vector<std::vector<float>> head_gradients_;

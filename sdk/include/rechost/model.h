@@ -223,7 +223,9 @@ typedef struct rh_inputs {
   rh_tensor weights; /* [rows] float32; data null = all 1 */
   /* Only after request_entity_index / for negatives: */
   const int64_t* entity_index;   /* [rows] position in the entity's catalogue; equal = same entity; host memory */
-  const float* log_probability;  /* [rows] log of the probability that a draw gives this entity; host memory */
+  /* [rows] log of the probability that a draw gives this entity; host memory. A draw is one of request_negatives where that names the
+   * entity, else one of a training row: corrections of softmax losses come from the distribution that the negatives come from. */
+  const float* log_probability;
 } rh_inputs;
 
 #define RH_PHASE_TRAIN 1u   /* forward, then backward */
