@@ -25,12 +25,20 @@ std::string duration_text(double seconds) {
 }  // namespace
 
 std::string metrics_text(const MetricReport& metrics) {
+  // A line has room for some; summary.json has all.
+  constexpr std::string_view kShown[] = {"auc", "log_loss", "calibration", "rmse", "mae", "accuracy", "recall@", "ndcg@", "hr@", "mrr@"};
+  constexpr std::size_t kRoom = 4;
   std::string text;
   std::size_t shown = 0;
-  for (const MetricValue& metric : metrics.values) {
-    if (!metric.value || shown == 6) continue;
-    text += fmt::format("{}{} {:.5g}", text.empty() ? "" : ", ", metric.name, *metric.value);
-    ++shown;
+  for (const std::string_view wanted : kShown) {
+    for (const MetricValue& metric : metrics.values) {
+      const std::size_t dot = metric.name.rfind('.');
+      const std::string_view own = std::string_view(metric.name).substr(dot == std::string::npos ? 0 : dot + 1);
+      const bool matches = wanted.back() == '@' ? own.rfind(wanted, 0) == 0 : own == wanted;
+      if (!matches || !metric.value || shown == kRoom) continue;
+      text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", metric.name, *metric.value);
+      ++shown;
+    }
   }
   return text.empty() ? "no metric is defined" : text;
 }
@@ -88,7 +96,7 @@ void RunObserver::on_interval(const IntervalReport& report) {
 void RunObserver::on_evaluation(const EvaluationReport& report) {
   end_live_line();
   std::string best;
-  if (report.best_auc) best = fmt::format(" (best reachable auc {:.4f})", *report.best_auc);
+  if (report.best_auc) best = fmt::format(" (best reachable {:.4f})", *report.best_auc);
   log_info("{} after step {}: {}{}{} in {:.1f} s", report.split, count_text(report.step), metrics_text(*report.metrics), best,
            report.best ? ", best so far" : "", report.seconds);
   for (const MetricValue& metric : report.metrics->values) {

@@ -37,7 +37,7 @@ class RunObserver : public TrainingObserver {
   std::string last_metric_;
 };
 
-/// "auc 0.7931, log_loss 0.4412": what a line has room for.
+/// "auc 0.7931, log_loss 0.4412": the metrics that a line has room for.
 std::string metrics_text(const MetricReport& metrics);
 
 }  // namespace rechost::app
