@@ -56,9 +56,8 @@ std::optional<ResumePoint> explicit_resume(const std::string& text) {
 
 /// The newest run of this name that did not finish, has a checkpoint and was made by the same training.
 std::optional<ResumePoint> find_unfinished(const fs::path& root, const Config& config) {
-  const std::string prefix = config.run.name + "-";
   for (const RunRecord& run : list_runs(root)) {
-    if (run.name.rfind(prefix, 0) != 0) continue;
+    if (given_name(run.name) != config.run.name) continue;
     if (run.status == RunStatus::kFinished) return std::nullopt;
     if (run.status == RunStatus::kRunning) fail("run {} is still going on: wait for it, or choose another --out", run.path.string());
     const auto latest = find_latest_checkpoint(run.path);
@@ -214,6 +213,10 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
   const RankLog log(directory.path(), 0);
   try {
     clean_checkpoint_leftovers(directory.checkpoints());
+    // One that a dying process had moved aside is back under its own name now.
+    if (checkpoint && !fs::exists(checkpoint->directory())) {
+      checkpoint = std::make_unique<CheckpointReader>(directory.checkpoints() / checkpoint_directory_name(checkpoint->manifest().position.step));
+    }
     const RunData data = open_run_data(setup.config, setup.context, checkpoint ? load_checkpoint_vocabularies(*checkpoint) : nullptr, true,
                                        directory.quarantine(), *setup.pool);
     if (checkpoint && checkpoint->manifest().state.value("data_fingerprint", "") != fmt::format("{:016x}", data.fingerprint())) {

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cerrno>
 #include <mutex>
+#include <regex>
 #include <system_error>
 #include <utility>
 
@@ -193,6 +194,13 @@ Json RunDirectory::finish(RunStatus status, const Json& summary) {
   sync_file(files_->events, files_->path / kEventsFile);
   sync_file(files_->metrics, files_->path / kMetricsFile);
   return written;
+}
+
+std::string given_name(std::string_view directory_name) {
+  // A name may hold anything that the rest does: only the end says where it stops.
+  static const std::regex kPattern(R"((.+?)-\d{8}-\d{6}(-\d+)?)");
+  std::cmatch match;
+  return std::regex_match(directory_name.data(), directory_name.data() + directory_name.size(), match, kPattern) ? match[1].str() : "";
 }
 
 RunRecord inspect_run(const std::filesystem::path& path) {

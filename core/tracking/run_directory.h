@@ -74,6 +74,9 @@ struct RunRecord {
   Json summary = Json::object();          ///< empty until the run has ended
 };
 
+/// The name that the run was given, from that of its directory: "dlrm" of "dlrm-20260101-120000-2". "" when it is not such a name.
+std::string given_name(std::string_view directory_name);
+
 /// Throws Error when `path` is not a run directory.
 RunRecord inspect_run(const std::filesystem::path& path);
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from program import BIN, expect, folder, main, rechost
+from program import BIN, SMALL, expect, folder, main, rechost
 
 KILLS = int(os.environ.get("RECHOST_TEST_KILLS", "20"))
 SEED = int(os.environ.get("RECHOST_TEST_SEED", str(random.SystemRandom().randrange(1 << 30))))
@@ -131,5 +131,18 @@ def a_changed_configuration_is_refused():
         expect("the configuration has changed" in changed.err and "lr = 0.5" in changed.err, changed)
 
 
+def auto_takes_the_unfinished_run_of_this_name():
+    with folder() as place:
+        rechost("run", "--plugin", "dlrm", *SMALL, "--set", "run.steps=20", "--out", place)
+        run = only_run(place)
+        rechost("run", "--plugin", "dlrm", *SMALL, "--set", "run.steps=20", "--set", "run.name=dlrm-big", "--out", place)
+        # As if killed while it wrote the checkpoint of this step for the second time.
+        (run / "summary.json").unlink()
+        checkpoint = (run / "checkpoints" / "latest").resolve()
+        checkpoint.rename(checkpoint.with_name(".replaced-" + checkpoint.name))
+        again = rechost("run", "--plugin", "dlrm", *SMALL, "--set", "run.steps=20", "--out", place, "--resume", "auto")
+        expect("resumed from" in again.err and (run / "summary.json").exists() and checkpoint.exists(), again)
+
+
 main([killed_runs_equal_an_unbroken_one, a_stop_signal_writes_a_checkpoint_and_exits_75, a_second_signal_ends_at_once,
-      a_changed_configuration_is_refused])
+      a_changed_configuration_is_refused, auto_takes_the_unfinished_run_of_this_name])

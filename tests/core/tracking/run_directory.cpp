@@ -197,3 +197,12 @@ TEST_CASE("Log lines of a rank go to its file as long as the log lives") {
   CHECK_THAT(text, Catch::Contains("Z info step 7\n") && Catch::Contains("Z warning slow disk\n"));
   CHECK_THAT(text, !Catch::Contains("after"));
 }
+
+TEST_CASE("The name that a run was given ends before its time") {
+  CHECK(given_name("dlrm-20260101-120000") == "dlrm");
+  CHECK(given_name("dlrm-20260101-120000-2") == "dlrm");
+  CHECK(given_name("dlrm-big-20260101-120000") == "dlrm-big");
+  CHECK(given_name("a-20250101-000000-20260101-120000") == "a-20250101-000000");
+  CHECK(given_name("dlrm") == "");
+  CHECK(given_name("-20260101-120000") == "");
+}
