@@ -55,15 +55,16 @@ Trainer::Trainer(Parts parts) : parts_(std::move(parts)), config_(*parts_.config
   total_steps_ = order_.steps_per_epoch() * config_.run.epochs;
   if (config_.run.steps > 0) total_steps_ = config_.run.steps;
   schedule_ = Schedule::from(config_.schedule, total_steps_);
-  if (config_.schedule.kind == "plateau") {
-    const std::string watched = config_.eval.metric.empty() ? evaluator(config_.eval.split).default_metric() : config_.eval.metric;
-    plateau_.emplace(config_.schedule.factor, config_.schedule.patience, higher_is_better(watched));
-  }
-  const bool watches = config_.eval.early_stop > 0 || config_.eval.restore_best || plateau_;
+  const bool plateau = config_.schedule.kind == "plateau";
+  const bool watches = config_.eval.early_stop > 0 || config_.eval.restore_best || plateau;
   if (watches && parts_.data->prepared.split(config_.eval.split) == nullptr) {
     fail<ConfigError>("eval.early_stop, eval.restore_best and schedule.kind = \"plateau\" need a {} split, and the data have none: set "
                       "data.split.{} or eval.split",
                       config_.eval.split, config_.eval.split);
+  }
+  if (plateau) {
+    const std::string watched = config_.eval.metric.empty() ? evaluator(config_.eval.split).default_metric() : config_.eval.metric;
+    plateau_.emplace(config_.schedule.factor, config_.schedule.patience, higher_is_better(watched));
   }
 }
 
@@ -106,13 +107,14 @@ void Trainer::write_checkpoint(TrainingResult& result) {
   parts_.observer->on_checkpoint(step_, result.checkpoint, seconds_since(begin));
 }
 
-void Trainer::restore_best() {
-  if (course_.best_step < 0 || course_.best_step == step_) return;
+bool Trainer::restore_best() {
+  if (course_.best_step < 0 || course_.best_step == step_) return false;
   const CheckpointReader reader(parts_.checkpoints / checkpoint_directory_name(course_.best_step));
   reader.verify();
   load_model_checkpoint(reader, *parts_.model, true);
   checkpoint_step_ = -1;
   log_info("back to the weights of the best evaluation, step {}", course_.best_step);
+  return true;
 }
 
 Evaluator& Trainer::evaluator(const std::string& split) {
@@ -243,7 +245,8 @@ TrainingResult Trainer::run() {
 }
 
 void Trainer::finish(TrainingResult& result) {
-  if (config_.eval.restore_best) restore_best();
+  // What is reported, and registered, must be of the weights that are kept.
+  if (config_.eval.restore_best && restore_best()) evaluate(config_.eval.split, false, result);
   if (config_.checkpoint.final) write_checkpoint(result);
   if (config_.eval.final_test) evaluate("test", false, result);
 }

@@ -56,7 +56,8 @@ class Trainer {
   explicit Trainer(Parts parts);
   ~Trainer();
 
-  /// Goes on where the checkpoint was written; its weights must have been loaded. Throws CheckpointError when it belongs to other training.
+  /// Goes on where the checkpoint was written; its weights must have been loaded. Throws CheckpointError when no training run wrote it; that
+  /// it belongs to this training is for the caller to see (training_identity()).
   void resume(const CheckpointManifest& manifest);
 
   std::int64_t total_steps() const { return total_steps_; }
@@ -80,7 +81,8 @@ class Trainer {
   double lr_factor(std::int64_t step) const;
   void evaluate(const std::string& split, bool watch, TrainingResult& result);
   void write_checkpoint(TrainingResult& result);
-  void restore_best();
+  /// Whether there was anything to go back to.
+  bool restore_best();
   void finish(TrainingResult& result);
   CheckpointFacts facts() const;
   std::int64_t epoch_of(std::int64_t step) const;

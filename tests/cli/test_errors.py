@@ -47,6 +47,7 @@ CASES = [
     ("bf16 where there is none", {}, [*RUN, "--set", "run.precision=bf16"], 78, ["bf16", "fp32"]),
     ("several processes", {}, [*RUN, "--nproc", "2"], 2, ["--nproc"]),
     ("early stop without validation", {}, [*RUN, "--set", "data.valid_rows=0", "--set", "eval.early_stop=1"], 78, ["early_stop", "valid"]),
+    ("plateau without validation", {}, [*RUN, "--set", "data.valid_rows=0", "--set", "schedule.kind=plateau"], 78, ["plateau", "valid"]),
     ("unknown metric", {}, [*RUN, "--set", "eval.metric=auk"], 78, ["auk", "auc"]),
     ("loss that is not finite", {}, [*RUN, "--set", "optimizer.dense.kind=sgd", "--set", "optimizer.dense.lr=1e30"], 1, ["not finite", "step", "lower"]),
     ("missing data file", {}, [*CSV, "--set", "data.path=nothing.csv"], 1, ["nothing.csv"]),
