@@ -106,6 +106,8 @@ def early_stop_and_best_weights():
         summary = stopped.json()
         expect(summary["steps"] < 30 * 40, summary)
         expect("back to the weights of the best evaluation" in stopped.err, stopped)
+        again = rechost("eval", summary["run_dir"], "--split", "valid", "--output", "json").json()
+        expect(again["metrics"]["auc"] == summary["metrics"]["valid"]["auc"], (again, summary))
 
 
 main([train_use_register_and_use_again, the_resolved_configuration_loads_again,
