@@ -233,17 +233,23 @@ void ModelInstance::take_gradients(const StepBuilder& builder, BlockGradients& g
   kept.packed.resize(handed.size());
   const auto name = [&](std::size_t i) { return fmt::format("{}: block_gradients[{}]", module_.label(), i); };
   // First all that can be given back belongs to `gradients`; what is wrong with one of them must not leak the others.
+  std::string ownerless;
   for (std::size_t i = 0; i < handed.size(); ++i) {
     if (handed[i] == nullptr) continue;
     const auto twin = std::find(handed.begin(), handed.begin() + static_cast<std::ptrdiff_t>(i), handed[i]);
+    std::string problem;
     if (twin != handed.begin() + static_cast<std::ptrdiff_t>(i)) {
-      fail<PluginError>("{} is the same tensor as block_gradients[{}]", name(i), twin - handed.begin());
+      problem = fmt::format("is the same tensor as block_gradients[{}]", twin - handed.begin());
+    } else if (handed[i]->version_major != 1) {
+      problem = fmt::format("has version {}.{}, not 1", handed[i]->version_major, handed[i]->version_minor);
+    } else if (handed[i]->deleter == nullptr) {
+      problem = "has no deleter";
+    } else {
+      kept.owned[i] = handed[i];
     }
-    if (handed[i]->version_major != 1)
-      fail<PluginError>("{} has version {}.{}, not 1", name(i), handed[i]->version_major, handed[i]->version_minor);
-    if (handed[i]->deleter == nullptr) fail<PluginError>("{} has no deleter", name(i));
-    kept.owned[i] = handed[i];
+    if (!problem.empty() && ownerless.empty()) ownerless = fmt::format("{} {}", name(i), problem);
   }
+  if (!ownerless.empty()) throw PluginError(ownerless);
   std::size_t index = 0;
   for (const StepBuilder::Storage::Group& group : builder.storage_->groups) {
     for (const rh_embedding_block& block : group.blocks) {
