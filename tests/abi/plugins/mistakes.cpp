@@ -211,6 +211,10 @@ rh_error* backward(rh_model* model, const rh_step* step, const rh_tensor*, rh_ma
   if (mistake == "no gradients") return nullptr;
   // The first of the two blocks is always right, so that something is there to be given back.
   blocks[0] = make_gradient(step->inputs->blocks[0].rows);
+  if (mistake == "first gradient without deleter") {
+    blocks[0]->deleter = nullptr;
+    lost.push_back(blocks[0]);
+  }
   if (mistake == "gradient twice") {
     blocks[1] = blocks[0];
     return nullptr;
