@@ -91,7 +91,7 @@ struct DataSection {
   }
 };
 
-/// [features.<pattern>]: `*` in a pattern stands for any characters; later and longer patterns win over earlier and shorter ones.
+/// [features.<pattern>]: `*` in a pattern stands for any characters; of several that match, the one that spells out more of the name wins.
 struct FeatureSection {
   std::string kind;          ///< empty: the loader's role
   std::string encoder;       ///< empty: identity when the loader knows the cardinality, else vocabulary

@@ -7,7 +7,8 @@
  * A column is nullable only when its schema says so (ARROW_FLAG_NULLABLE).
  *
  * Keys in a column's Arrow metadata:
- *   rechost.role         dense | sparse | label | weight | id | time | candidates
+ *   rechost.role         dense | sparse | label | weight | id | time | candidates (a list of negatives to rank the row's item among, which
+ *                        itself is not in it)
  *   rechost.entity       user | item: what the column describes
  *   rechost.key          "1": the column identifies its entity
  *   rechost.cardinality  integer ids lie in [0, cardinality); without it ids are any values and go through a vocabulary
@@ -97,16 +98,18 @@ typedef struct rh_dataset_interface {
   /* [control] Names of the splits that the loader separates by itself under these options: some of "train", "valid", "test"; or just
    * "all": then the host splits. Writes at most `capacity` names (static or owned by the plugin for good), and how many there are. */
   rh_error* (*list_splits)(const rh_host* host, const rh_config* config, rh_string* names, uint32_t capacity, uint32_t* count);
-  /* [control] Opens one split; may look at all files to learn row counts, but keeps no decoded rows. */
+  /* [control] Opens one split. It may look at all files to learn row counts, and keep in memory what reading needs (an index, small tables),
+   * but no second copy of decoded chunks: which of those stay is the host's choice. */
   rh_error* (*open)(const rh_host* host, const rh_config* config, rh_string split, rh_dataset** dataset);
   /* [control] `schema` is filled; the caller releases it. */
   rh_error* (*schema)(rh_dataset* dataset, struct ArrowSchema* schema);
   /* [any-thread] */
   int64_t (*chunk_count)(const rh_dataset* dataset);
-  /* [any-thread] Declared rows of a chunk: bad rows count. */
+  /* [any-thread] Declared rows of a chunk: bad rows count. -1 for a chunk that there is not. */
   int64_t (*chunk_rows)(const rh_dataset* dataset, int64_t chunk);
   /* [reader, concurrent] `array` (a struct array with the wanted children) is filled; the caller releases it.
-   * array->length = declared rows minus rows reported bad. */
+   * array->length = declared rows minus rows reported bad. Which rows are bad must not depend on the columns asked for: rows of two reads
+   * of a chunk are put side by side. On an error the host leaves `array` alone. */
   rh_error* (*read_chunk)(rh_dataset* dataset, const rh_read_request* request, struct ArrowArray* array);
   /* [control] A number that changes when the data does (sizes, times, options). */
   rh_error* (*fingerprint)(rh_dataset* dataset, uint64_t* value);

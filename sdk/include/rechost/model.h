@@ -183,8 +183,9 @@ typedef struct rh_step rh_step;
 typedef struct rh_binding {
   uint32_t struct_size;
   uint32_t parameter_count;
-  const rh_parameter_view* parameters; /* by parameter index; memory lives until destroy */
-  const rh_parameter_view* buffers;    /* by buffer index */
+  /* By parameter index, and by buffer index. The arrays and the memory that they point to live until destroy. */
+  const rh_parameter_view* parameters;
+  const rh_parameter_view* buffers;
   uint32_t buffer_count;
   uint32_t embedding_count;
   const rh_embedding_placement* embeddings; /* by embedding index; valid during the call */
@@ -193,7 +194,8 @@ typedef struct rh_binding {
   uint32_t threads; /* how many threads the plugin may keep busy in forward and backward */
   void* context;
   /* [step] Gradients of parameters [first, first + count) are final for this step. Not calling it means: all are at return.
-   * Called from within backward, perhaps on a thread of the plugin's while the step thread waits; calls do not overlap. */
+   * Called from within backward, perhaps on a thread of the plugin's while the step thread waits; calls do not overlap.
+   * May be null (this host never passes null): then nobody wants to know. */
   void (*grad_ready)(void* context, const rh_step* step, uint32_t first, uint32_t count);
   rh_device device; /* where parameters and buffers live */
 } rh_binding;
@@ -214,7 +216,7 @@ typedef struct rh_embedding_block {
 typedef struct rh_inputs {
   uint32_t struct_size;
   uint32_t block_count;
-  int64_t rows; /* how many samples (or negatives) */
+  int64_t rows; /* how many: samples at least 1; negatives 0 outside of train steps */
   rh_tensor dense; /* [rows, columns] float32; data null when the group has no dense features */
   const rh_embedding_block* blocks;
   uint32_t block_stride;
@@ -229,8 +231,8 @@ typedef struct rh_inputs {
 } rh_inputs;
 
 #define RH_PHASE_TRAIN 1u   /* forward, then backward */
-#define RH_PHASE_EVAL 2u    /* forward only */
-#define RH_PHASE_PREDICT 3u /* forward only; no labels */
+#define RH_PHASE_EVAL 2u    /* forward only, with labels; this host evaluates in predict steps and computes metrics itself */
+#define RH_PHASE_PREDICT 3u /* forward only; no labels; global_step and seed are 0 */
 
 #define RH_STEP_CAPTURING (1ull << 0) /* inside a CUDA graph capture */
 #define RH_STEP_WARM_UP (1ull << 1)
@@ -238,7 +240,7 @@ typedef struct rh_inputs {
 struct rh_step {
   uint32_t struct_size;
   uint32_t phase;
-  int64_t global_step;
+  int64_t global_step; /* from 1 */
   uint64_t seed; /* all randomness of this step; a function of run seed, step and rank */
   rh_device device;
   void* stream; /* cudaStream_t; null on CPU */
@@ -264,7 +266,8 @@ typedef struct rh_model_interface {
   rh_error* (*forward)(rh_model* model, const rh_step* step, const rh_tensor* outputs);
   /* [step] after forward of the same step. output_gradients[i] = d(loss)/d(outputs[i]); data null: head i takes no part.
    * Writes parameter gradients (overwrites, not adds) through the views of bind, and hands over in block_gradients, for each block of
-   * each group in order (all blocks of group 0, then group 1), the gradient in the block's shape, or null for zero. */
+   * each group in order (all blocks of group 0, then group 1), the gradient in the block's shape, or null for zero. The array is the
+   * host's, all null at the start. On an error the host looks at none of it: the plugin frees what it has put there. */
   rh_error* (*backward)(rh_model* model, const rh_step* step, const rh_tensor* output_gradients, rh_managed_tensor** block_gradients);
   /* [control] null is not passed. */
   void (*destroy)(rh_model* model);
