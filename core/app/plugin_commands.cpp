@@ -44,6 +44,10 @@ std::vector<Module> find_modules(const std::string& name) {
   return {load_module(ModuleKind::kModel, name, plugin_directories())};
 }
 
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+}
+
 std::string option_text(const OptionInfo& option) {
   std::string text = fmt::format("  {:<22} {:<16} ", option.name, name_of(option.type));
   text += option.required ? "required" : option.default_value ? option.default_value->text() : "-";
@@ -178,23 +182,23 @@ int plugins_new_command(std::span<const std::string> arguments) {
   if (!good) throw UsageError(fmt::format("\"{}\" cannot name a plugin: lower-case letters, digits and _, beginning with a letter", name));
   if (fs::exists(folder)) throw UsageError(fmt::format("{} exists already", folder.string()));
   const fs::path source = share_directory() / "template";
+  const std::string prefix = program_directory().parent_path().string();
   if (!fs::is_directory(source)) fail("the template is not installed ({}): install the SDK package", source.string());
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(source, fs::directory_options::follow_directory_symlink)) {
     if (!entry.is_regular_file()) continue;
     std::string relative = fs::relative(entry.path(), source).string();
     std::string text = read_file(entry.path());
-    for (std::string* part : {&relative, &text}) {
-      for (std::size_t at = part->find("@NAME@"); at != std::string::npos; at = part->find("@NAME@", at + name.size())) part->replace(at, 6, name);
-    }
+    replace_all(relative, "@NAME@", name);
+    replace_all(text, "@NAME@", name);
+    replace_all(text, "@PREFIX@", prefix);
     fs::create_directories((folder / relative).parent_path());
     write_file_atomically(folder / relative, text);
   }
-  const std::string prefix = program_directory().parent_path().string();
   print(fmt::format("{0}: a model plugin, complete and trainable. Next:\n"
-                    "  cmake -S {0} -B {0}/build -DCMAKE_PREFIX_PATH={1}\n"
+                    "  cmake -S {0} -B {0}/build\n"
                     "  cmake --build {0}/build\n"
-                    "  rechost run --plugin {0}/build/{2}.so\n",
-                    folder.string(), prefix, name));
+                    "  rechost run --plugin {0}/build/{1}.so\n",
+                    folder.string(), name));
   return kDone;
 }
 

@@ -17,8 +17,9 @@ def a_template_builds_and_trains_outside_the_tree():
     with folder() as place:
         place = pathlib.Path(place)
         run("cmake", "--install", BUILD, "--prefix", place / "installed", cwd=place)
-        rechost("plugins", "new", "mymodel", cwd=place)
-        run("cmake", "-S", "mymodel", "-B", "b", f"-DCMAKE_PREFIX_PATH={place / 'installed'}", cwd=place)
+        # The installed program, as an author would have it: its template finds the SDK beside it without being told.
+        run(place / "installed" / "bin" / "rechost", "plugins", "new", "mymodel", cwd=place)
+        run("cmake", "-S", "mymodel", "-B", "b", cwd=place)
         begin = time.monotonic()
         run("cmake", "--build", "b", cwd=place)
         print(f"built in {time.monotonic() - begin:.0f} s", flush=True)

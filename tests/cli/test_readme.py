@@ -4,7 +4,7 @@ import pathlib
 import re
 import subprocess
 
-from program import BIN, BUILD, SOURCE, expect, folder, main
+from program import BIN, SOURCE, expect, folder, main
 
 
 def commands():
@@ -19,7 +19,7 @@ def all_commands_run():
     expect(len(lines) > 20, f"only {len(lines)} commands found in README.md")
     with folder() as place:
         script = "set -e\n" + "\n".join(f"echo '$ {line}' >&2\n{line}" for line in lines) + "\n"
-        environment = dict(os.environ, PATH=f"{pathlib.Path(BIN).parent}:{os.environ['PATH']}", RECHOST_PREFIX=str(BUILD))
+        environment = dict(os.environ, PATH=f"{pathlib.Path(BIN).parent}:{os.environ['PATH']}")
         done = subprocess.run(["bash", "-c", script], cwd=place, env=environment, capture_output=True, text=True, timeout=900)
         expect(done.returncode == 0, f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
