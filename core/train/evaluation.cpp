@@ -7,6 +7,7 @@
 #include "data/order.h"
 #include "data/pipeline.h"
 #include "kernels/top_k.h"
+#include "train/entity_vectors.h"
 #include "train/retrieval_metrics.h"
 
 namespace rechost {
@@ -136,27 +137,11 @@ void Evaluator::score_heads(MetricReport& report) {
   }
 }
 
-void Evaluator::fill_vectors(const Catalogue& catalogue, std::size_t head, std::vector<float>& vectors) {
-  const std::int64_t dim = model_.spec().heads[head].size;
-  vectors.resize(static_cast<std::size_t>(catalogue.size() * dim));
-  Batch entries;
-  PreparedBatch prepared;
-  for (std::int64_t first = 0; first < catalogue.size(); first += config_.data.eval_batch_size) {
-    const std::int64_t count = std::min(config_.data.eval_batch_size, catalogue.size() - first);
-    catalogue.fill(first, count, entries);
-    model_.prepare_entity(catalogue, entries, prepared);
-    const auto outputs = model_.predict(entries, prepared, std::uint64_t{1} << head);
-    std::copy(outputs[head].begin(), outputs[head].end(), vectors.begin() + first * dim);
-  }
-}
-
 void Evaluator::rank_catalogue(MetricReport& report) {
   const Retrieval& retrieval = *retrieval_;
   const std::int64_t dim = model_.spec().heads[retrieval.item_head].size;
-  std::vector<float> item_vectors;
-  std::vector<float> user_vectors;
-  fill_vectors(*retrieval.items, retrieval.item_head, item_vectors);
-  fill_vectors(*retrieval.users, retrieval.user_head, user_vectors);
+  const std::vector<float> item_vectors = entity_vectors(model_, *retrieval.items, retrieval.item_head, config_.data.eval_batch_size);
+  const std::vector<float> user_vectors = entity_vectors(model_, *retrieval.users, retrieval.user_head, config_.data.eval_batch_size);
   const VectorsView items{item_vectors.data(), retrieval.items->size(), dim};
   RankedListMetrics metrics(config_.eval.retrieval.k, retrieval.items->size());
   const std::int64_t k = *std::max_element(config_.eval.retrieval.k.begin(), config_.eval.retrieval.k.end());
@@ -206,10 +191,8 @@ void Evaluator::rank_candidates(MetricReport& report) {
                       "negatives_path, or set protocol = \"full\"",
                       split_.name());
   }
-  std::vector<float> item_vectors;
-  std::vector<float> user_vectors;
-  fill_vectors(*retrieval.items, retrieval.item_head, item_vectors);
-  fill_vectors(*retrieval.users, retrieval.user_head, user_vectors);
+  const std::vector<float> item_vectors = entity_vectors(model_, *retrieval.items, retrieval.item_head, config_.data.eval_batch_size);
+  const std::vector<float> user_vectors = entity_vectors(model_, *retrieval.users, retrieval.user_head, config_.data.eval_batch_size);
   CandidateRankMetrics metrics(config_.eval.retrieval.k, TieRule::kPessimistic);
   const auto score = [&](std::int32_t user, std::int32_t item) {
     float sum = 0.0F;

@@ -33,7 +33,6 @@ class Evaluator {
   void score_heads(MetricReport& report);
   void rank_catalogue(MetricReport& report);
   void rank_candidates(MetricReport& report);
-  void fill_vectors(const Catalogue& catalogue, std::size_t head, std::vector<float>& vectors);
 
   const Config& config_;
   const Dataset& split_;
