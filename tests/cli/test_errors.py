@@ -43,6 +43,8 @@ CASES = [
     ("pattern that matches nothing", {}, [*RUN, "--set", "features.user9.kind=ignore"], 78, ["user9"]),
     ("table that does not exist", {}, [*RUN, "--set", "tables.nothing.lr=0.1"], 78, ["nothing"]),
     ("table too small", {}, [*RUN, "--set", "tables.user_0.rows=10"], 78, ["user_0", "10 rows", "need"]),
+    ("bce on a label that is no yes or no", {}, ["run", "--plugin", "two_tower", "--set", "data.rows=100", "--set", "data.label_kind=regression"], 78,
+     ["bce", "\"label\"", "softmax"]),
     ("CUDA where there is none", {}, [*RUN, "--set", "run.device=cuda"], 78, ["cuda", "cpu"]),
     ("bf16 where there is none", {}, [*RUN, "--set", "run.precision=bf16"], 78, ["bf16", "fp32"]),
     ("several processes", {}, [*RUN, "--nproc", "2"], 2, ["--nproc"]),
@@ -97,14 +99,14 @@ def a_truncated_gzip_file_is_named():
     with folder() as place:
         path = pathlib.Path(place, "c.csv.gz")
         path.write_bytes(gzip.compress(ROWS.encode() * 50)[:-12])
-        check_message("truncated gzip", rechost(*CSV, "--set", f"data.path={path}", code=None), 1, ["c.csv.gz"])
+        check_message("truncated gzip", rechost(*CSV, "--set", f"data.path={path}", cwd=place, code=None), 1, ["c.csv.gz"])
 
 
 def an_id_out_of_range_is_named():
     with folder() as place:
         path = pathlib.Path(place, "c.csv")
         path.write_text("y,d,s\n" + "".join(f"{i % 2},1,{i % 5}\n" for i in range(20)) + "1,1,-3\n")
-        result = rechost(*CSV, "--set", f"data.path={path}", "--set", "features.s.encoder=identity", code=None)
+        result = rechost(*CSV, "--set", f"data.path={path}", "--set", "features.s.encoder=identity", cwd=place, code=None)
         check_message("identity of unknown range", result, None, ["s"])
 
 
