@@ -27,6 +27,7 @@ endif()
 if(EXISTS ${PROJECT_SOURCE_DIR}/sdk/template)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/sdk/template DESTINATION ${CMAKE_INSTALL_DATADIR}/rechost COMPONENT sdk)
 endif()
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/sdk/docs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/rechost/sdk COMPONENT sdk)
 install(FILES
         ${PROJECT_SOURCE_DIR}/sdk/cmake/RechostPlugin.cmake
         ${PROJECT_SOURCE_DIR}/sdk/cmake/FindLibTorch.cmake
