@@ -19,12 +19,12 @@ constexpr std::array kCommands{
             "  rechost run --plugin dlrm --resume auto          after a kill or a stop\n"
             "  rechost run --plugin ./mymodel.so --set run.epochs=3 --output json\n",
             run_command},
-    Command{"eval", "", "Measure a trained model on a split.", "MODEL [--split test] [--set key=value]...",
+    Command{"eval", "", "Measure a trained model on a split.", "MODEL [--split NAME] [--set key=value]...",
             "  rechost eval runs/dlrm-20260101-120000\n"
             "  rechost eval models:/dlrm@champion --split valid --output json\n"
             "  rechost eval models:/dlrm/3 --set data.path=yesterday.tsv\n",
             eval_command},
-    Command{"predict", "", "Score the rows of a split with a trained model.", "MODEL [--split test] [--out FILE]",
+    Command{"predict", "", "Score the rows of a split with a trained model.", "MODEL [--split NAME] [--set key=value]... [--out FILE]",
             "  rechost predict runs/dlrm-20260101-120000 --out scores.jsonl\n"
             "  rechost predict models:/dlrm@champion --set data.path=today.tsv | head\n",
             predict_command},

@@ -217,8 +217,10 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     if (checkpoint && !fs::exists(checkpoint->directory())) {
       checkpoint = std::make_unique<CheckpointReader>(directory.checkpoints() / checkpoint_directory_name(checkpoint->manifest().position.step));
     }
-    const RunData data = open_run_data(setup.config, setup.context, checkpoint ? load_checkpoint_vocabularies(*checkpoint) : nullptr, true,
-                                       directory.quarantine(), *setup.pool);
+    RunDataOptions data_options;
+    if (checkpoint) data_options.learnt = load_learnt_data(*checkpoint);
+    data_options.quarantine = directory.quarantine();
+    const RunData data = open_run_data(setup.config, setup.context, std::move(data_options), *setup.pool);
     if (checkpoint && checkpoint->manifest().state.value("data_fingerprint", "") != fmt::format("{:016x}", data.fingerprint())) {
       log_warning("the data have changed since {} was written: the run goes on, but not as it would have without the break",
                   checkpoint->directory().string());

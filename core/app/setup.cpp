@@ -129,7 +129,7 @@ std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& dat
   return model;
 }
 
-LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, bool labels_required) {
+LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, RunDataOptions data) {
   LoadedModel loaded;
   loaded.checkpoint = std::make_unique<CheckpointReader>(source.checkpoint);
   loaded.checkpoint->verify();
@@ -139,8 +139,11 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
   layers.settings = settings;
   layers.lookup = lookup_variable;
   loaded.setup = load_setup(load_config(layers));
-  loaded.data = open_run_data(loaded.setup.config, loaded.setup.context, load_checkpoint_vocabularies(*loaded.checkpoint), labels_required,
-                              fs::temp_directory_path() / "rechost-quarantine", *loaded.setup.pool);
+  data.learnt = load_learnt_data(*loaded.checkpoint);
+  loaded.data = open_run_data(loaded.setup.config, loaded.setup.context, std::move(data), *loaded.setup.pool);
+  if (loaded.data.prepared.bad_rows > 0) {
+    log_warning("{} rows could not be used and were left out; the others are numbered without them", count_text(loaded.data.prepared.bad_rows));
+  }
   loaded.model = build_model(loaded.setup, loaded.data, nullptr, false);
   load_model_checkpoint(*loaded.checkpoint, *loaded.model, false);
   return loaded;

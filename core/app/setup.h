@@ -54,7 +54,8 @@ struct LoadedModel {
   RunData data;
   std::unique_ptr<ModelRuntime> model;
 };
-LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, bool labels_required);
+/// `data` as for open_run_data(), but for what the checkpoint has learnt.
+LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, RunDataOptions data);
 
 /// The model of `setup`, built for `data`. `train` as in ModelRuntime.
 std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize);

@@ -64,7 +64,7 @@ int plan_command(std::span<const std::string> arguments) {
   if (!parse_arguments(find_command("plan", ""), arguments, visible, {}, values)) return kDone;
   const bool json = wants_json(values);
   Setup setup = setup_from(values);
-  const RunData data = open_run_data(setup.config, setup.context, nullptr, true, fs::temp_directory_path() / "rechost-quarantine", *setup.pool);
+  const RunData data = open_run_data(setup.config, setup.context, {}, *setup.pool);
   const auto model = build_model(setup, data, data.prepared.train.get(), true);
   const EmbeddingEngine& tables = model->tables();
   Json plan = Json::object();

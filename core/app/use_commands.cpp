@@ -20,20 +20,41 @@ namespace options = boost::program_options;
 
 namespace {
 
-const Dataset& split_of(const LoadedModel& loaded, const std::string& name) {
-  const Dataset* split = loaded.data.prepared.split(name);
-  if (split != nullptr) return *split;
-  std::string names;
-  for (const char* known : {"train", "valid", "test"}) {
-    if (loaded.data.prepared.split(known) != nullptr) names += (names.empty() ? "" : ", ") + std::string(known);
+/// Which rows the user means: the split that is named, else all rows of other data, else the test split.
+struct RowsWanted {
+  std::string split;
+  bool named = false;
+
+  explicit RowsWanted(const options::variables_map& values) {
+    const auto& settings = values["set"].as<std::vector<std::string>>();
+    const auto other_data = [](const std::string& setting) { return setting.rfind("data.path=", 0) == 0; };
+    named = values.count("split") != 0;
+    split = named ? values["split"].as<std::string>() : std::any_of(settings.begin(), settings.end(), other_data) ? kAll : "test";
   }
-  throw UsageError(fmt::format("--split {}: the data have no such split; there are: {}", name, names));
-}
+
+  const Dataset& of(const LoadedModel& loaded) const {
+    if (loaded.data.unsplit) return *loaded.data.prepared.train;
+    if (split == kAll && named) throw UsageError("--split all: these data come in splits; name train, valid or test");
+    const std::string name = split == kAll ? "test" : split;
+    std::string names;
+    for (const char* known : {"train", "valid", "test"}) {
+      const Dataset* dataset = loaded.data.prepared.split(known);
+      if (dataset == nullptr) continue;
+      if (name == known) return *dataset;
+      names += (names.empty() ? "" : ", ") + std::string(known);
+    }
+    throw UsageError(fmt::format("--split {}: the data have no such split; there are: {}", name, names));
+  }
+
+  std::string name(const LoadedModel& loaded) const { return loaded.data.unsplit ? kAll : of(loaded).name(); }
+
+  static constexpr const char* kAll = "all";
+};
 
 options::options_description use_options() {
   options::options_description visible("Options");
   visible.add_options()("model,m", options::value<std::string>(), "run directory, checkpoint directory, or models:/name@alias")(
-      "split", options::value<std::string>()->default_value("test"), "which rows: train, valid or test")(
+      "split", options::value<std::string>(), "train, valid or test; all: every row of data that are in no splits (without it: test, or all rows of another data.path)")(
       "set,s", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "change the configuration, such as data.path=other.tsv");
   return visible;
 }
@@ -82,13 +103,19 @@ int eval_command(std::span<const std::string> arguments) {
   options::variables_map values;
   if (!parse_arguments(find_command("eval", ""), arguments, visible, positional, values)) return kDone;
   const bool json = wants_json(values);
-  LoadedModel loaded = load_model(find_model(model_argument(values)), values["set"].as<std::vector<std::string>>(), true);
-  const Dataset& split = split_of(loaded, values["split"].as<std::string>());
-  const MetricReport report = Evaluator(loaded.setup.config, split, loaded.data.prepared.train.get(), *loaded.model, *loaded.setup.pool).run();
+  const RowsWanted wanted(values);
+  LoadedModel loaded = load_model(find_model(model_argument(values)), values["set"].as<std::vector<std::string>>(),
+                                  {.unsplit = wanted.split == RowsWanted::kAll});
+  const Dataset& split = wanted.of(loaded);
+  const Dataset* train = loaded.data.unsplit ? nullptr : loaded.data.prepared.train.get();
+  const MetricReport report = Evaluator(loaded.setup.config, split, train, *loaded.model, *loaded.setup.pool).run();
+  if (report.values.empty()) {
+    throw UsageError("nothing to measure: no head of this model has a label, and retrieval metrics need a training split beside the one measured");
+  }
   if (json) {
     Json result = Json::object();
     result["checkpoint"] = loaded.checkpoint->directory().string();
-    result["split"] = split.name();
+    result["split"] = wanted.name(loaded);
     result["rows"] = split.samples();
     result["metrics"] = report.values_json();
     result["undefined_metrics"] = report.reasons_json();
@@ -96,6 +123,7 @@ int eval_command(std::span<const std::string> arguments) {
     print(json_line(result) + "\n");
     return kDone;
   }
+  log_info("{}: {} rows", wanted.name(loaded), count_text(split.samples()));
   for (const MetricValue& metric : report.values) {
     print(metric.value ? fmt::format("{:<28} {:.6g}\n", metric.name, *metric.value) : fmt::format("{:<28} undefined: {}\n", metric.name, metric.reason));
   }
@@ -110,8 +138,11 @@ int predict_command(std::span<const std::string> arguments) {
   positional.add("model", 1);
   options::variables_map values;
   if (!parse_arguments(find_command("predict", ""), arguments, visible, positional, values)) return kDone;
-  LoadedModel loaded = load_model(find_model(model_argument(values)), values["set"].as<std::vector<std::string>>(), false);
-  const Dataset& split = split_of(loaded, values["split"].as<std::string>());
+  const RowsWanted wanted(values);
+  const bool all = wanted.split == RowsWanted::kAll;
+  LoadedModel loaded = load_model(find_model(model_argument(values)), values["set"].as<std::vector<std::string>>(),
+                                  {.labels_required = false, .split = all ? "test" : wanted.split, .unsplit = all});
+  const Dataset& split = wanted.of(loaded);
   const std::string out = values["out"].as<std::string>();
   const auto close_file = [](std::FILE* file) {
     if (file != nullptr && file != stdout) std::fclose(file);
@@ -144,10 +175,10 @@ int predict_command(std::span<const std::string> arguments) {
       lines += json_line(line);
       lines += '\n';
     }
-    if (std::fwrite(lines.data(), 1, lines.size(), file.get()) != lines.size()) fail("cannot write {}: is the disk full?", out);
+    if (std::fwrite(lines.data(), 1, lines.size(), file.get()) != lines.size()) fail("cannot write {}: is the disk full?", out == "-" ? "standard output" : out);
   }
-  if (std::fflush(file.get()) != 0) fail("cannot write {}: is the disk full?", out);
-  if (out != "-") log_info("{} predictions in {}", count_text(split.samples()), out);
+  if (std::fflush(file.get()) != 0) fail("cannot write {}: is the disk full?", out == "-" ? "standard output" : out);
+  log_info("{}: {} predictions{}", wanted.name(loaded), count_text(split.samples()), out == "-" ? "" : " in " + out);
   return kDone;
 }
 

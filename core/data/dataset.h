@@ -30,6 +30,7 @@ class Dataset {
     std::vector<std::int64_t> chunk_samples;
     std::shared_ptr<const RowStore> store; ///< all rows in memory
     std::unique_ptr<ChunkWindow> window; ///< chunks decoded when asked for, a bounded number kept
+    bool lists_candidates = false;
     std::optional<double> best_auc;
     std::uint64_t fingerprint = 0;
   };
@@ -47,6 +48,8 @@ class Dataset {
   const std::vector<std::int64_t>& chunk_samples() const { return parts_.chunk_samples; }
   bool resident() const { return parts_.store != nullptr; }
   std::uint64_t memory_bytes() const;
+  /// schema().has_candidates says that some split does; the lists of the others are empty.
+  bool lists_candidates() const { return parts_.lists_candidates; }
   std::optional<double> best_auc() const { return parts_.best_auc; }
   std::uint64_t fingerprint() const { return parts_.fingerprint; }
 

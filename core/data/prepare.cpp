@@ -125,13 +125,31 @@ class Preparation {
     }
     // Training rows first: everything after them is read with the finished vocabularies.
     std::sort(passes_.begin(), passes_.end(), [](const SourcePass& left, const SourcePass& right) { return left.splits < right.splits; });
-    plan_ = std::make_shared<EncodingPlan>(resolve_schema(passes_.front().source->columns(), options_.feature_settings));
+    plan_ = std::make_shared<EncodingPlan>(resolve_schema(columns(), options_.feature_settings));
     if (options_.vocabularies != nullptr) use_vocabularies(options_.vocabularies);
     for (SourcePass& pass : passes_) {
       pass.input.source = pass.source.get();
       pass.input.positions = locate_columns(*plan_, pass.source->columns(), options_.labels_required);
       pass.input.bad_row_limit = policy_.rows_worth_reading();
     }
+  }
+
+  /// Those of the training rows; candidates may be listed in another split only. Labels of an earlier run stay what they were to it.
+  std::vector<ColumnInfo> columns() const {
+    std::vector<ColumnInfo> columns = passes_.front().source->columns();
+    for (const SourcePass& pass : passes_) {
+      for (const ColumnInfo& column : pass.source->columns()) {
+        const auto same_name = [&column](const ColumnInfo& other) { return other.name == column.name; };
+        if (column.role == ColumnRole::kCandidates && std::none_of(columns.begin(), columns.end(), same_name)) columns.push_back(column);
+      }
+    }
+    if (!options_.labels.empty()) std::erase_if(columns, [](const ColumnInfo& column) { return column.role == ColumnRole::kLabel; });
+    for (const LabelInfo& label : options_.labels) {
+      ColumnInfo column{.name = label.name, .role = ColumnRole::kLabel, .label_kind = label.kind};
+      if (label.kind == LabelKind::kMulticlass) column.cardinality = label.classes;
+      columns.push_back(std::move(column));
+    }
+    return columns;
   }
 
   void use_vocabularies(std::shared_ptr<const Vocabularies> vocabularies) {
@@ -354,6 +372,7 @@ class Preparation {
     parts.plan = plan_;
     parts.vocabularies = vocabularies_;
     parts.chunk_samples = pass.chunk_samples[split];
+    parts.lists_candidates = lists_candidates(pass);
     parts.best_auc = pass.source->best_auc();
     parts.fingerprint = pass.source->fingerprint();
     if (pass.stores[split] != nullptr) {
@@ -365,6 +384,13 @@ class Preparation {
       parts.window = std::make_unique<ChunkWindow>(pass.source, std::move(input), plan_, vocabularies_, pass.chunk_samples[split], settings);
     }
     return std::make_unique<Dataset>(std::move(parts));
+  }
+
+  bool lists_candidates(const SourcePass& pass) const {
+    for (std::size_t i = 0; i < plan_->columns.size(); ++i) {
+      if (plan_->columns[i].target == ColumnEncoding::Target::kCandidates) return pass.input.positions[i] >= 0;
+    }
+    return false;
   }
 
   std::size_t kept_chunks(const SourcePass& pass, std::uint8_t split) const {

@@ -26,6 +26,7 @@ struct PrepareOptions {
   std::filesystem::path quarantine_directory;  ///< created when wanted
   /// Of an earlier run (resume, eval, predict); null: built from the training rows.
   std::shared_ptr<const Vocabularies> vocabularies;
+  std::vector<LabelInfo> labels;  ///< of that run: they keep their kinds and classes, whatever these data hold
   /// Without vocabularies: fails when no split holds training rows. With: labels may be absent when false; they read NaN then.
   bool labels_required = true;
 };

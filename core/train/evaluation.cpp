@@ -53,6 +53,11 @@ Evaluator::Evaluator(const Config& config, const Dataset& split, const Dataset* 
   const auto user_head = model.embedding_head("user");
   const auto item_head = model.embedding_head("item");
   if (train == nullptr || !config.eval.retrieval.enabled || !user_head || !item_head) return;
+  if (config.eval.retrieval.protocol == "given" && !split.lists_candidates()) {
+    fail<ConfigError>("eval.retrieval.protocol = \"given\" needs listed negatives, and split \"{}\" has none: give the loader a "
+                      "negatives_path for it, set eval.split to a split that has them, or set protocol = \"full\"",
+                      split.name());
+  }
   retrieval_ = std::make_unique<Retrieval>();
   retrieval_->user_head = *user_head;
   retrieval_->item_head = *item_head;
@@ -186,11 +191,6 @@ void Evaluator::rank_catalogue(MetricReport& report) {
 void Evaluator::rank_candidates(MetricReport& report) {
   const Retrieval& retrieval = *retrieval_;
   const std::int64_t dim = model_.spec().heads[retrieval.item_head].size;
-  if (!split_.schema().has_candidates) {
-    fail<ConfigError>("eval.retrieval.protocol = \"given\" needs listed negatives, and split \"{}\" has none: give the loader a "
-                      "negatives_path, or set protocol = \"full\"",
-                      split_.name());
-  }
   const std::vector<float> item_vectors = entity_vectors(model_, *retrieval.items, retrieval.item_head, config_.data.eval_batch_size);
   const std::vector<float> user_vectors = entity_vectors(model_, *retrieval.users, retrieval.user_head, config_.data.eval_batch_size);
   CandidateRankMetrics metrics(config_.eval.retrieval.k, TieRule::kPessimistic);

@@ -1,6 +1,8 @@
 #include "train/model_checkpoint.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "base/checksum.h"
 #include "base/error.h"
@@ -12,6 +14,33 @@ namespace {
 constexpr std::int64_t kRowsAtOnce = 16384;
 constexpr const char* kConfigFile = "config.toml";
 constexpr const char* kVocabularyFolder = "vocabulary";
+
+constexpr std::array<std::pair<LabelKind, const char*>, 3> kLabelKinds{
+    {{LabelKind::kBinary, "binary"}, {LabelKind::kRegression, "regression"}, {LabelKind::kMulticlass, "multiclass"}}};
+
+Json to_json(const std::vector<LabelInfo>& labels) {
+  Json list = Json::array();
+  for (const LabelInfo& label : labels) {
+    Json entry = Json::object();
+    entry["name"] = label.name;
+    for (const auto& [kind, name] : kLabelKinds) {
+      if (kind == label.kind) entry["kind"] = name;
+    }
+    if (label.kind == LabelKind::kMulticlass) entry["classes"] = label.classes;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+LabelInfo label_from(const Json& entry) {
+  LabelInfo label;
+  label.name = entry.at("name").get<std::string>();
+  for (const auto& [kind, name] : kLabelKinds) {
+    if (entry.at("kind") == name) label.kind = kind;
+  }
+  label.classes = label.kind == LabelKind::kMulticlass ? entry.at("classes").get<std::int64_t>() : label.kind == LabelKind::kBinary ? 2 : 1;
+  return label;
+}
 
 CheckpointTable describe(const EmbeddingEngine& tables, std::size_t index) {
   const TableConfig& config = tables.table(index);
@@ -34,6 +63,7 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
   manifest.plugins = facts.plugins;
   manifest.state = facts.state;
   manifest.state["data_fingerprint"] = facts.data_fingerprint;
+  manifest.state["labels"] = to_json(facts.labels);
   CheckpointWriterSettings settings;
   settings.keep = facts.keep;
   settings.keep_steps = facts.keep_steps;
@@ -80,8 +110,14 @@ void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& mod
   }
 }
 
-std::shared_ptr<const Vocabularies> load_checkpoint_vocabularies(const CheckpointReader& checkpoint) {
-  return std::make_shared<Vocabularies>(Vocabularies::load(checkpoint.directory() / kVocabularyFolder));
+LearntData load_learnt_data(const CheckpointReader& checkpoint) {
+  LearntData learnt;
+  learnt.vocabularies = std::make_shared<Vocabularies>(Vocabularies::load(checkpoint.directory() / kVocabularyFolder));
+  const Json& state = checkpoint.manifest().state;
+  if (state.contains("labels")) {
+    for (const Json& entry : state.at("labels")) learnt.labels.push_back(label_from(entry));
+  }
+  return learnt;
 }
 
 std::string training_identity(const Config& config) {

@@ -12,6 +12,7 @@
 #include "train/checkpoint_reader.h"
 #include "train/checkpoint_writer.h"
 #include "train/model_runtime.h"
+#include "train/run_data.h"
 
 namespace rechost {
 
@@ -22,6 +23,7 @@ struct CheckpointFacts {
   std::string config_text;              ///< resolved TOML; kept in the checkpoint as config.toml
   std::vector<PluginIdentity> plugins;
   std::string data_fingerprint;
+  std::vector<LabelInfo> labels;
   std::int64_t keep = 2;
   std::vector<std::int64_t> keep_steps;  ///< those of these steps are never pruned
 };
@@ -34,8 +36,8 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
 /// Fills tables and dense parameters. Throws CheckpointError where names or shapes differ, naming both sides.
 void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& model, bool with_optimizer_state);
 
-/// The vocabularies that lie in a checkpoint.
-std::shared_ptr<const Vocabularies> load_checkpoint_vocabularies(const CheckpointReader& checkpoint);
+/// The vocabularies and labels that lie in a checkpoint.
+LearntData load_learnt_data(const CheckpointReader& checkpoint);
 
 /// The part of a configuration that must not change between a run and its continuation, as text: what decides the numbers.
 std::string training_identity(const Config& config);

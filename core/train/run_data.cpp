@@ -22,31 +22,37 @@ std::uint64_t RunData::fingerprint() const {
   return value;
 }
 
-RunData open_run_data(Config& config, const RunContext& context, std::shared_ptr<const Vocabularies> vocabularies, bool labels_required,
-                      const std::filesystem::path& quarantine, ThreadPool& pool) {
+RunData open_run_data(Config& config, const RunContext& context, RunDataOptions options, ThreadPool& pool) {
   const auto begin = std::chrono::steady_clock::now();
   if (config.data.plugin.empty()) {
     throw ConfigError("data.plugin is missing: name a dataset loader, such as synthetic, criteo, ratings or csv");
   }
   const Module module = load_module(ModuleKind::kDataset, config.data.plugin, context.plugin_path);
   const auto seed = static_cast<std::uint64_t>(config.run.seed);
-  ModuleOptions options(module, config.data.options,
-                        {.section = "data", .seed = derive_seed(seed, kLoaderSeed), .threads = static_cast<std::uint32_t>(context.threads),
-                         .lookup = context.lookup});
-  config.data.options = options.resolved();
+  ModuleOptions loader_options(module, config.data.options,
+                               {.section = "data", .seed = derive_seed(seed, kLoaderSeed),
+                                .threads = static_cast<std::uint32_t>(context.threads), .lookup = context.lookup});
+  config.data.options = loader_options.resolved();
   RunData data;
-  data.loader = std::make_unique<DatasetInstance>(module, std::move(options));
+  data.loader = std::make_unique<DatasetInstance>(module, std::move(loader_options));
+  const std::vector<std::string> offered = data.loader->list_splits();
+  const bool host_splits = offered == std::vector<std::string>{"all"};
+  data.unsplit = options.unsplit && host_splits;
+  if (data.unsplit) config.data.split = {};
   std::vector<SplitSource> sources;
-  for (const std::string& split : data.loader->list_splits()) {
+  for (const std::string& split : offered) {
+    if (!host_splits && !options.split.empty() && split != options.split) continue;
     sources.push_back({split, std::shared_ptr<ChunkSource>(data.loader->open(split))});
   }
+  if (sources.empty()) fail<ConfigError>("the data have no {} split; there are: {}", options.split, fmt::join(offered, ", "));
   PrepareOptions prepare;
   prepare.data = config.data;
   prepare.feature_settings = [&config](const std::string& feature) { return feature_settings(config, feature); };
   prepare.seed = derive_seed(seed, kSplitSeed);
-  prepare.quarantine_directory = quarantine;
-  prepare.vocabularies = std::move(vocabularies);
-  prepare.labels_required = labels_required;
+  prepare.quarantine_directory = std::move(options.quarantine);
+  prepare.vocabularies = std::move(options.learnt.vocabularies);
+  prepare.labels = std::move(options.learnt.labels);
+  prepare.labels_required = options.labels_required;
   data.prepared = prepare_data(sources, prepare, pool);
   data.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return data;

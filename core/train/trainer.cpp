@@ -66,6 +66,13 @@ Trainer::Trainer(Parts parts) : parts_(std::move(parts)), config_(*parts_.config
     const std::string watched = config_.eval.metric.empty() ? evaluator(config_.eval.split).default_metric() : config_.eval.metric;
     plateau_.emplace(config_.schedule.factor, config_.schedule.patience, higher_is_better(watched));
   }
+  // What cannot be evaluated is said before the first step.
+  const auto expect = [this](const std::string& split) {
+    const Dataset* rows = parts_.data->prepared.split(split);
+    if (rows != nullptr && rows->samples() > 0) evaluator(split);
+  };
+  if (config_.eval.every_epochs > 0 || config_.eval.every_steps > 0) expect(config_.eval.split);
+  if (config_.eval.final_test) expect("test");
 }
 
 Trainer::~Trainer() = default;
@@ -94,6 +101,7 @@ CheckpointFacts Trainer::facts() const {
   facts.config_text = parts_.config_text;
   facts.plugins = parts_.plugins;
   facts.data_fingerprint = fmt::format("{:016x}", parts_.data->fingerprint());
+  facts.labels = parts_.data->prepared.plan->schema.labels;
   facts.keep = config_.checkpoint.keep;
   if (config_.eval.restore_best && course_.best_step >= 0) facts.keep_steps.push_back(course_.best_step);
   return facts;

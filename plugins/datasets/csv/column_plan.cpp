@@ -72,6 +72,7 @@ class PlanMaker {
   void add(const std::string& name, const std::string& option, Column column, Meaning meaning);
   void add_all(const std::string& option, const Column& column, Meaning meaning);
   void describe_entities();
+  void add_label(const std::string& label);
 
   ColumnPlan& plan_;
   const rechost::Config& config_;
@@ -88,12 +89,7 @@ ColumnPlan::ColumnPlan(const rechost::Config& config, const std::vector<std::str
 }
 
 void PlanMaker::make() {
-  const std::string& kind = config_.get_string("label_kind");
-  const bool classes = kind == "multiclass";
-  add_all("label", {.type = classes ? Type::kInt64 : Type::kFloat32, .role = Role::kLabel, .label_kind = kind},
-          classes                ? Meaning::kClass
-          : kind == "regression" ? Meaning::kNumber
-                                 : Meaning::kBinaryLabel);
+  for (const std::string& label : config_.get_string_list("label")) add_label(label);
   add_all("dense", {.type = Type::kFloat32, .role = Role::kDense, .nullable = true}, Meaning::kNumber);
   add_all("sparse", {.type = Type::kText, .role = Role::kSparse, .nullable = true}, Meaning::kText);
   add_all("multi_hot", {.type = Type::kText, .role = Role::kSparse, .list = true}, Meaning::kText);
@@ -113,6 +109,23 @@ void PlanMaker::make() {
 
 void PlanMaker::add_all(const std::string& option, const Column& column, Meaning meaning) {
   for (const std::string& name : config_.get_string_list(option)) add(name, option, column, meaning);
+// "price:regression" is the column "price" with a kind of its own.
+void PlanMaker::add_label(const std::string& label) {
+  std::string name = label, kind = config_.get_string("label_kind");
+  const std::size_t colon = label.rfind(':');
+  if (colon != std::string::npos && !contains(field_names_, label)) {
+    name = label.substr(0, colon);
+    kind = label.substr(colon + 1);
+    if (kind != "binary" && kind != "regression" && kind != "multiclass")
+      throw ConfigError("option label: '" + label + "' has the unknown kind '" + kind + "'; write column:kind, with binary, regression or multiclass");
+  }
+  const bool classes = kind == "multiclass";
+  add(name, "label", {.type = classes ? Type::kInt64 : Type::kFloat32, .role = Role::kLabel, .label_kind = kind},
+      classes                ? Meaning::kClass
+      : kind == "regression" ? Meaning::kNumber
+                             : Meaning::kBinaryLabel);
+}
+
 }
 
 void PlanMaker::add(const std::string& name, const std::string& option, Column column, Meaning meaning) {
@@ -123,6 +136,7 @@ void PlanMaker::add(const std::string& name, const std::string& option, Column c
     if (!near.empty()) message += "; did you mean '" + near + "'?";
     throw ConfigError(message);
   }
+    if (option == "label") message += " (label = [] reads data without labels)";
   for (const Column& other : plan_.columns_)
     if (other.name == name) throw ConfigError("option " + option + ": column '" + name + "' is already used; a column has one role");
   if (contains(config_.get_string_list("integer"), name)) {

@@ -66,8 +66,12 @@ class TwoTower : public rechost::TorchModel {
     if (loss_kind_ == "bce") {
       if (schema.labels().empty())
         throw rechost::ConfigError("loss \"bce\" needs a label, and the data has none: choose loss = \"softmax\"");
-      const std::string& label = config.get_string("label");
-      score_head_ = spec.binary("score", label.empty() ? schema.labels().front().name : schema.label(label).name);
+      const std::string& wanted = config.get_string("label");
+      const rechost::Label& label = wanted.empty() ? schema.labels().front() : schema.label(wanted);
+      if (label.kind != RH_LABEL_BINARY)
+        throw rechost::ConfigError("loss \"bce\" needs a label of 0 and 1, and \"" + label.name +
+                                   "\" is of another kind: choose loss = \"softmax\", or let the loader make it binary (ratings: label = \"binary\")");
+      score_head_ = spec.binary("score", label.name);
       return;
     }
     score_head_ = spec.score("score");

@@ -23,6 +23,7 @@ class DataFixture {
   std::map<std::string, FeatureSection> features;
   std::uint64_t seed = 1;
   std::shared_ptr<const Vocabularies> vocabularies;
+  std::vector<LabelInfo> labels;
   std::filesystem::path quarantine;
   bool labels_required = true;
   int threads = 1;
@@ -39,6 +40,7 @@ class DataFixture {
     };
     options.seed = seed;
     options.vocabularies = vocabularies;
+    options.labels = labels;
     options.quarantine_directory = quarantine;
     options.labels_required = labels_required;
     ThreadPool pool(threads);

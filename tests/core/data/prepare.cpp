@@ -337,6 +337,43 @@ TEST_CASE("candidates are rows of the key's table and teach it nothing") {
   CHECK(item.counts()[static_cast<std::size_t>(item.row(std::int64_t{2}))] == 1);
 }
 
+TEST_CASE("candidates may be listed in one split only") {
+  DataFixture fixture;
+  const auto train = source(2);
+  train->ids("item", {1, 2, 3}).of("item", true);
+  const auto test = source(2);
+  test->ids("item", {2, 3}).of("item", true).lists("others", {{1}, {3, 1}}).as(ColumnRole::kCandidates);
+  const PreparedData prepared = fixture.prepare({{"train", train}, {"test", test}});
+  CHECK(prepared.plan->schema.has_candidates);
+  CHECK_FALSE(prepared.train->lists_candidates());
+  CHECK(prepared.test->lists_candidates());
+  CHECK(all_rows(*prepared.train).candidates.offsets == std::vector<std::int64_t>{0, 0, 0, 0});
+  CHECK(all_rows(*prepared.test).candidates.offsets == std::vector<std::int64_t>{0, 1, 3});
+}
+
+TEST_CASE("labels of an earlier run keep their kinds, classes and order") {
+  DataFixture fixture;
+  const auto data = source(2);
+  data->ids("item", {1, 2, 3}).label("click", {0, 1, 0}).label("kind", {0, 4, 1}, LabelKind::kMulticlass);
+  const PreparedData first = fixture.prepare("train", data);
+  fixture.vocabularies = first.vocabularies;
+  fixture.labels = first.plan->schema.labels;
+  const auto fewer = source(2);
+  fewer->ids("item", {1, 2}).label("kind", {1, 0}, LabelKind::kMulticlass).label("more", {1, 1});
+  CHECK_THROWS_WITH(fixture.prepare("train", fewer), Contains("column \"click\" is missing"));
+  fixture.labels_required = false;
+  const PreparedData second = fixture.prepare("train", fewer);
+  REQUIRE(second.plan->schema.labels.size() == 2);
+  CHECK(second.plan->schema.labels[0].name == "click");
+  CHECK(second.plan->schema.labels[1].classes == 5);
+  const Batch batch = all_rows(*second.train);
+  CHECK(std::isnan(batch.labels[0]));
+  CHECK(batch.labels[1] == 1.0F);
+  const auto more = source(2);
+  more->ids("item", {1}).label("kind", {5}, LabelKind::kMulticlass);
+  CHECK_THROWS_WITH(fixture.prepare("train", more), Contains("label 5 is not a class number in [0, 5)"));
+}
+
 TEST_CASE("weights come along, missing ones are 1") {
   DataFixture fixture;
   const auto data = source(2);

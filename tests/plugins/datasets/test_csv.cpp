@@ -71,6 +71,25 @@ TEST_CASE("csv: other delimiters, no header, no label, no quotes") {
   CHECK(table["size"] == Strings{"5\"", "6"});
 }
 
+TEST_CASE("csv: each label may have a kind of its own") {
+  const Folder folder;
+  Options options{{"path", toml_text(folder.write("x", "click,price,kind,a:b,s\n1,2.5,3,0,x\n0,-1,0,1,y\n"))},
+                  {"label", "[\"click\", \"price:regression\", \"kind:multiclass\", \"a:b\"]"},
+                  {"sparse", "[\"s\"]"}};
+  const Table table = read_split("csv", options, "all");
+  CHECK(table["price"] == Strings{"2.5", "-1"});
+  CHECK(table["kind"] == Strings{"3", "0"});
+  CHECK(table["a:b"] == Strings{"0", "1"});
+  const OpenedSplit opened(Loader("csv"), options, "all");
+  CHECK(opened.column_metadata("click").at("rechost.label_kind") == "binary");
+  CHECK(opened.column_metadata("price").at("rechost.label_kind") == "regression");
+  CHECK(opened.column_metadata("kind").at("rechost.label_kind") == "multiclass");
+  options["label"] = "[\"price:number\"]";
+  CHECK_THAT(error_of(options), Contains("'price:number' has the unknown kind 'number'") && Contains("column:kind"));
+  options["label"] = "[\"clck\"]";
+  CHECK_THAT(error_of(options), Contains("did you mean 'click'?") && Contains("label = []"));
+}
+
 TEST_CASE("csv: labels may be numbers or classes") {
   const Folder folder;
   Options options{
