@@ -175,7 +175,8 @@ int plugins_new_command(std::span<const std::string> arguments) {
   options::variables_map values;
   if (!parse_arguments(find_command("plugins", "new"), arguments, visible, positional, values)) return kDone;
   if (values.count("name") == 0) throw UsageError("which name? rechost plugins new mymodel");
-  const fs::path folder = values["name"].as<std::string>();
+  fs::path folder = values["name"].as<std::string>();
+  if (!folder.has_filename()) folder = folder.parent_path();  // a slash at the end
   const std::string name = folder.filename().string();
   const bool good = !name.empty() && std::islower(static_cast<unsigned char>(name[0])) != 0 &&
                     std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '_'; });

@@ -13,6 +13,7 @@ struct rh_model {
 
 namespace {
 
+const rh_host* host = nullptr;
 RecordedInputs recorded;
 
 rh_string text(std::string_view view) { return {view.data(), view.size()}; }
@@ -49,6 +50,9 @@ rh_error* declare(rh_model* model, const rh_data_schema*, const rh_spec_builder*
 rh_error* bind(rh_model*, const rh_binding*) { return nullptr; }
 
 rh_error* forward(rh_model*, const rh_step* step, const rh_tensor* outputs) {
+  const bool training = step->phase == RH_PHASE_TRAIN;
+  if (!training && (step->heads & 2) != 0) return host->error_new(host, RH_ERROR_FAILED, text("a loss is for training"));
+  if (!training && step->inputs->entity_index != nullptr) return host->error_new(host, RH_ERROR_FAILED, text("numbers are for training"));
   recorded = {};
   for (std::uint32_t group = 0; group < step->group_count; ++group) {
     const rh_inputs& inputs = step->inputs[group];
@@ -86,4 +90,7 @@ const rh_plugin plugin{sizeof(rh_plugin), 1, 0, 1, text("records_inputs"), text(
 
 }  // namespace
 
-extern "C" RH_EXPORT const rh_plugin* rechost_plugin_v1(const rh_host*, rh_error**) { return &plugin; }
+extern "C" RH_EXPORT const rh_plugin* rechost_plugin_v1(const rh_host* from, rh_error**) {
+  host = from;
+  return &plugin;
+}

@@ -31,6 +31,11 @@ TEST_CASE("good modules pass every check") {
   CHECK(check_module(modules[0], given({})).size() >= 10);
 }
 
+TEST_CASE("losses, negatives and entity numbers are asked of a model in training only") {
+  const Module module = load_plugin(plugin_file("records_inputs")).front();
+  CHECK(failures(module, {{"negatives", value("2")}}) == std::vector<std::string>{});
+}
+
 TEST_CASE("an output that is not a number is found") {
   const std::vector<std::string> failed = failures_of_mistake("mistakes", "output is nan");
   REQUIRE(failed.size() >= 2);
