@@ -38,6 +38,7 @@ struct Evaluator::Retrieval {
   std::unique_ptr<Catalogue> users;
   UserItems seen;   ///< in training
   UserItems truth;  ///< in the split
+  float threshold = 0.5F;  ///< of the first label: from here on a row is a positive
   std::vector<std::int64_t> ranked_users;  ///< entries of `users` with truth
 };
 
@@ -68,8 +69,8 @@ Evaluator::Evaluator(const Config& config, const Dataset& split, const Dataset* 
   retrieval_->users = std::make_unique<Catalogue>("user", both);
   retrieval_->seen = collect_user_items(*train, *retrieval_->users, *retrieval_->items, std::nullopt);
   const bool ratings = !split.schema().labels.empty() && split.schema().labels.front().kind == LabelKind::kRegression;
-  const float threshold = ratings ? static_cast<float>(config.eval.retrieval.relevant_rating) : 0.5F;
-  retrieval_->truth = collect_user_items(split, *retrieval_->users, *retrieval_->items, threshold);
+  retrieval_->threshold = ratings ? static_cast<float>(config.eval.retrieval.relevant_rating) : 0.5F;
+  retrieval_->truth = collect_user_items(split, *retrieval_->users, *retrieval_->items, retrieval_->threshold);
   for (std::int64_t user = 0; user < retrieval_->users->size(); ++user) {
     if (!retrieval_->truth.of(user).empty() || retrieval_->truth.unreachable[static_cast<std::size_t>(user)] > 0) {
       retrieval_->ranked_users.push_back(user);
@@ -205,7 +206,11 @@ void Evaluator::rank_candidates(MetricReport& report) {
     split_.gather_range(first, std::min(config_.data.eval_batch_size, split_.samples() - first), batch);
     const IdColumn& user_keys = batch.sparse[retrieval.users->key_column()];
     const IdColumn& item_keys = batch.sparse[retrieval.items->key_column()];
+    const std::size_t labels = split_.schema().labels.size();
     for (std::size_t row = 0; row < static_cast<std::size_t>(batch.rows); ++row) {
+      // As in collect_user_items(): without a label every row is a positive. One without candidates has nothing to be ranked among.
+      if (labels > 0 && batch.labels[row * labels] < retrieval.threshold) continue;
+      if (batch.candidates.offsets[row] == batch.candidates.offsets[row + 1]) continue;
       const std::int32_t user = retrieval.users->entry_of(user_keys.ids[row]);
       const std::int32_t item = retrieval.items->entry_of(item_keys.ids[row]);
       negatives.clear();

@@ -118,5 +118,29 @@ def listed_negatives_rank_the_positive_of_each_row():
         expect("split \"test\" has none" in refused.err and "step " not in refused.err, f"refused before training\n{refused}")
 
 
+def only_liked_rows_are_ranked_among_listed_negatives():
+    with folder() as place:
+        place = pathlib.Path(place)
+        draw = random.Random(6)
+        train_rows, liked, disliked, negatives = [], [], [], []
+        for user in range(40):
+            items = draw.sample(range(50), 22)
+            train_rows += [f"{user}\t{item}\t{draw.choice((1, 5))}\n" for item in items[:10]]
+            liked.append(f"{user}\t{items[10]}\t5\n")
+            disliked.append(f"{user}\t{items[11]}\t1\n")
+            negatives += [f"({user},{item})\t" + "\t".join(map(str, items[12:])) + "\n" for item in items[10:12]]
+        for name, lines in (("train", train_rows), ("test", liked + disliked), ("liked", liked), ("negatives", negatives)):
+            (place / name).write_text("".join(lines))
+        trained = rechost("run", "--plugin", "two_tower", "--set", "data.plugin=ratings", "--set", f"data.train_path={place / 'train'}", "--set",
+                          f"data.test_path={place / 'test'}", "--set", f"data.negatives_path={place / 'negatives'}", "--set",
+                          "data.columns=[\"user\", \"item\", \"rating\"]", "--set", "data.label=binary", "--set", "data.min_rating=3", "--set",
+                          "run.threads=1", "--set", "eval.retrieval.enabled=true", "--set", "eval.retrieval.protocol=given", "--out",
+                          place / "runs", "--output", "json").json()
+        alone = rechost("eval", trained["run_dir"], "--set", f"data.test_path={place / 'liked'}", "--output", "json").json()
+        for name in ("hr@20", "ndcg@20", "mean_rank"):
+            expect(alone["metrics"][name] == trained["metrics"]["test"][name], (name, alone, trained))
+
+
 main([several_labels_of_several_kinds_train_together, a_model_keeps_its_labels_on_other_data, only_the_split_that_is_predicted_is_read,
-      rows_that_cannot_be_read_are_mentioned_by_predict, listed_negatives_rank_the_positive_of_each_row])
+      rows_that_cannot_be_read_are_mentioned_by_predict, listed_negatives_rank_the_positive_of_each_row,
+      only_liked_rows_are_ranked_among_listed_negatives])
