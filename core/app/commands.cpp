@@ -5,6 +5,7 @@
 #include "app/doctor_command.h"
 #include "app/model_commands.h"
 #include "app/plugin_commands.h"
+#include "app/retrieval_commands.h"
 #include "app/run_command.h"
 #include "app/show_commands.h"
 #include "app/use_commands.h"
@@ -28,6 +29,14 @@ constexpr std::array kCommands{
             "  rechost predict runs/dlrm-20260101-120000 --out scores.jsonl\n"
             "  rechost predict models:/dlrm@champion --set data.path=today.tsv | head\n",
             predict_command},
+    Command{"export", "", "Write the vectors of items or users for a vector store.", "MODEL --what items|users --out FOLDER",
+            "  rechost export models:/towers@champion --what items --out items\n"
+            "  rechost export runs/two_tower-20260101-120000 --what users --out users\n",
+            export_command},
+    Command{"recommend", "", "The best items for each user, as JSON lines.", "MODEL [--k 100] [--users FILE|--split NAME] [--rank MODEL] [--out FILE]",
+            "  rechost recommend runs/two_tower-20260101-120000 --k 20 --out lists.jsonl\n"
+            "  rechost recommend models:/towers@champion --users ids.txt --rank models:/clicks@champion\n",
+            recommend_command},
     Command{"plan", "", "What a configuration needs: tables, memory, bytes moved per step.", "--plugin NAME | --config FILE",
             "  rechost plan --plugin dlrm\n"
             "  rechost plan --config configs/dlrm_criteo.toml --output json\n",
