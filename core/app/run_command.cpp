@@ -97,6 +97,29 @@ void require_same_training(const CheckpointReader& checkpoint, const Config& con
   fail<ConfigError>("cannot resume {}: the configuration has changed", checkpoint.directory().string());
 }
 
+std::vector<PluginIdentity> plugins_of(const Setup& setup, const RunData& data) {
+  return {{"model", setup.model_module->id(), setup.model_module->plugin_version()},
+          {"dataset", data.loader->module().id(), data.loader->module().plugin_version()}};
+}
+
+/// What may be another after a break although it can change the numbers: the run goes on, its owner should know.
+void warn_of_changes(const CheckpointReader& checkpoint, const Setup& setup, const RunData& data, const std::vector<PluginIdentity>& plugins) {
+  const CheckpointManifest& manifest = checkpoint.manifest();
+  std::string changes;
+  const auto add = [&](const std::string& change) { changes += (changes.empty() ? "" : ", ") + change; };
+  if (manifest.state.value("data_fingerprint", "") != fmt::format("{:016x}", data.fingerprint())) add("the data");
+  const int threads = manifest.state.value("threads", setup.context.threads);
+  if (threads != setup.context.threads) add(fmt::format("run.threads from {} to {}", threads, setup.context.threads));
+  for (const PluginIdentity& before : manifest.plugins) {
+    for (const PluginIdentity& now : plugins) {
+      if (before.role == now.role && before.version != now.version) add(fmt::format("{} from {} to {}", now.id, before.version, now.version));
+    }
+  }
+  if (changes.empty()) return;
+  log_warning("changed since {} was written: {}. The run goes on, but may not end with the bits that it would have without the break",
+              checkpoint.directory().string(), changes);
+}
+
 void announce(const Setup& setup, const RunData& data, const ModelRuntime& model, const RunDirectory& directory) {
   const PreparedData& prepared = data.prepared;
   const auto rows = [](const Dataset* split) { return split == nullptr ? std::int64_t{0} : split->samples(); };
@@ -221,10 +244,8 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     if (checkpoint) data_options.learnt = load_learnt_data(*checkpoint);
     data_options.quarantine = directory.quarantine();
     const RunData data = open_run_data(setup.config, setup.context, std::move(data_options), *setup.pool);
-    if (checkpoint && checkpoint->manifest().state.value("data_fingerprint", "") != fmt::format("{:016x}", data.fingerprint())) {
-      log_warning("the data have changed since {} was written: the run goes on, but not as it would have without the break",
-                  checkpoint->directory().string());
-    }
+    const std::vector<PluginIdentity> plugins = plugins_of(setup, data);
+    if (checkpoint) warn_of_changes(*checkpoint, setup, data, plugins);
     const auto model = build_model(setup, data, data.prepared.train.get(), !checkpoint);
     announce(setup, data, *model, directory);
     const std::int64_t first_step = checkpoint ? checkpoint->manifest().position.step : 0;
@@ -238,8 +259,7 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     parts.stop = &stop;
     parts.checkpoints = directory.checkpoints();
     parts.config_text = config_text;
-    parts.plugins = {{"model", setup.model_module->id(), setup.model_module->plugin_version()},
-                     {"dataset", data.loader->module().id(), data.loader->module().plugin_version()}};
+    parts.plugins = plugins;
     Trainer trainer(std::move(parts));
     if (checkpoint) {
       load_model_checkpoint(*checkpoint, *model, true);

@@ -97,6 +97,7 @@ CheckpointFacts Trainer::facts() const {
   facts.position.seed = static_cast<std::uint64_t>(config_.run.seed);
   facts.state["identity"] = training_identity(config_);
   facts.state["course"] = course_.to_json();
+  facts.state["threads"] = parts_.pool->size();  // same seed and number of threads: same bits
   if (plateau_) facts.state["plateau"] = plateau_->to_json();
   facts.config_text = parts_.config_text;
   facts.plugins = parts_.plugins;

@@ -140,8 +140,9 @@ def auto_takes_the_unfinished_run_of_this_name():
         (run / "summary.json").unlink()
         checkpoint = (run / "checkpoints" / "latest").resolve()
         checkpoint.rename(checkpoint.with_name(".replaced-" + checkpoint.name))
-        again = rechost("run", "--plugin", "dlrm", *SMALL, "--set", "run.steps=20", "--out", place, "--resume", "auto")
+        again = rechost("run", "--plugin", "dlrm", *SMALL, "--set", "run.steps=20", "--set", "run.threads=2", "--out", place, "--resume", "auto")
         expect("resumed from" in again.err and (run / "summary.json").exists() and checkpoint.exists(), again)
+        expect("run.threads from 1 to 2. The run goes on" in again.err, again)
 
 
 main([killed_runs_equal_an_unbroken_one, a_stop_signal_writes_a_checkpoint_and_exits_75, a_second_signal_ends_at_once,
