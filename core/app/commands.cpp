@@ -5,6 +5,7 @@
 #include "app/doctor_command.h"
 #include "app/model_commands.h"
 #include "app/plugin_commands.h"
+#include "app/report_command.h"
 #include "app/retrieval_commands.h"
 #include "app/run_command.h"
 #include "app/show_commands.h"
@@ -70,6 +71,10 @@ constexpr std::array kCommands{
             models_verify_command},
     Command{"runs", "list", "What was trained.", "[--root runs]", "  rechost runs list\n", runs_list_command},
     Command{"runs", "show", "One run.", "RUN", "  rechost runs show runs/dlrm-20260101-120000\n", runs_show_command},
+    Command{"runs", "report", "A run as one HTML page.", "RUN [--out FILE]",
+            "  rechost runs report runs/dlrm-20260101-120000                while it runs, too\n"
+            "  rechost runs report runs/dlrm-20260101-120000 --out run.html\n",
+            runs_report_command},
     Command{"plugins", "list", "What can be trained and read here.", "", "  rechost plugins list\n  rechost plugins list --output json\n",
             plugins_list_command},
     Command{"plugins", "inspect", "The options of a plugin, with defaults.", "NAME|PATH",

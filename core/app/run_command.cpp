@@ -10,9 +10,11 @@
 #include "app/command.h"
 #include "app/environment.h"
 #include "app/run_observer.h"
+#include "app/run_report.h"
 #include "app/setup.h"
 #include "app/stop_signal.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "config/parse.h"
 #include "config/show.h"
@@ -154,13 +156,16 @@ Json summary_of(const TrainingResult& result, const RunData& data) {
   summary["peak_memory_bytes"] = peak_memory_bytes();
   Json metrics = Json::object();
   Json undefined = Json::object();
+  Json reliability = Json::object();
   for (const auto& [split, report] : result.metrics) {
     metrics[split] = report.values_json();
     const Json reasons = report.reasons_json();
     if (!reasons.empty()) undefined[split] = reasons;
+    if (!report.reliability.empty()) reliability[split] = report.reliability_json();
   }
   summary["metrics"] = metrics;
   if (!undefined.empty()) summary["undefined_metrics"] = undefined;
+  if (!reliability.empty()) summary["reliability"] = reliability;
   if (const auto found = result.best_auc.find("test"); found != result.best_auc.end()) {
     summary["reference"]["best_auc"] = found->second;
   } else if (const auto valid = result.best_auc.find("valid"); valid != result.best_auc.end()) {
@@ -218,6 +223,15 @@ void print_result(const Json& summary, const RunDirectory& directory, const Trai
     }
   }
   log_info("written: {}", directory.path().string());
+}
+
+/// The page is a convenience: a run does not fail for it.
+void write_report(const RunDirectory& directory) {
+  try {
+    write_file_atomically(directory.path() / "report.html", run_report(directory.path()));
+  } catch (const std::exception& error) {
+    log_warning("no report: {}", error.what());
+  }
 }
 
 int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs::path& root, bool json) {
@@ -278,12 +292,14 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
       print_result(summary, directory, result);
     }
     const Json written = directory.finish(result.stopped ? RunStatus::kStopped : RunStatus::kFinished, summary);
+    write_report(directory);
     if (json) print(json_line(written) + "\n");
     return result.stopped ? kStopped : kDone;
   } catch (const std::exception& error) {
     Json summary = Json::object();
     summary["error"] = error.what();
     const Json written = directory.finish(RunStatus::kFailed, summary);
+    write_report(directory);
     if (json) print(json_line(written) + "\n");
     throw;
   }

@@ -67,6 +67,19 @@ Json MetricReport::reasons_json() const {
   return json;
 }
 
+Json MetricReport::reliability_json() const {
+  Json tables = Json::array();
+  for (const auto& [prefix, bins] : reliability) {
+    Json list = Json::array();
+    for (const ReliabilityBin& bin : bins) {
+      list.push_back({{"mean_prediction", bin.mean_prediction}, {"mean_label", bin.mean_label}, {"weight", bin.weight}, {"rows", bin.rows}});
+    }
+    // The prefix of names ends with a dot.
+    tables.push_back({{"head", prefix.substr(0, prefix.empty() ? 0 : prefix.size() - 1)}, {"bins", std::move(list)}});
+  }
+  return tables;
+}
+
 MetricAccumulator::MetricAccumulator(MetricSettings settings) : settings_(std::move(settings)) {
   const bool wide = settings_.task == MetricTask::kMulticlass || settings_.task == MetricTask::kMultilabel;
   if (settings_.width < 1 || (!wide && settings_.width != 1)) fail("metrics: a head of this task cannot have width {}", settings_.width);

@@ -45,6 +45,8 @@ struct MetricReport {
   Json values_json() const;
   /// {"auc": "all labels are 0"}: the undefined ones.
   Json reasons_json() const;
+  /// [{"head": "click", "bins": [{"mean_prediction": 0.01, "mean_label": 0.02, "weight": 500.0, "rows": 500}, ...]}]: head "" is the only one.
+  Json reliability_json() const;
 };
 
 enum class MetricTask {
