@@ -47,9 +47,9 @@ Finding huge_pages() {
 }
 
 Finding memory() {
-  const auto pages = static_cast<double>(sysconf(_SC_PHYS_PAGES));
-  const auto free_pages = static_cast<double>(sysconf(_SC_AVPHYS_PAGES));
-  const auto page = static_cast<double>(sysconf(_SC_PAGESIZE));
+  const auto pages = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES));
+  const auto free_pages = static_cast<std::uint64_t>(sysconf(_SC_AVPHYS_PAGES));
+  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   return {"memory", fmt::format("{} in all, {} free", bytes_text(pages * page), bytes_text(free_pages * page)), ""};
 }
 
@@ -64,9 +64,9 @@ Finding open_files() {
 Finding disk() {
   struct statvfs info {};
   if (statvfs(".", &info) != 0) return {"disk here", "unknown", ""};
-  const double free_bytes = static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize);
+  const std::uint64_t free_bytes = std::uint64_t{info.f_bavail} * info.f_frsize;
   Finding finding{"disk here", bytes_text(free_bytes) + " free", ""};
-  if (free_bytes < 2e9) finding.remedy = "checkpoints need room: use --out on a larger disk";
+  if (free_bytes < 2'000'000'000) finding.remedy = "checkpoints need room: use --out on a larger disk";
   return finding;
 }
 

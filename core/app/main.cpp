@@ -67,6 +67,12 @@ int dispatch(const std::vector<std::string>& arguments) {
   return find_command(arguments[0], arguments[1]).run(rest.subspan(2));
 }
 
+/// What was printed must have arrived before the program says that it is done.
+int printed(int code) {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) fail("cannot write standard output: is the disk full?");
+  return code;
+}
+
 int say(int code, const char* message) {
   write_log(LogLevel::kError, message);
   return code;
@@ -76,7 +82,7 @@ int say(int code, const char* message) {
 
 int main(int argc, char** argv) {
   try {
-    return dispatch(std::vector<std::string>(argv + 1, argv + argc));
+    return printed(dispatch(std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const UsageError& error) {
     return say(kUsage, error.what());
   } catch (const rechost::ConfigError& error) {

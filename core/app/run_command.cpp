@@ -22,6 +22,7 @@
 #include "tracking/rank_log.h"
 #include "tracking/run_directory.h"
 #include "train/checkpoint_store.h"
+#include "train/memory_plan.h"
 #include "train/model_checkpoint.h"
 #include "train/trainer.h"
 
@@ -137,14 +138,12 @@ void announce(const Setup& setup, const RunData& data, const ModelRuntime& model
     table_rows += model.tables().table(i).rows;
     table_parameters += model.tables().table(i).rows * model.tables().table(i).dim;
   }
-  std::uint64_t row_bytes = 0;
-  for (const Dataset* split : {prepared.train.get(), prepared.valid.get(), prepared.test.get()}) {
-    if (split != nullptr) row_bytes += split->memory_bytes();
-  }
   log_info("model: {} dense parameters, {} tables with {} rows ({} parameters)", count_text(model.dense().count()), model.tables().table_count(),
            count_text(table_rows), count_text(table_parameters));
-  log_info("memory: tables {}, dense part {}, decoded rows {}", bytes_text(static_cast<double>(model.table_bytes())),
-           bytes_text(static_cast<double>(model.dense_bytes())), bytes_text(static_cast<double>(row_bytes)));
+  const MemoryPlan memory = plan_memory(setup.config, data, model);
+  log_info("memory: {} expected (tables {}, dense part {}, decoded rows {}, batches {}, libraries {})", bytes_text(memory.total()),
+           bytes_text(memory.tables), bytes_text(memory.dense), bytes_text(memory.decoded_rows), bytes_text(memory.batches),
+           bytes_text(MemoryPlan::kLibraries));
 }
 
 Json summary_of(const TrainingResult& result, const RunData& data) {
@@ -215,7 +214,7 @@ void print_result(const Json& summary, const RunDirectory& directory, const Trai
            count_text(static_cast<std::int64_t>(static_cast<double>(result.samples_here) / seconds)), 100 * summary["time"]["data"].get<double>(),
            100 * summary["time"]["lookup"].get<double>(), 100 * summary["time"]["model"].get<double>(),
            100 * summary["time"]["update"].get<double>(), 100 * summary["time"]["other"].get<double>(),
-           bytes_text(summary["peak_memory_bytes"].get<double>()));
+           bytes_text(summary["peak_memory_bytes"].get<std::uint64_t>()));
   if (const auto found = result.metrics.find("test"); found != result.metrics.end()) {
     if (const auto auc = found->second.value("auc"); auc && result.best_auc.count("test") != 0) {
       const double best = result.best_auc.at("test");

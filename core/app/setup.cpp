@@ -149,14 +149,15 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
   return loaded;
 }
 
-std::string bytes_text(double bytes) {
+std::string bytes_text(std::uint64_t bytes) {
   const char* const units[] = {"B", "kB", "MB", "GB", "TB"};
+  auto shown = static_cast<double>(bytes);
   std::size_t unit = 0;
-  while (bytes >= 1000.0 && unit < 4) {
-    bytes /= 1000.0;
+  while (shown >= 999.5 && unit < 4) {
+    shown /= 1000.0;
     ++unit;
   }
-  return fmt::format("{:.3g} {}", bytes, units[unit]);
+  return fmt::format("{:.3g} {}", shown, units[unit]);
 }
 
 std::string count_text(std::int64_t count) {

@@ -61,7 +61,7 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
 std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize);
 
 /// "12.3 MB"
-std::string bytes_text(double bytes);
+std::string bytes_text(std::uint64_t bytes);
 /// "1,048,576"
 std::string count_text(std::int64_t count);
 

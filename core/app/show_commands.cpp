@@ -10,6 +10,7 @@
 #include "tracking/run_directory.h"
 #include "train/checkpoint_reader.h"
 #include "train/checkpoint_store.h"
+#include "train/memory_plan.h"
 
 namespace rechost::app {
 
@@ -69,11 +70,9 @@ int plan_command(std::span<const std::string> arguments) {
   const EmbeddingEngine& tables = model->tables();
   Json plan = Json::object();
   Json list = Json::array();
-  std::int64_t bytes = 0;
   for (std::size_t i = 0; i < tables.table_count(); ++i) {
     const TableConfig& table = tables.table(i);
     const std::int64_t own = table.rows * (table.dim + tables.state_floats_per_row(i)) * static_cast<std::int64_t>(sizeof(float));
-    bytes += own;
     Json entry = Json::object();
     entry["table"] = table.name;
     entry["rows"] = table.rows;
@@ -90,17 +89,15 @@ int plan_command(std::span<const std::string> arguments) {
     const TableConfig& table = tables.table(embedding.table);
     row_bytes += static_cast<double>(table.dim + 2 * (table.dim + tables.state_floats_per_row(embedding.table))) * sizeof(float);
   }
-  std::uint64_t decoded = 0;
-  for (const Dataset* split : {data.prepared.train.get(), data.prepared.valid.get(), data.prepared.test.get()}) {
-    if (split != nullptr) decoded += split->memory_bytes();
-  }
   plan["tables"] = list;
-  plan["memory_bytes"]["tables"] = bytes;
-  plan["memory_bytes"]["tables_with_padding"] = model->table_bytes();
-  plan["memory_bytes"]["dense"] = model->dense_bytes();
-  plan["memory_bytes"]["decoded_rows"] = decoded;
-  plan["memory_bytes"]["total"] = model->table_bytes() + model->dense_bytes() + decoded;
-  plan["bytes_moved_per_step"] = row_bytes * static_cast<double>(setup.config.data.batch_size);
+  const MemoryPlan memory = plan_memory(setup.config, data, *model);
+  plan["memory_bytes"]["tables"] = memory.tables;
+  plan["memory_bytes"]["dense"] = memory.dense;
+  plan["memory_bytes"]["decoded_rows"] = memory.decoded_rows;
+  plan["memory_bytes"]["batches"] = memory.batches;
+  plan["memory_bytes"]["libraries"] = MemoryPlan::kLibraries;
+  plan["memory_bytes"]["total"] = memory.total();
+  plan["bytes_moved_per_step"] = static_cast<std::uint64_t>(row_bytes * static_cast<double>(setup.config.data.batch_size));
   plan["steps_per_epoch"] = (data.prepared.train->samples() + setup.config.data.batch_size - 1) / setup.config.data.batch_size;
   if (json) {
     print(json_line(plan) + "\n");
@@ -109,15 +106,14 @@ int plan_command(std::span<const std::string> arguments) {
   print(fmt::format("{:<24} {:>14} {:>6}  {:<16} {:>10}  {}\n", "table", "rows", "dim", "optimizer", "memory", "placement"));
   for (const Json& entry : list) {
     print(fmt::format("{:<24} {:>14} {:>6}  {:<16} {:>10}  {}\n", entry["table"].get<std::string>(), count_text(entry["rows"].get<std::int64_t>()),
-                      entry["dim"].get<std::int64_t>(), entry["optimizer"].get<std::string>(), bytes_text(entry["bytes"].get<double>()),
+                      entry["dim"].get<std::int64_t>(), entry["optimizer"].get<std::string>(), bytes_text(entry["bytes"].get<std::uint64_t>()),
                       entry["placement"].get<std::string>()));
   }
-  print(fmt::format("\nmemory: tables {} ({} with padding), dense part {}, decoded rows {}; with the libraries about {}\n",
-                    bytes_text(static_cast<double>(bytes)), bytes_text(static_cast<double>(model->table_bytes())),
-                    bytes_text(static_cast<double>(model->dense_bytes())), bytes_text(static_cast<double>(decoded)),
-                    bytes_text(plan["memory_bytes"]["total"].get<double>() + 2.5e8)));
+  print(fmt::format("\nmemory: {} (tables {}, dense part {}, decoded rows {}, batches {}, libraries {})\n", bytes_text(memory.total()),
+                    bytes_text(memory.tables), bytes_text(memory.dense), bytes_text(memory.decoded_rows), bytes_text(memory.batches),
+                    bytes_text(MemoryPlan::kLibraries)));
   print(fmt::format("step: {} samples, at most {} moved to and from tables; {} steps per epoch\n", count_text(setup.config.data.batch_size),
-                    bytes_text(plan["bytes_moved_per_step"].get<double>()), count_text(plan["steps_per_epoch"].get<std::int64_t>())));
+                    bytes_text(plan["bytes_moved_per_step"].get<std::uint64_t>()), count_text(plan["steps_per_epoch"].get<std::int64_t>())));
   return kDone;
 }
 
@@ -206,7 +202,7 @@ int checkpoint_show_command(std::span<const std::string> arguments) {
   }
   std::uint64_t bytes = 0;
   for (const FileRecord& file : manifest.files) bytes += file.bytes;
-  print(fmt::format("\n{} files, {}\n", manifest.files.size(), bytes_text(static_cast<double>(bytes))));
+  print(fmt::format("\n{} files, {}\n", manifest.files.size(), bytes_text(bytes)));
   return kDone;
 }
 

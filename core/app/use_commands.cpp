@@ -1,8 +1,10 @@
 #include "app/use_commands.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 
 #include "app/command.h"
@@ -148,7 +150,7 @@ int predict_command(std::span<const std::string> arguments) {
     if (file != nullptr && file != stdout) std::fclose(file);
   };
   const std::unique_ptr<std::FILE, decltype(close_file)> file(out == "-" ? stdout : std::fopen(out.c_str(), "we"), close_file);
-  if (file == nullptr) fail("cannot write {}", out);
+  if (file == nullptr) fail("cannot write {}: {}", out, std::strerror(errno));
 
   const std::uint64_t heads = loaded.model->scored_heads();
   if (heads == 0) throw UsageError("this model has no head that scores rows; use rechost eval for its retrieval metrics");

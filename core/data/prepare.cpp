@@ -220,7 +220,7 @@ class Preparation {
   void refuse_to_stream(std::uint8_t split, std::uint64_t bytes, std::int64_t rows) const {
     if (split != kTrain || shuffle_ != Shuffle::kFull) return;
     fail<DataError>(
-        "data.shuffle = \"full\" keeps all training rows in memory: {} rows need {:.2f} GiB and more, data.memory_gib = {} allows {:.2f} GiB. "
+        "data.shuffle = \"full\" keeps all training rows in memory: {} rows need {:.3g} GiB and more, data.memory_gib = {} leaves {:.3g} GiB. "
         "Raise data.memory_gib, or set data.shuffle = \"chunk\" (or \"none\"), which decodes chunks while they are used",
         rows, gibibytes(bytes), options_.data.memory_gib, gibibytes(memory_left_));
   }

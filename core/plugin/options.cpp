@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <filesystem>
 #include <set>
 #include <utility>
 
@@ -276,6 +277,19 @@ ConfigNode::Table accepted(const Module& module, const ConfigNode::Table& given,
 
 }  // namespace
 
+namespace {
+
+/// The resolved configuration is read again in other directories: by eval of a registered model, for one.
+void make_absolute(ConfigNode& value) {
+  const auto* text = std::get_if<std::string>(&value.value);
+  std::error_code error;
+  const std::filesystem::path here = std::filesystem::current_path(error);
+  if (text == nullptr || text->empty() || error || text->find("://") != std::string::npos) return;
+  value.value = (here / *text).lexically_normal().string();
+}
+
+}  // namespace
+
 ModuleOptions::ModuleOptions(const Module& module, const ConfigNode& given, Context context) {
   const std::vector<std::string> taken = host_keys(context.section);
   const ConfigNode::Table values = accepted(module, given.is_table() ? given.table() : ConfigNode::Table{}, context.section);
@@ -294,6 +308,7 @@ ModuleOptions::ModuleOptions(const Module& module, const ConfigNode& given, Cont
     ConfigNode value = found != values.end() ? found->second : option.default_value.value_or(empty_value(option.type));
     if (found == values.end()) replace_variables(value, join_key(context.section, option.name), context.lookup);
     storage->add(option, value);
+    if (option.type == OptionType::kPath) make_absolute(value);
     // Former names would only be warned about when the shown configuration is loaded again.
     if (!option.deprecated || found != values.end()) resolved.emplace(option.name, std::move(value));
   }

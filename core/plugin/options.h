@@ -55,7 +55,7 @@ class ModuleOptions {
   /// successor.
   ModuleOptions(const Module& module, const ConfigNode& given, Context context);
 
-  /// As a table with the origin of each value: put it back into the section, so that `config show` has everything.
+  /// As a table with the origin of each value, paths made absolute: put it back into the section, so that `config show` has everything.
   const ConfigNode& resolved() const { return resolved_; }
 
   /// Valid as long as this object.

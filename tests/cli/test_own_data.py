@@ -3,8 +3,9 @@ import json
 import math
 import pathlib
 import random
+import subprocess
 
-from program import expect, folder, main, rechost
+from program import BIN, expect, folder, main, rechost
 
 CSV = ["--set", "data.plugin=csv", "--set", "data.dense=[\"d\"]", "--set", "data.sparse=[\"s\"]", "--set", "data.split.test=0.25", "--set",
        "data.batch_size=50", "--set", "run.threads=1", "--set", "model.bottom_mlp=[8]", "--set", "model.top_mlp=[8]"]
@@ -81,6 +82,23 @@ def only_the_split_that_is_predicted_is_read():
         expect("test" in rechost("predict", run, "--split", "valid", code=78).err, "the splits that there are")
 
 
+def a_model_finds_its_data_from_anywhere():
+    with folder() as place:
+        place = pathlib.Path(place)
+        write(place / "train.csv", table(400, 1))
+        summary = rechost("run", "--plugin", "dlrm", *CSV, "--set", "data.path=train.csv", "--set", "data.label=[\"click\"]", "--output", "json",
+                          cwd=place).json()
+        (place / "elsewhere").mkdir()
+        measured = rechost("eval", summary["run_dir"], "--output", "json", cwd=place / "elsewhere").json()
+        expect(measured["metrics"] == summary["metrics"]["test"], measured)
+
+
+def output_that_cannot_be_written_is_an_error():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BIN, "plugins", "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    expect(done.returncode == 1 and "standard output" in done.stderr, done)
+
+
 def rows_that_cannot_be_read_are_mentioned_by_predict():
     with folder() as place:
         place = pathlib.Path(place)
@@ -141,6 +159,6 @@ def only_liked_rows_are_ranked_among_listed_negatives():
             expect(alone["metrics"][name] == trained["metrics"]["test"][name], (name, alone, trained))
 
 
-main([several_labels_of_several_kinds_train_together, a_model_keeps_its_labels_on_other_data, only_the_split_that_is_predicted_is_read,
+main([a_model_finds_its_data_from_anywhere, output_that_cannot_be_written_is_an_error, several_labels_of_several_kinds_train_together, a_model_keeps_its_labels_on_other_data, only_the_split_that_is_predicted_is_read,
       rows_that_cannot_be_read_are_mentioned_by_predict, listed_negatives_rank_the_positive_of_each_row,
       only_liked_rows_are_ranked_among_listed_negatives])

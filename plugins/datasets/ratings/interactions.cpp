@@ -88,9 +88,9 @@ class FileLoader {
       std::string message = "'" + file_.path + "' has no column '" + name + "' (" + option + ")";
       const std::string near = text::nearest_name(name, names.data(), names.data() + names.size());
       if (!near.empty()) message += "; did you mean '" + near + "'?";
-      message += " Its columns are:";
+      message += near.empty() ? ". Its columns are:" : " Its columns are:";
       for (const std::string& column : names) message += " '" + column + "'";
-      throw rechost::DataError(message + ". Without a header, name them with the option columns.");
+      throw rechost::DataError(message + ". Set " + option + " to one of them, or, where there is no header, name them with the option columns.");
     };
     layout_.fields = names.size();
     layout_.user = need(format_.user, "user_column");
