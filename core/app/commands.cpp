@@ -54,6 +54,10 @@ constexpr std::array kCommands{
             "  rechost data stats --plugin criteo --set data.path=train.txt\n"
             "  rechost data stats --config configs/dlrm_criteo.toml --output json\n",
             data_stats_command},
+    Command{"data", "convert", "Write what a loader reads as MDS shards.", "--plugin NAME --set data.path=FILE --out FOLDER [--compression none|zstd]",
+            "  rechost data convert --plugin criteo --set data.path=train.txt --to mds --out shards\n"
+            "  rechost run --plugin dlrm --config shards/data.toml\n",
+            data_convert_command},
     Command{"models", "list", "Registered models.", "", "  rechost models list\n", models_list_command},
     Command{"models", "show", "Versions of a model.", "NAME|models:/NAME/VERSION|models:/NAME@ALIAS",
             "  rechost models show dlrm\n  rechost models show models:/dlrm@champion\n", models_show_command},

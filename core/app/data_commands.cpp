@@ -5,14 +5,14 @@
 #include <memory>
 
 #include "app/command.h"
+#include "app/data_loader.h"
 #include "app/environment.h"
 #include "app/setup.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "config/parse.h"
 #include "data/statistics.h"
-#include "plugin/dataset_instance.h"
 
 namespace rechost::app {
 
@@ -20,35 +20,6 @@ namespace fs = std::filesystem;
 namespace options = boost::program_options;
 
 namespace {
-
-/// A loader with its options, from --plugin/--config/--set. No model is needed.
-struct Loader {
-  Config config;
-  std::unique_ptr<DatasetInstance> instance;
-};
-
-void add_loader_options(options::options_description& visible, const char* default_plugin) {
-  auto* plugin = options::value<std::string>();
-  if (default_plugin != nullptr) plugin->default_value(default_plugin);
-  visible.add_options()("plugin,p", plugin, "dataset loader: synthetic, criteo, ratings, csv or a plugin file")(
-      "config,c", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "take [data] from a configuration file")(
-      "set,s", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "an option of the loader, such as data.path=clicks.tsv");
-}
-
-Loader open_loader(const options::variables_map& values) {
-  auto settings = values["set"].as<std::vector<std::string>>();
-  if (values.count("plugin") != 0) settings.insert(settings.begin(), fmt::format("data.plugin=\"{}\"", values["plugin"].as<std::string>()));
-  const ConfigLayers layers = config_layers(values["config"].as<std::vector<std::string>>(), settings);
-  Loader loader;
-  loader.config = load_config(layers);
-  if (loader.config.data.plugin.empty()) throw UsageError("which loader? --plugin NAME or --config FILE");
-  const Module module = load_module(ModuleKind::kDataset, loader.config.data.plugin, plugin_directories());
-  ModuleOptions module_options(module, loader.config.data.options,
-                               {.section = "data", .seed = static_cast<std::uint64_t>(loader.config.run.seed),
-                                .threads = static_cast<std::uint32_t>(usable_cores()), .lookup = layers.lookup});
-  loader.instance = std::make_unique<DatasetInstance>(module, std::move(module_options));
-  return loader;
-}
 
 const char* role_text(ColumnRole role) {
   switch (role) {
@@ -118,12 +89,6 @@ std::string cell_text(const ColumnView& column, std::int64_t row) {
   return text;
 }
 
-std::vector<std::uint32_t> all_columns(const ChunkSource& source) {
-  std::vector<std::uint32_t> wanted(source.columns().size());
-  for (std::uint32_t i = 0; i < wanted.size(); ++i) wanted[i] = i;
-  return wanted;
-}
-
 void write_csv(ChunkSource& source, const fs::path& path) {
   const auto close_file = [](std::FILE* file) {
     if (file != nullptr) std::fclose(file);
@@ -152,29 +117,6 @@ void write_csv(ChunkSource& source, const fs::path& path) {
   print(fmt::format("{}  {} rows\n", path.string(), count_text(rows)));
 }
 
-/// A configuration that trains on the files just written.
-std::string csv_config(const ChunkSource& source, const fs::path& folder, const std::vector<std::string>& splits) {
-  const auto names = [&](auto wanted) {
-    std::string list;
-    for (const ColumnInfo& column : source.columns()) {
-      if (wanted(column)) list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", column.name);
-    }
-    return "[" + list + "]";
-  };
-  std::string text = "# Written by rechost data synth; use it with: rechost run --plugin dlrm --config <this file>\n[data]\nplugin = \"csv\"\n";
-  for (const std::string& split : splits) text += fmt::format("{}_path = \"{}\"\n", split, (folder / (split + ".csv")).string());
-  text += "label = " + names([](const ColumnInfo& column) { return column.role == ColumnRole::kLabel; }) + "\n";
-  text += "dense = " + names([](const ColumnInfo& column) { return column.role == ColumnRole::kDense; }) + "\n";
-  text += "sparse = " + names([](const ColumnInfo& column) { return column.role == ColumnRole::kSparse && !column.is_list; }) + "\n";
-  text += "multi_hot = " + names([](const ColumnInfo& column) { return column.role == ColumnRole::kSparse && column.is_list; }) + "\n";
-  text += "user_columns = " + names([](const ColumnInfo& column) { return column.entity == "user"; }) + "\n";
-  text += "item_columns = " + names([](const ColumnInfo& column) { return column.entity == "item"; }) + "\n";
-  for (const ColumnInfo& column : source.columns()) {
-    if (column.is_key) text += fmt::format("{}_key = \"{}\"\n", column.entity, column.name);
-  }
-  return text;
-}
-
 }  // namespace
 
 int data_synth_command(std::span<const std::string> arguments) {
@@ -195,16 +137,18 @@ int data_synth_command(std::span<const std::string> arguments) {
   const fs::path folder = fs::absolute(values["out"].as<std::string>());
   fs::create_directories(folder);
   const auto splits = loader.instance->list_splits();
+  std::vector<std::pair<std::string, fs::path>> csv_paths;
+  for (const std::string& split : splits) csv_paths.emplace_back(split, folder / (split + ".csv"));
   std::string config;
   for (const std::string& split : splits) {
     const auto source = loader.instance->open(split);
     write_csv(*source, folder / (split + ".csv"));
-    if (config.empty()) config = csv_config(*source, folder, splits);
+    if (config.empty()) config = "# Written by rechost data synth; use it with: rechost run --plugin dlrm --config <this file>\n" +
+                                  loader_config(*source, "csv", csv_paths);
     if (const auto best = source->best_auc()) print(fmt::format("best reachable auc on {}: {:.4f}\n", split, *best));
   }
   const fs::path config_path = folder / "data.toml";
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(config_path.c_str(), "we"), std::fclose);
-  if (file == nullptr || std::fwrite(config.data(), 1, config.size(), file.get()) != config.size()) fail("cannot write {}", config_path.string());
+  write_file_atomically(config_path, config);
   print(fmt::format("{}  configuration to train on it\n", config_path.string()));
   return kDone;
 }

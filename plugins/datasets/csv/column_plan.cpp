@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "text/entities.h"
+
 namespace csv {
 namespace {
 
@@ -70,9 +72,8 @@ class PlanMaker {
 
  private:
   void add(const std::string& name, const std::string& option, Column column, Meaning meaning);
-  void add_all(const std::string& option, const Column& column, Meaning meaning);
-  void describe_entities();
   void add_label(const std::string& label);
+  void add_all(const std::string& option, const Column& column, Meaning meaning);
 
   ColumnPlan& plan_;
   const rechost::Config& config_;
@@ -98,7 +99,8 @@ void PlanMaker::make() {
   if (const std::string& name = config_.get_string("time"); !name.empty())
     add(name, "time", {.type = Type::kInt64, .role = Role::kTime}, Meaning::kInteger);
   add_all("id", {.type = Type::kText, .role = Role::kId}, Meaning::kText);
-  describe_entities();
+  for (const std::string& name : config_.get_string_list("integer")) text::find_column(plan_.columns_, name, "integer");
+  text::describe_entities(config_, plan_.columns_);
   const auto is_feature = [](const Column& column) { return column.role == Role::kDense || column.role == Role::kSparse; };
   if (std::none_of(plan_.columns_.begin(), plan_.columns_.end(), is_feature)) {
     std::string message = "no feature is named: list columns of '" + path_ + "' in dense, sparse or multi_hot. Its columns are:";
@@ -107,8 +109,6 @@ void PlanMaker::make() {
   }
 }
 
-void PlanMaker::add_all(const std::string& option, const Column& column, Meaning meaning) {
-  for (const std::string& name : config_.get_string_list(option)) add(name, option, column, meaning);
 // "price:regression" is the column "price" with a kind of its own.
 void PlanMaker::add_label(const std::string& label) {
   std::string name = label, kind = config_.get_string("label_kind");
@@ -126,6 +126,8 @@ void PlanMaker::add_label(const std::string& label) {
                              : Meaning::kBinaryLabel);
 }
 
+void PlanMaker::add_all(const std::string& option, const Column& column, Meaning meaning) {
+  for (const std::string& name : config_.get_string_list(option)) add(name, option, column, meaning);
 }
 
 void PlanMaker::add(const std::string& name, const std::string& option, Column column, Meaning meaning) {
@@ -134,9 +136,9 @@ void PlanMaker::add(const std::string& name, const std::string& option, Column c
     std::string message = "option " + option + ": '" + path_ + "' has no column '" + name + "'";
     const std::string near = text::nearest_name(name, field_names_.data(), field_names_.data() + field_names_.size());
     if (!near.empty()) message += "; did you mean '" + near + "'?";
+    if (option == "label") message += " (label = [] reads data without labels)";
     throw ConfigError(message);
   }
-    if (option == "label") message += " (label = [] reads data without labels)";
   for (const Column& other : plan_.columns_)
     if (other.name == name) throw ConfigError("option " + option + ": column '" + name + "' is already used; a column has one role");
   if (contains(config_.get_string_list("integer"), name)) {
@@ -148,34 +150,6 @@ void PlanMaker::add(const std::string& name, const std::string& option, Column c
   plan_.columns_.push_back(std::move(column));
   plan_.fields_.push_back(static_cast<std::size_t>(found - field_names_.begin()));
   plan_.meanings_.push_back(meaning);
-}
-
-// What the user says of columns that the plan has: whose they are, and which are keys.
-void PlanMaker::describe_entities() {
-  const auto find = [this](const std::string& name, const std::string& option) -> Column& {
-    for (Column& column : plan_.columns_)
-      if (column.name == name) return column;
-    throw ConfigError("option " + option + ": column '" + name + "' is not among the columns that are read (label, dense, sparse, ...)");
-  };
-  for (const std::string& name : config_.get_string_list("integer")) find(name, "integer");
-  for (const char* entity : {"user", "item"}) {
-    const std::string list_option = entity + std::string("_columns"), key_option = entity + std::string("_key");
-    for (const std::string& name : config_.get_string_list(list_option)) {
-      Column& column = find(name, list_option);
-      if (!column.entity.empty())
-        throw ConfigError("option " + list_option + ": column '" + name + "' is already one of the " + column.entity + "'s");
-      column.entity = entity;
-    }
-    const std::string& key = config_.get_string(key_option);
-    if (key.empty()) continue;
-    Column& column = find(key, key_option);
-    if (column.role != Role::kSparse || column.list)
-      throw ConfigError("option " + key_option + ": column '" + key + "' must be one of sparse");
-    if (!column.entity.empty() && column.entity != entity)
-      throw ConfigError("option " + key_option + ": column '" + key + "' is one of the " + column.entity + "'s");
-    column.entity = entity;
-    column.key = true;
-  }
 }
 
 bool ColumnPlan::is_null(std::string_view field) const { return contains(null_values_, field); }

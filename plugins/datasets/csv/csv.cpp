@@ -8,6 +8,7 @@
 #include "column_plan.h"
 #include "rechost/cxx/dataset.hpp"
 #include "text/decode_chunk.h"
+#include "text/entities.h"
 
 namespace csv {
 namespace {
@@ -97,7 +98,7 @@ class Csv final : public rechost::Dataset {
 
 std::vector<rechost::Option> Csv::options() {
   using namespace rechost;
-  return {
+  std::vector<Option> options{
       option_path("path", "file, folder or pattern (part-*.csv.gz); plain, gzip or zstd"),
       option_path("train_path", "the same as path, where there are other splits"),
       option_path("valid_path", "validation data"),
@@ -116,13 +117,11 @@ std::vector<rechost::Option> Csv::options() {
       option_string("weight", "", "column with the weight of the row"),
       option_string("time", "", "column with the time, an integer"),
       option_string_list("id", {}, "columns that are carried along and not learned from"),
-      option_string_list("user_columns", {}, "columns that describe the user"),
-      option_string_list("item_columns", {}, "columns that describe the item"),
-      option_string("user_key", "", "the sparse column that identifies the user"),
-      option_string("item_key", "", "the sparse column that identifies the item"),
       option_string_list("null_values", {""}, "texts that stand for a missing value"),
       option_int("chunk_rows", 65'536, "rows decoded at once").range(1, 1 << 24),
   };
+  for (Option& option : text::entity_options()) options.push_back(std::move(option));
+  return options;
 }
 
 }  // namespace

@@ -1,0 +1,131 @@
+// Dataset plugin "mds": local shards in version 2 of the format of MosaicML's StreamingDataset. One shard is one chunk.
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "column_plan.h"
+#include "rechost/cxx/dataset.hpp"
+#include "shard_data.h"
+#include "text/entities.h"
+
+namespace mds {
+namespace {
+
+using rechost::ChunkBuilder;
+using rechost::ColumnBuilder;
+using rechost::Config;
+using rechost::ConfigError;
+using rechost::ReadRequest;
+
+class Mds final : public rechost::Dataset {
+ public:
+  static std::vector<rechost::Option> options();
+
+  static std::vector<std::string_view> splits(const Config& config) {
+    const bool path = !config.get_path("path").empty(), train = !config.get_path("train_path").empty();
+    const bool valid = !config.get_path("valid_path").empty(), test = !config.get_path("test_path").empty();
+    if (path == train) throw ConfigError(path ? "path and train_path mean the same: set one of them" : "path or train_path is needed");
+    if (path && !valid && !test) return {"all"};
+    std::vector<std::string_view> names{"train"};
+    if (valid) names.push_back("valid");
+    if (test) names.push_back("test");
+    return names;
+  }
+
+  static std::unique_ptr<rechost::Dataset> open(const Config& config, std::string_view split) {
+    std::string option = config.get_path("path").empty() ? "train_path" : "path";
+    if (split == "valid" || split == "test") option = std::string(split) + "_path";
+    return std::make_unique<Mds>(config, option);
+  }
+
+  Mds(const Config& config, const std::string& option)
+      : index_(read_index(config.get_path(option), option)),
+        plan_(config, index_, [this](std::size_t column) { return first_count(column); }),
+        check_hashes_(config.get_bool("check_hashes")),
+        checked_(std::make_unique<std::atomic<bool>[]>(index_.shards.size())) {}
+
+  const std::vector<rechost::Column>& columns() const override { return plan_.columns(); }
+  std::int64_t chunk_count() const override { return static_cast<std::int64_t>(index_.shards.size()); }
+  std::int64_t chunk_rows(std::int64_t chunk) const override {
+    if (chunk < 0 || chunk >= chunk_count()) throw rechost::Error("there is no chunk " + std::to_string(chunk));
+    return index_.shards[static_cast<std::size_t>(chunk)].samples;
+  }
+  // The index holds sizes and, where the writer made any, hashes of every file.
+  std::uint64_t fingerprint() const override { return index_.fingerprint; }
+
+  void read_chunk(const ReadRequest& request, ChunkBuilder& output) const override {
+    const auto number = static_cast<std::size_t>(request.chunk());
+    // Hashes find what a disk or a copy has spoilt: once is enough.
+    const ShardData shard(index_, number, check_hashes_ && !checked_[number].load(std::memory_order_relaxed));
+    checked_[number].store(true, std::memory_order_relaxed);
+    const std::int64_t samples = index_.shards[number].samples;
+    std::vector<ColumnBuilder*> builders;
+    for (std::size_t position = 0; position < columns().size(); ++position) {
+      builders.push_back(output.column(position));
+      if (builders.back() != nullptr) builders.back()->reserve(static_cast<std::size_t>(samples));
+    }
+    std::vector<std::string_view> payloads;
+    std::int64_t good_rows = 0;
+    for (std::int64_t sample = 0; sample < samples; ++sample) {
+      shard.sample(sample, payloads);
+      text::Fault fault;
+      if (plan_.decode(payloads, builders.data(), fault)) {
+        ++good_rows;
+        continue;
+      }
+      output.truncate(good_rows);
+      const std::string reason = "sample " + std::to_string(sample) + " of the shard: " + fault.reason;
+      request.bad_row({sample, 0, shard.path(), fault.column, reason, {}});
+    }
+    output.set_rows(good_rows);
+  }
+
+ private:
+  std::size_t first_count(std::size_t column) const {
+    const ShardData shard(index_, 0, false);
+    std::vector<std::string_view> payloads;
+    shard.sample(0, payloads);
+    ArrayView array;
+    const std::string reason = view_array(index_.encodings[column], payloads[column], array);
+    if (!reason.empty()) throw rechost::DataError("'" + shard.path() + "', sample 0, column '" + index_.names[column] + "': " + reason);
+    if (array.count == 0) throw rechost::DataError("'" + shard.path() + "', sample 0, column '" + index_.names[column] + "': an empty array");
+    return array.count;
+  }
+
+  Index index_;
+  ColumnPlan plan_;
+  bool check_hashes_;
+  std::unique_ptr<std::atomic<bool>[]> checked_;  // [shards]
+};
+
+std::vector<rechost::Option> Mds::options() {
+  using namespace rechost;
+  std::vector<Option> options{
+      option_path("path", "folder with index.json and its shards, or a folder of such folders; no compression or zstd"),
+      option_path("train_path", "the same as path, where there are other splits"),
+      option_path("valid_path", "validation data"),
+      option_path("test_path", "test data"),
+      option_string_list("label", {"label"}, "label columns; [] = none, for prediction"),
+      option_string("label_kind", "binary", "what the labels are").choices({"binary", "regression", "multiclass"}),
+      option_string_list("dense", {}, "columns with numbers; an array becomes a group of them. With sparse and multi_hot also []: all that hold fractions"),
+      option_string_list("sparse", {}, "columns with one id: integers or texts; an empty text is a missing one. See dense for []"),
+      option_string_list("multi_hot", {}, "columns with any number of ids: arrays of integers, or texts. See dense for []"),
+      option_string("multi_hot_separator", "|", "what stands between the ids of a text in multi_hot"),
+      option_int("null_integer", INT64_MIN, "this integer stands for a missing id, and alone in an array for none"),
+      option_string("weight", "", "column with the weight of the sample"),
+      option_string("time", "", "column with the time, an integer"),
+      option_string_list("id", {}, "columns that are carried along and not learned from; bytes are read in no other role"),
+      option_string("candidates", "", "column with the items among which a test sample's own is ranked"),
+      option_bool("check_hashes", true, "check the hashes that the index has (xxh32/64/128, xxh3_64/128, sha1, sha256, md5) when a shard is first read"),
+  };
+  for (Option& option : text::entity_options()) options.push_back(std::move(option));
+  return options;
+}
+
+}  // namespace
+}  // namespace mds
+
+RECHOST_PLUGIN("mds", RECHOST_VERSION, rechost::dataset_module<mds::Mds>("mds", "local shards of MosaicML's StreamingDataset"))

@@ -1,0 +1,145 @@
+#include "shard_data.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+#include "digest.h"
+#include "rechost/cxx/plugin.hpp"
+#include "text/text_file.h"
+
+namespace mds {
+namespace {
+
+std::uint32_t load_count(const char* bytes) {
+  std::uint32_t value;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+ShardData::ShardData(const Index& index, std::size_t shard, bool check_hashes)
+    : index_(index), shard_(index.shards[shard]), path_(&shard_.raw.path) {
+  load(check_hashes);
+  check_layout();
+}
+
+void ShardData::fail(const std::string& reason) const { throw rechost::DataError("'" + *path_ + "', " + describe(shard_) + ": " + reason); }
+
+void ShardData::load(bool check_hashes) {
+  const ShardFile* file = &shard_.raw;
+  text::FileDescriptor descriptor(::open(file->path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (descriptor.get() < 0 && errno == ENOENT && shard_.zip) {
+    file = &*shard_.zip;
+    path_ = &file->path;
+    descriptor = text::FileDescriptor(::open(file->path.c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  if (descriptor.get() < 0) fail(std::string("cannot open it: ") + std::strerror(errno));
+  struct stat status {};
+  if (::fstat(descriptor.get(), &status) != 0) fail(std::string("cannot look at it: ") + std::strerror(errno));
+  // Before any memory is taken: a wrong index must not make us take gigabytes.
+  if (static_cast<std::uint64_t>(status.st_size) != file->bytes)
+    fail("has " + std::to_string(status.st_size) + " bytes, the index says " + std::to_string(file->bytes) +
+         (static_cast<std::uint64_t>(status.st_size) < file->bytes ? " (cut short?)" : ""));
+  std::string read(file->bytes, '\0');
+  for (std::size_t done = 0; done < read.size();) {
+    const ssize_t got = ::pread(descriptor.get(), read.data() + done, read.size() - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("cannot read it at byte " + std::to_string(done) + ": " + std::strerror(errno));
+    if (got == 0) fail("was cut short while it was read, at byte " + std::to_string(done));
+    done += static_cast<std::size_t>(got);
+  }
+  if (check_hashes) {
+    std::string unknown;
+    bool checked = file->hashes.empty();
+    for (const auto& [name, wanted] : file->hashes) {
+      const std::optional<std::string> found = digest_of(name, read);
+      if (!found) {
+        unknown += (unknown.empty() ? "" : ", ") + name;
+      } else if (*found != wanted) {
+        fail("is damaged: its " + name + " is " + *found + ", the index says " + wanted);
+      } else {
+        checked = true;
+      }
+    }
+    if (!checked) fail("has only hashes that are not known here (" + unknown + "); set check_hashes = false to read it unchecked");
+  }
+  if (file == &shard_.raw)
+    bytes_ = std::move(read);
+  else
+    unpack(read);
+}
+
+void ShardData::unpack(const std::string& compressed) {
+  const unsigned long long content = ZSTD_getFrameContentSize(compressed.data(), compressed.size());
+  if (content == ZSTD_CONTENTSIZE_ERROR) fail("is damaged: not zstd data");
+  if (content != ZSTD_CONTENTSIZE_UNKNOWN && content > shard_.raw.bytes)
+    fail("unpacks to " + std::to_string(content) + " bytes, the index says " + std::to_string(shard_.raw.bytes));
+  bytes_.resize(shard_.raw.bytes);
+  const std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
+  if (context == nullptr) throw std::bad_alloc();
+  const std::size_t unpacked = ZSTD_decompressDCtx(context.get(), bytes_.data(), bytes_.size(), compressed.data(), compressed.size());
+  if (ZSTD_isError(unpacked)) fail(std::string("is damaged: ") + ZSTD_getErrorName(unpacked));
+  if (unpacked != bytes_.size()) fail("unpacks to " + std::to_string(unpacked) + " bytes, the index says " + std::to_string(bytes_.size()));
+}
+
+// offset() is only safe once this has passed.
+void ShardData::check_layout() {
+  const std::uint64_t table_end = 4 + 4 * (static_cast<std::uint64_t>(shard_.samples) + 1);
+  if (bytes_.size() < table_end) fail("is too short to hold the offsets of " + std::to_string(shard_.samples) + " samples");
+  if (const std::uint32_t samples = load_count(bytes_.data()); samples != shard_.samples)
+    fail("holds " + std::to_string(samples) + " samples, the index says " + std::to_string(shard_.samples));
+  if (offset(0) < table_end) fail("sample 0 begins at byte " + std::to_string(offset(0)) + ", inside the table of offsets");
+  for (std::int64_t number = 0; number < shard_.samples; ++number)
+    if (offset(number + 1) < offset(number) || offset(number + 1) > bytes_.size())
+      fail("sample " + std::to_string(number) + " reaches from byte " + std::to_string(offset(number)) + " to " +
+           std::to_string(offset(number + 1)) + " of " + std::to_string(bytes_.size()));
+  if (offset(shard_.samples) != bytes_.size())
+    fail("the last sample ends at byte " + std::to_string(offset(shard_.samples)) + " of " + std::to_string(bytes_.size()));
+  // An index that belongs to other shards would otherwise be found out only where sizes happen to differ.
+  const auto header = nlohmann::json::parse(bytes_.begin() + static_cast<std::ptrdiff_t>(table_end),
+                                            bytes_.begin() + static_cast<std::ptrdiff_t>(offset(0)), nullptr, false);
+  std::vector<std::string> encodings;
+  for (const Encoding& encoding : index_.encodings) encodings.push_back(encoding.name);
+  if (!header.is_object() || header.value("column_names", nlohmann::json()) != nlohmann::json(index_.names) ||
+      header.value("column_encodings", nlohmann::json()) != nlohmann::json(encodings))
+    fail("the columns that it names itself are not those of the index");
+}
+
+std::uint32_t ShardData::offset(std::int64_t number) const { return load_count(bytes_.data() + 4 + 4 * number); }
+
+void ShardData::sample(std::int64_t number, std::vector<std::string_view>& payloads) const {
+  const std::string_view sample = std::string_view(bytes_).substr(offset(number), offset(number + 1) - offset(number));
+  payloads.resize(index_.encodings.size());
+  std::size_t head = 0;
+  for (const Encoding& encoding : index_.encodings) head += encoding.size ? 0 : 4;
+  std::size_t size_at = 0, at = head;
+  for (std::size_t column = 0; column < payloads.size(); ++column) {
+    std::size_t size = 0;
+    if (index_.encodings[column].size) {
+      size = *index_.encodings[column].size;
+    } else if (size_at + 4 <= sample.size()) {
+      size = load_count(sample.data() + size_at);
+      size_at += 4;
+    } else {
+      at = sample.size() + 1;
+    }
+    if (at > sample.size() || size > sample.size() - at)
+      fail("sample " + std::to_string(number) + ", column '" + index_.names[column] + "': its value does not fit into the " +
+           std::to_string(sample.size()) + " bytes of the sample");
+    payloads[column] = sample.substr(at, size);
+    at += size;
+  }
+  if (at != sample.size())
+    fail("sample " + std::to_string(number) + ": its values take " + std::to_string(at) + " bytes, the sample has " + std::to_string(sample.size()));
+}
+
+}  // namespace mds

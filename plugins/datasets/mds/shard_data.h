@@ -1,0 +1,43 @@
+// One shard in memory, checked, as samples.
+#ifndef RECHOST_MDS_SHARD_DATA_H
+#define RECHOST_MDS_SHARD_DATA_H
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "index.h"
+
+namespace mds {
+
+class ShardData {
+ public:
+  // Reads the raw file where it is there, else the compressed one, whole: a shard is the unit of compression and of the hashes. Checks
+  // sizes, the table of offsets and the columns that the shard itself names; with `check_hashes` also every hash that is known here.
+  // Throws rechost::DataError naming file and shard. `index` must outlive the object.
+  ShardData(const Index& index, std::size_t shard, bool check_hashes);
+
+  // The file that was read.
+  const std::string& path() const { return *path_; }
+
+  // `payloads` [columns] becomes the encoded values of one sample; they live as long as the object. Throws DataError naming file, shard
+  // and sample when the sizes in it do not add up.
+  void sample(std::int64_t number, std::vector<std::string_view>& payloads) const;
+
+ private:
+  void load(bool check_hashes);
+  void unpack(const std::string& compressed);
+  void check_layout();
+  std::uint32_t offset(std::int64_t number) const;
+  [[noreturn]] void fail(const std::string& reason) const;
+
+  const Index& index_;
+  const Shard& shard_;
+  const std::string* path_;
+  std::string bytes_;
+};
+
+}  // namespace mds
+
+#endif  // RECHOST_MDS_SHARD_DATA_H
