@@ -9,6 +9,7 @@
 #include "rechost/cxx/dataset.hpp"
 #include "text/decode_chunk.h"
 #include "text/entities.h"
+#include "text/split_paths.h"
 
 namespace csv {
 namespace {
@@ -55,20 +56,10 @@ class Csv final : public rechost::Dataset {
  public:
   static std::vector<rechost::Option> options();
 
-  static std::vector<std::string_view> splits(const Config& config) {
-    const bool path = !config.get_path("path").empty(), train = !config.get_path("train_path").empty();
-    const bool valid = !config.get_path("valid_path").empty(), test = !config.get_path("test_path").empty();
-    if (path == train) throw ConfigError(path ? "path and train_path mean the same: set one of them" : "path or train_path is needed");
-    if (path && !valid && !test) return {"all"};
-    std::vector<std::string_view> names{"train"};
-    if (valid) names.push_back("valid");
-    if (test) names.push_back("test");
-    return names;
-  }
+  static std::vector<std::string_view> splits(const Config& config) { return text::splits_by_path(config); }
 
   static std::unique_ptr<rechost::Dataset> open(const Config& config, std::string_view split) {
-    std::string option = config.get_path("path").empty() ? "train_path" : "path";
-    if (split == "valid" || split == "test") option = std::string(split) + "_path";
+    const std::string option = text::path_option(config, split);
     return std::make_unique<Csv>(config, text::files_of(config.get_path(option), option));
   }
 
