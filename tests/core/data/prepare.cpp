@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
+#include "core/folder.h"
 #include "fixture.h"
 
 using namespace rechost;
@@ -165,7 +166,7 @@ TEST_CASE("quarantined rows are written in order, whatever the number of threads
   data->dense("price", price).refuse(5, "price", "\"\xff\" is not a number", std::string("raw\0\xff", 5)).refuse(100, "", "torn");
   std::string expected;
   for (const int threads : {1, 2, 4}) {
-    const TemporaryFolder folder;
+    const test::Folder folder;
     fixture.quarantine = folder.path() / "quarantine";
     fixture.threads = threads;
     CHECK(fixture.prepare("train", data).bad_rows == 14);

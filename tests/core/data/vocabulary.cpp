@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/folder.h"
 #include "fixture.h"
 
 using namespace rechost;
@@ -189,7 +190,7 @@ TEST_CASE("vocabularies are the same after saving and loading") {
   fixture.features["item"] = {.encoder = "hash", .hash_rows = 50};
   const auto strange = source();
   const PreparedData prepared = fixture.prepare("train", data);
-  const TemporaryFolder folder;
+  const test::Folder folder;
   const std::vector<std::string> files = prepared.vocabularies->save(folder.path() / "vocabulary");
   CHECK(files.size() == 2 * prepared.vocabularies->size());
   for (const std::string& file : files) CHECK(std::filesystem::exists(folder.path() / "vocabulary" / file));
@@ -211,7 +212,7 @@ TEST_CASE("values with tabs, line ends and backslashes survive saving") {
   const auto data = source();
   data->words("word", {"a\tb", "c\nd\r", "\\n", "", "<unknown>", "plain"});
   const PreparedData prepared = fixture.prepare("train", data);
-  const TemporaryFolder folder;
+  const test::Folder folder;
   prepared.vocabularies->save(folder.path());
   const Vocabularies loaded = Vocabularies::load(folder.path());
   const Vocabulary& word = loaded.at("word");
@@ -226,7 +227,7 @@ TEST_CASE("a damaged vocabulary file is named with its line") {
   DataFixture fixture;
   const auto data = source();
   data->ids("item", {7, 8, 9});
-  const TemporaryFolder folder;
+  const test::Folder folder;
   fixture.prepare("train", data).vocabularies->save(folder.path());
   const std::filesystem::path file = folder.path() / "item.tsv";
   const auto write = [&](const std::string& text) { std::ofstream(file, std::ios::trunc) << text; };

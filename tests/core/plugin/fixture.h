@@ -1,9 +1,5 @@
 #pragma once
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +9,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "core/folder.h"
 #include "plugin/library.h"
 #include "plugin/options.h"
 
@@ -26,36 +23,6 @@ inline std::filesystem::path plugin_folder() {
 }
 
 inline std::filesystem::path plugin_file(const std::string& name) { return plugin_folder() / (name + ".so"); }
-
-/// A folder of the test's own, removed at its end.
-class Folder {
- public:
-  Folder() {
-    static std::atomic<int> count{0};
-    path_ = std::filesystem::temp_directory_path() / ("rechost-plugin-" + std::to_string(getpid()) + "-" + std::to_string(count++));
-    std::filesystem::create_directories(path_);
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;  // removes the folder
-  Folder& operator=(const Folder&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-
-  /// A file that only its owner may change.
-  std::filesystem::path write(const std::string& name, std::string_view bytes) const {
-    const std::filesystem::path file = path_ / name;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << bytes;
-    chmod(file.c_str(), 0644);
-    return file;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::string bytes_of(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
