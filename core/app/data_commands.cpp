@@ -1,12 +1,12 @@
 #include "app/data_commands.h"
 
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "app/command.h"
 #include "app/data_loader.h"
 #include "app/environment.h"
+#include "app/output_file.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -90,11 +90,7 @@ std::string cell_text(const ColumnView& column, std::int64_t row) {
 }
 
 void write_csv(ChunkSource& source, const fs::path& path) {
-  const auto close_file = [](std::FILE* file) {
-    if (file != nullptr) std::fclose(file);
-  };
-  const std::unique_ptr<std::FILE, decltype(close_file)> file(std::fopen(path.c_str(), "wxe"), close_file);
-  if (file == nullptr) fail("cannot create {}: it exists, or the folder cannot be written", path.string());
+  OutputFile file(path.string(), OutputFile::Existing::kRefuse);
   std::string text;
   for (const ColumnInfo& column : source.columns()) text += (text.empty() ? "" : ",") + column.name;
   text += '\n';
@@ -110,10 +106,10 @@ void write_csv(ChunkSource& source, const fs::path& path) {
       text += '\n';
     }
     rows += data->rows();
-    if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size()) fail("cannot write {}: is the disk full?", path.string());
+    file.write(text);
     text.clear();
   }
-  if (std::fflush(file.get()) != 0) fail("cannot write {}: is the disk full?", path.string());
+  file.finish();
   print(fmt::format("{}  {} rows\n", path.string(), count_text(rows)));
 }
 

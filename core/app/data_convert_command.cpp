@@ -49,7 +49,7 @@ int data_convert_command(std::span<const std::string> arguments) {
     writer.finish();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
     print(fmt::format("{}  {} rows in {} shards, {}, {:.1f} s\n", split_folder.string(), count_text(writer.samples()), count_text(writer.shards()),
-                      bytes_text(static_cast<double>(writer.bytes())), seconds.count()));
+                      bytes_text(writer.bytes()), seconds.count()));
     if (config.empty()) config = loader_config(*source, "mds", folders);
   }
   const fs::path config_path = folder / "data.toml";

@@ -62,11 +62,7 @@ Loader open_loader(const options::variables_map& values) {
   Loader loader;
   loader.config = load_config(layers);
   if (loader.config.data.plugin.empty()) throw UsageError("which loader? --plugin NAME or --config FILE");
-  const Module module = load_module(ModuleKind::kDataset, loader.config.data.plugin, plugin_directories());
-  ModuleOptions module_options(module, loader.config.data.options,
-                               {.section = "data", .seed = static_cast<std::uint64_t>(loader.config.run.seed),
-                                .threads = static_cast<std::uint32_t>(usable_cores()), .lookup = layers.lookup});
-  loader.instance = std::make_unique<DatasetInstance>(module, std::move(module_options));
+  loader.instance = load_dataset(loader.config, {.plugin_path = plugin_directories(), .lookup = layers.lookup, .threads = usable_cores()});
   return loader;
 }
 

@@ -6,12 +6,10 @@
 #include "app/environment.h"
 #include "app/setup.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "registry/model_registry.h"
 #include "tracking/run_directory.h"
-#include "train/checkpoint_reader.h"
 
 namespace rechost::app {
 
@@ -101,17 +99,7 @@ int models_register_command(std::span<const std::string> arguments) {
   const Parsed parsed = parse("register", arguments, {{"name", "under which the model is known"}, {"run", "run or checkpoint directory"}});
   if (!parsed.go_on) return kDone;
   const fs::path run = word(parsed, "run");
-  ModelDescription description;
-  description.checkpoint = find_model(run.string()).checkpoint;
-  const CheckpointReader checkpoint(description.checkpoint);
-  description.config_text = read_file(checkpoint.file("config.toml"));
-  description.data_fingerprint = checkpoint.manifest().state.value("data_fingerprint", "");
-  description.sdk_version = "1.0";
-  for (const PluginIdentity& plugin : checkpoint.manifest().plugins) {
-    if (plugin.role != "model") continue;
-    description.plugin_id = plugin.id;
-    description.plugin_version = plugin.version;
-  }
+  ModelDescription description = describe_checkpoint(find_model(run.string()).checkpoint);
   if (fs::is_directory(run / "checkpoints")) {
     description.run_directory = fs::absolute(run);
     const RunRecord record = inspect_run(run);

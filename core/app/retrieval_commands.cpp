@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <numeric>
@@ -10,6 +9,7 @@
 
 #include "app/command.h"
 #include "app/entity_keys.h"
+#include "app/output_file.h"
 #include "app/reranker.h"
 #include "app/setup.h"
 #include "base/error.h"
@@ -210,11 +210,7 @@ int recommend_command(std::span<const std::string> arguments) {
   const FlatIndex index(vectors_of(loaded, items), loaded.model->spec().heads[*loaded.model->embedding_head("item")].size);
 
   const std::string& out = values["out"].as<std::string>();
-  const auto close_file = [](std::FILE* file) {
-    if (file != nullptr && file != stdout) std::fclose(file);
-  };
-  const std::unique_ptr<std::FILE, decltype(close_file)> file(out == "-" ? stdout : std::fopen(out.c_str(), "we"), close_file);
-  if (file == nullptr) fail("cannot write {}", out);
+  OutputFile file(out);
   std::int64_t unknown_users = 0;
   std::int64_t unranked = 0;
   std::vector<float> queries;
@@ -252,9 +248,9 @@ int recommend_command(std::span<const std::string> arguments) {
       if (ranker != nullptr) rerank(*ranker, user, list, unranked);
       lines += line_of(user, list);
     }
-    if (std::fwrite(lines.data(), 1, lines.size(), file.get()) != lines.size()) fail("cannot write {}: is the disk full?", out);
+    file.write(lines);
   }
-  if (std::fflush(file.get()) != 0) fail("cannot write {}: is the disk full?", out);
+  file.finish();
   if (unknown_users > 0) log_warning("{} users are not in the data: their lists are empty", count_text(unknown_users));
   if (unranked > 0)
     log_warning("{} items could not be ranked, because the ranking model's data do not have them or their user: they come last",

@@ -37,6 +37,7 @@ namespace {
 struct ResumePoint {
   fs::path run_directory;
   fs::path checkpoint;
+  bool verified = false;  ///< every byte has been read already
 };
 
 /// Peak resident memory of this process.
@@ -48,13 +49,13 @@ std::uint64_t peak_memory_bytes() {
 
 std::optional<ResumePoint> explicit_resume(const std::string& text) {
   const fs::path path = fs::weakly_canonical(text);
-  if (fs::exists(path / CheckpointManifest::kFileName)) return ResumePoint{path.parent_path().parent_path(), path};
+  if (fs::exists(path / CheckpointManifest::kFileName)) return ResumePoint{path.parent_path().parent_path(), path, false};
   if (!fs::is_directory(path)) {
     fail<ConfigError>("--resume {}: there is no such run or checkpoint; use auto, never, a run directory or a checkpoint directory", text);
   }
   const auto latest = find_latest_checkpoint(path);
   if (!latest) fail<CheckpointError>("--resume {}: the run has no complete checkpoint", text);
-  return ResumePoint{path, *latest};
+  return ResumePoint{path, *latest, true};
 }
 
 /// The newest run of this name that did not finish, has a checkpoint and was made by the same training.
@@ -71,7 +72,7 @@ std::optional<ResumePoint> find_unfinished(const fs::path& root, const Config& c
       log_warning("{} is unfinished but was trained with another configuration; starting anew", run.path.string());
       return std::nullopt;
     }
-    return ResumePoint{run.path, *latest};
+    return ResumePoint{run.path, *latest, true};
   }
   return std::nullopt;
 }
@@ -84,7 +85,6 @@ void require_same_training(const CheckpointReader& checkpoint, const Config& con
   if (before == now) return;
   // The first line that differs says which key; both texts list the same keys in the same order.
   std::size_t begin = 0;
-  std::size_t line = 0;
   while (begin < before.size() && begin < now.size()) {
     const std::size_t end_before = std::min(before.find('\n', begin), before.size());
     const std::size_t end_now = std::min(now.find('\n', begin), now.size());
@@ -95,7 +95,6 @@ void require_same_training(const CheckpointReader& checkpoint, const Config& con
                         checkpoint.directory().string(), old_line, new_line);
     }
     begin = end_before + 1;
-    ++line;
   }
   fail<ConfigError>("cannot resume {}: the configuration has changed", checkpoint.directory().string());
 }
@@ -110,7 +109,7 @@ void warn_of_changes(const CheckpointReader& checkpoint, const Setup& setup, con
   const CheckpointManifest& manifest = checkpoint.manifest();
   std::string changes;
   const auto add = [&](const std::string& change) { changes += (changes.empty() ? "" : ", ") + change; };
-  if (manifest.state.value("data_fingerprint", "") != fmt::format("{:016x}", data.fingerprint())) add("the data");
+  if (manifest.state.value("data_fingerprint", "") != data.fingerprint()) add("the data");
   const int threads = manifest.state.value("threads", setup.context.threads);
   if (threads != setup.context.threads) add(fmt::format("run.threads from {} to {}", threads, setup.context.threads));
   for (const PluginIdentity& before : manifest.plugins) {
@@ -186,17 +185,10 @@ Json summary_of(const TrainingResult& result, const RunData& data) {
   return summary;
 }
 
-Json register_model(const Setup& setup, const RunData& data, const TrainingResult& result, const RunDirectory& directory,
-                    const std::string& config_text) {
+Json register_model(const Setup& setup, const TrainingResult& result, const RunDirectory& directory) {
   ModelRegistry registry(registry_directory());
-  ModelDescription description;
+  ModelDescription description = describe_checkpoint(result.checkpoint);
   description.run_directory = directory.path();
-  description.checkpoint = result.checkpoint;
-  description.config_text = config_text;
-  description.data_fingerprint = fmt::format("{:016x}", data.fingerprint());
-  description.plugin_id = setup.model_module->id();
-  description.plugin_version = setup.model_module->plugin_version();
-  description.sdk_version = "1.0";
   for (const auto& [split, report] : result.metrics) {
     for (const MetricValue& metric : report.values) {
       if (metric.value) description.metrics[split + "." + metric.name] = *metric.value;
@@ -241,7 +233,7 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
   if (resume_point) {
     checkpoint = std::make_unique<CheckpointReader>(resume_point->checkpoint);
     require_same_training(*checkpoint, setup.config);
-    checkpoint->verify();
+    if (!resume_point->verified) checkpoint->verify();
   }
   RunDirectory directory = resume_point
                                ? RunDirectory::resume(resume_point->run_directory, checkpoint->manifest().position.step, config_text)
@@ -256,7 +248,7 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     RunDataOptions data_options;
     if (checkpoint) data_options.learnt = load_learnt_data(*checkpoint);
     data_options.quarantine = directory.quarantine();
-    const RunData data = open_run_data(setup.config, setup.context, std::move(data_options), *setup.pool);
+    const RunData data = open_run_data(setup.config, std::move(setup.loader), std::move(data_options), *setup.pool);
     const std::vector<PluginIdentity> plugins = plugins_of(setup, data);
     if (checkpoint) warn_of_changes(*checkpoint, setup, data, plugins);
     const auto model = build_model(setup, data, data.prepared.train.get(), !checkpoint);
@@ -283,7 +275,7 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     Json summary = summary_of(result, data);
     if (!result.stopped && !setup.config.registry.model.empty()) {
       if (result.checkpoint.empty()) throw ConfigError("registry.model needs checkpoint.final = true");
-      summary["model"] = register_model(setup, data, result, directory, config_text);
+      summary["model"] = register_model(setup, result, directory);
     }
     if (result.stopped) {
       log_info("stopped at step {}; the same command with --resume auto goes on", count_text(result.steps));

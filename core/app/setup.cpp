@@ -4,11 +4,11 @@
 
 #include "app/environment.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/philox.h"
 #include "config/parse.h"
 #include "config/show.h"
-#include "registry/model_registry.h"
 #include "train/checkpoint_store.h"
 #include "train/model_checkpoint.h"
 
@@ -79,20 +79,15 @@ Setup load_setup(Config config) {
   setup.context.plugin_path = plugin_directories();
   setup.context.lookup = lookup_variable;
   setup.context.threads = setup.config.run.threads > 0 ? static_cast<int>(setup.config.run.threads) : usable_cores();
-  const auto seed = derive_seed(static_cast<std::uint64_t>(setup.config.run.seed), kModelSeed);
-  const auto threads = static_cast<std::uint32_t>(setup.context.threads);
   // Options of both plugins are checked before anything long begins.
-  if (setup.config.data.plugin.empty()) {
-    throw ConfigError("data.plugin is missing: name a dataset loader, such as synthetic, criteo, ratings or csv");
-  }
-  const Module loader = load_module(ModuleKind::kDataset, setup.config.data.plugin, setup.context.plugin_path);
-  const ModuleOptions loader_options(loader, setup.config.data.options,
-                                     {.section = "data", .seed = seed, .threads = threads, .lookup = lookup_variable});
-  setup.config.data.options = loader_options.resolved();
+  setup.loader = load_dataset(setup.config, setup.context);
   setup.model_module = std::make_unique<Module>(load_module(ModuleKind::kModel, setup.config.model.plugin, setup.context.plugin_path));
   setup.model_options = std::make_unique<ModuleOptions>(
       *setup.model_module, setup.config.model.options,
-      ModuleOptions::Context{.section = "model", .seed = seed, .threads = threads, .lookup = lookup_variable});
+      ModuleOptions::Context{.section = "model",
+                             .seed = derive_seed(static_cast<std::uint64_t>(setup.config.run.seed), kModelSeed),
+                             .threads = static_cast<std::uint32_t>(setup.context.threads),
+                             .lookup = lookup_variable});
   setup.config.model.options = setup.model_options->resolved();
   if (setup.config.run.name.empty()) setup.config.run.name = setup.model_module->id();
   setup.pool = std::make_unique<ThreadPool>(setup.context.threads);
@@ -102,14 +97,14 @@ Setup load_setup(Config config) {
 ModelSource find_model(const std::string& text) {
   if (ModelReference::is_reference(text)) {
     const ModelReference reference = ModelReference::parse(text);
-    return {ModelRegistry(registry_directory()).resolve(reference), text};
+    return {ModelRegistry(registry_directory()).resolve(reference), false};
   }
   const fs::path path = text;
-  if (fs::exists(path / CheckpointManifest::kFileName)) return {path, text};
+  if (fs::exists(path / CheckpointManifest::kFileName)) return {path, false};
   if (fs::is_directory(path / "checkpoints")) {
     const auto latest = find_latest_checkpoint(path);
     if (!latest) fail<CheckpointError>("run {} has no complete checkpoint: train it to its end, or set checkpoint.every_steps", text);
-    return {*latest, text};
+    return {*latest, true};
   }
   fail<CheckpointError>("\"{}\" is neither a run directory, nor a checkpoint, nor a registry name like models:/dlrm@champion", text);
 }
@@ -132,7 +127,7 @@ std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& dat
 LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, RunDataOptions data) {
   LoadedModel loaded;
   loaded.checkpoint = std::make_unique<CheckpointReader>(source.checkpoint);
-  loaded.checkpoint->verify();
+  if (!source.verified) loaded.checkpoint->verify();
   // The checkpoint's own configuration is fully resolved; variables of this environment must not leak into a trained model's options.
   ConfigLayers layers;
   layers.files.push_back(loaded.checkpoint->file("config.toml"));
@@ -140,13 +135,29 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
   layers.lookup = lookup_variable;
   loaded.setup = load_setup(load_config(layers));
   data.learnt = load_learnt_data(*loaded.checkpoint);
-  loaded.data = open_run_data(loaded.setup.config, loaded.setup.context, std::move(data), *loaded.setup.pool);
+  loaded.data = open_run_data(loaded.setup.config, std::move(loaded.setup.loader), std::move(data), *loaded.setup.pool);
   if (loaded.data.prepared.bad_rows > 0) {
     log_warning("{} rows could not be used and were left out; the others are numbered without them", count_text(loaded.data.prepared.bad_rows));
   }
   loaded.model = build_model(loaded.setup, loaded.data, nullptr, false);
   load_model_checkpoint(*loaded.checkpoint, *loaded.model, false);
   return loaded;
+}
+
+ModelDescription describe_checkpoint(const fs::path& checkpoint) {
+  const CheckpointReader reader(checkpoint);
+  const CheckpointManifest& manifest = reader.manifest();
+  ModelDescription description;
+  description.checkpoint = checkpoint;
+  description.config_text = read_file(reader.file("config.toml"));
+  description.data_fingerprint = manifest.state.value("data_fingerprint", "");
+  description.sdk_version = "1.0";
+  for (const PluginIdentity& plugin : manifest.plugins) {
+    if (plugin.role != "model") continue;
+    description.plugin_id = plugin.id;
+    description.plugin_version = plugin.version;
+  }
+  return description;
 }
 
 std::string bytes_text(std::uint64_t bytes) {

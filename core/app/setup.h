@@ -12,6 +12,7 @@
 #include "config/sections.h"
 #include "plugin/library.h"
 #include "plugin/options.h"
+#include "registry/model_registry.h"
 #include "train/checkpoint_reader.h"
 #include "train/model_runtime.h"
 #include "train/run_data.h"
@@ -24,6 +25,7 @@ struct Setup {
   RunContext context;
   std::unique_ptr<Module> model_module;
   std::unique_ptr<ModuleOptions> model_options;
+  std::unique_ptr<DatasetInstance> loader;  ///< handed on to open_run_data()
   std::unique_ptr<ThreadPool> pool;
 };
 
@@ -43,7 +45,7 @@ Setup load_setup(Config config);
 /// A model on disk: by run directory, checkpoint directory or registry name.
 struct ModelSource {
   std::filesystem::path checkpoint;
-  std::string description;  ///< for messages
+  bool verified = false;  ///< every byte has been read already, in the search for the newest sound one
 };
 ModelSource find_model(const std::string& text);
 
@@ -59,6 +61,9 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
 
 /// The model of `setup`, built for `data`. `train` as in ModelRuntime.
 std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize);
+
+/// What the registry is to know of a checkpoint by itself: configuration, data and plugins, but neither run directory nor metrics.
+ModelDescription describe_checkpoint(const std::filesystem::path& checkpoint);
 
 /// "12.3 MB"
 std::string bytes_text(std::uint64_t bytes);

@@ -33,9 +33,9 @@ Setup setup_from(const options::variables_map& values) {
   return load_setup(requested_config(plugin, std::move(files), values["set"].as<std::vector<std::string>>()));
 }
 
-fs::path checkpoint_argument(const options::variables_map& values) {
+ModelSource checkpoint_argument(const options::variables_map& values) {
   if (values.count("path") == 0) throw UsageError("which checkpoint? give a checkpoint directory, a run directory, or models:/name@alias");
-  return find_model(values["path"].as<std::string>()).checkpoint;
+  return find_model(values["path"].as<std::string>());
 }
 
 }  // namespace
@@ -65,7 +65,7 @@ int plan_command(std::span<const std::string> arguments) {
   if (!parse_arguments(find_command("plan", ""), arguments, visible, {}, values)) return kDone;
   const bool json = wants_json(values);
   Setup setup = setup_from(values);
-  const RunData data = open_run_data(setup.config, setup.context, {}, *setup.pool);
+  const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
   const auto model = build_model(setup, data, data.prepared.train.get(), true);
   const EmbeddingEngine& tables = model->tables();
   Json plan = Json::object();
@@ -184,7 +184,7 @@ int checkpoint_show_command(std::span<const std::string> arguments) {
   positional.add("path", 1);
   options::variables_map values;
   if (!parse_arguments(find_command("checkpoint", "show"), arguments, visible, positional, values)) return kDone;
-  const CheckpointReader checkpoint(checkpoint_argument(values));
+  const CheckpointReader checkpoint(checkpoint_argument(values).checkpoint);
   const CheckpointManifest& manifest = checkpoint.manifest();
   if (wants_json(values)) {
     print(json_line(parse_json(manifest.to_text(), "manifest")) + "\n");
@@ -213,8 +213,9 @@ int checkpoint_verify_command(std::span<const std::string> arguments) {
   positional.add("path", 1);
   options::variables_map values;
   if (!parse_arguments(find_command("checkpoint", "verify"), arguments, visible, positional, values)) return kDone;
-  const CheckpointReader checkpoint(checkpoint_argument(values));
-  checkpoint.verify();
+  const ModelSource source = checkpoint_argument(values);
+  const CheckpointReader checkpoint(source.checkpoint);
+  if (!source.verified) checkpoint.verify();
   print(fmt::format("{}: complete, every byte as written ({} files)\n", checkpoint.directory().string(), checkpoint.manifest().files.size()));
   return kDone;
 }

@@ -1,20 +1,17 @@
 #include "app/use_commands.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <memory>
 
 #include "app/command.h"
+#include "app/output_file.h"
 #include "app/run_observer.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "data/pipeline.h"
 #include "train/evaluation.h"
+#include "train/prediction.h"
 
 namespace rechost::app {
 
@@ -146,27 +143,12 @@ int predict_command(std::span<const std::string> arguments) {
                                   {.labels_required = false, .split = all ? "test" : wanted.split, .unsplit = all});
   const Dataset& split = wanted.of(loaded);
   const std::string out = values["out"].as<std::string>();
-  const auto close_file = [](std::FILE* file) {
-    if (file != nullptr && file != stdout) std::fclose(file);
-  };
-  const std::unique_ptr<std::FILE, decltype(close_file)> file(out == "-" ? stdout : std::fopen(out.c_str(), "we"), close_file);
-  if (file == nullptr) fail("cannot write {}: {}", out, std::strerror(errno));
-
+  OutputFile file(out);
   const std::uint64_t heads = loaded.model->scored_heads();
   if (heads == 0) throw UsageError("this model has no head that scores rows; use rechost eval for its retrieval metrics");
-  const SampleOrder order({.shuffle = Shuffle::kNone, .seed = 0, .batch_size = loaded.setup.config.data.eval_batch_size}, split.chunk_samples());
-  BatchPipeline::Settings settings;
-  settings.end_step = order.steps_per_epoch();
-  settings.prefetch = 2;
-  std::vector<PreparedBatch> prepared(static_cast<std::size_t>(settings.prefetch) + 1);
-  BatchPipeline pipeline(split, order, settings, [&](Batch& batch, int slot) {
-    loaded.model->prepare(batch, prepared[static_cast<std::size_t>(slot)], ModelRuntime::Purpose::kUse);
-  });
-  Batch batch;
-  std::string lines;
   const ModelSpec& spec = loaded.model->spec();
-  while (pipeline.next(batch)) {
-    const auto outputs = loaded.model->predict(batch, prepared[static_cast<std::size_t>(pipeline.slot())], heads);
+  std::string lines;
+  const auto write = [&](const Batch& batch, std::span<const std::span<float>> outputs) {
     lines.clear();
     for (std::size_t row = 0; row < static_cast<std::size_t>(batch.rows); ++row) {
       Json line = Json::object();
@@ -177,9 +159,10 @@ int predict_command(std::span<const std::string> arguments) {
       lines += json_line(line);
       lines += '\n';
     }
-    if (std::fwrite(lines.data(), 1, lines.size(), file.get()) != lines.size()) fail("cannot write {}: is the disk full?", out == "-" ? "standard output" : out);
-  }
-  if (std::fflush(file.get()) != 0) fail("cannot write {}: is the disk full?", out == "-" ? "standard output" : out);
+    file.write(lines);
+  };
+  for_each_prediction(*loaded.model, split, loaded.setup.config.data.eval_batch_size, heads, write);
+  file.finish();
   log_info("{}: {} predictions{}", wanted.name(loaded), count_text(split.samples()), out == "-" ? "" : " in " + out);
   return kDone;
 }

@@ -39,4 +39,8 @@ std::string utc_compact(WallTime time) {
 
 double unix_seconds(WallTime time) { return std::chrono::duration<double>(time.time_since_epoch()).count(); }
 
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
 }  // namespace rechost

@@ -16,4 +16,7 @@ std::string utc_compact(WallTime time);
 /// Seconds since 1970, with the fraction.
 double unix_seconds(WallTime time);
 
+/// Of the clock that never jumps: for measuring.
+double seconds_since(std::chrono::steady_clock::time_point begin);
+
 }  // namespace rechost

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/time.h"
 
 namespace rechost {
 
@@ -83,7 +84,7 @@ bool BatchPipeline::next(Batch& batch) {
   if (!slot.ready) {
     const auto begin = std::chrono::steady_clock::now();
     ready_.wait(lock, [&] { return slot.ready; });
-    last_wait_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    last_wait_seconds_ = seconds_since(begin);
     wait_seconds_ += last_wait_seconds_;
   }
   // A failed step stays where it is: asking again fails again.

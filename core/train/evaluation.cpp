@@ -4,10 +4,9 @@
 #include <bit>
 
 #include "base/error.h"
-#include "data/order.h"
-#include "data/pipeline.h"
 #include "kernels/top_k.h"
 #include "train/entity_vectors.h"
+#include "train/prediction.h"
 #include "train/retrieval_metrics.h"
 
 namespace rechost {
@@ -115,19 +114,9 @@ void Evaluator::score_heads(MetricReport& report) {
     settings.prefix = several ? spec.heads[i].name + "." : "";
     metrics[i].emplace(settings);
   }
-  const SampleOrder order({.shuffle = Shuffle::kNone, .seed = 0, .batch_size = config_.data.eval_batch_size}, split_.chunk_samples());
-  BatchPipeline::Settings settings;
-  settings.end_step = order.steps_per_epoch();
-  settings.prefetch = 2;
-  std::vector<PreparedBatch> prepared(static_cast<std::size_t>(settings.prefetch) + 1);
-  BatchPipeline pipeline(split_, order, settings, [&](Batch& batch, int slot) {
-    model_.prepare(batch, prepared[static_cast<std::size_t>(slot)], ModelRuntime::Purpose::kUse);
-  });
-  Batch batch;
   std::vector<float> labels;
   const std::size_t label_count = split_.schema().labels.size();
-  while (pipeline.next(batch)) {
-    const auto outputs = model_.predict(batch, prepared[static_cast<std::size_t>(pipeline.slot())], heads);
+  for_each_prediction(model_, split_, config_.data.eval_batch_size, heads, [&](const Batch& batch, std::span<const std::span<float>> outputs) {
     for (std::size_t i = 0; i < spec.heads.size(); ++i) {
       if (!metrics[i]) continue;
       const std::size_t width = spec.heads[i].kind == ModelSpec::Head::Kind::kMultilabel ? static_cast<std::size_t>(spec.heads[i].size) : 1;
@@ -137,7 +126,7 @@ void Evaluator::score_heads(MetricReport& report) {
       }
       metrics[i]->add(outputs[i], labels, batch.weights);
     }
-  }
+  });
   for (auto& metric : metrics) {
     if (metric) report.append(metric->finish());
   }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/philox.h"
+#include "base/time.h"
 #include "config/parse.h"
 #include "kernels/losses.h"
 
@@ -71,10 +72,6 @@ LossKind head_loss(ModelSpec::Head::Kind kind) {
     default:
       return LossKind::kBinaryCrossEntropy;
   }
-}
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 IdColumnView view_of(const IdColumn& column, std::int64_t rows, std::string_view name) { return {column.ids, column.offsets, rows, name}; }

@@ -29,8 +29,8 @@ struct RunData {
   double seconds = 0.0;  ///< that reading and encoding took
   bool unsplit = false;  ///< all rows are in prepared.train, see RunDataOptions
 
-  /// XOR of the splits' fingerprints: changes when the data does.
-  std::uint64_t fingerprint() const;
+  /// 16 hexadecimal digits that change when the data does: XOR of the splits' fingerprints.
+  std::string fingerprint() const;
 };
 
 /// What a run has learnt from its data; kept with its checkpoints.
@@ -47,7 +47,10 @@ struct RunDataOptions {
   std::filesystem::path quarantine;  ///< for rows that cannot be used; empty: they are not kept
 };
 
-/// Opens the loader named in [data], puts its resolved options back into `config`, reads and encodes its splits.
-RunData open_run_data(Config& config, const RunContext& context, RunDataOptions options, ThreadPool& pool);
+/// Loads the plugin named in [data], checks its options and puts them, resolved, back into `config`. Reads no data.
+std::unique_ptr<DatasetInstance> load_dataset(Config& config, const RunContext& context);
+
+/// Reads and encodes the splits that `loader` offers. `options.unsplit` resets config.data.split where it has a meaning.
+RunData open_run_data(Config& config, std::unique_ptr<DatasetInstance> loader, RunDataOptions options, ThreadPool& pool);
 
 }  // namespace rechost

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/philox.h"
+#include "base/time.h"
 #include "data/pipeline.h"
 
 namespace rechost {
@@ -14,8 +15,6 @@ namespace {
 constexpr std::uint64_t kOrderSeed = 7;
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 const Dataset& training_split(const RunData& data) {
   if (data.prepared.train == nullptr || data.prepared.train->samples() == 0) {
@@ -101,7 +100,7 @@ CheckpointFacts Trainer::facts() const {
   if (plateau_) facts.state["plateau"] = plateau_->to_json();
   facts.config_text = parts_.config_text;
   facts.plugins = parts_.plugins;
-  facts.data_fingerprint = fmt::format("{:016x}", parts_.data->fingerprint());
+  facts.data_fingerprint = parts_.data->fingerprint();
   facts.labels = parts_.data->prepared.plan->schema.labels;
   facts.keep = config_.checkpoint.keep;
   if (config_.eval.restore_best && course_.best_step >= 0) facts.keep_steps.push_back(course_.best_step);

@@ -46,7 +46,7 @@ void measure(const Case& wanted, int threads) {
   settings.push_back(fmt::format("model.plugin=\"{}\"", wanted.plugin));
   settings.push_back(fmt::format("run.threads={}", threads));
   Setup setup = load_setup(requested_config(std::nullopt, {}, settings));
-  const RunData data = open_run_data(setup.config, setup.context, {}, *setup.pool);
+  const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
   const auto model = build_model(setup, data, data.prepared.train.get(), true);
   Silent silent;
   std::atomic<bool> stop{false};

@@ -1,0 +1,24 @@
+#include "train/prediction.h"
+
+#include <vector>
+
+#include "data/order.h"
+#include "data/pipeline.h"
+
+namespace rechost {
+
+void for_each_prediction(ModelRuntime& model, const Dataset& split, std::int64_t rows_at_once, std::uint64_t heads,
+                         const std::function<void(const Batch& batch, std::span<const std::span<float>> outputs)>& use) {
+  const SampleOrder order({.shuffle = Shuffle::kNone, .seed = 0, .batch_size = rows_at_once}, split.chunk_samples());
+  BatchPipeline::Settings settings;
+  settings.end_step = order.steps_per_epoch();
+  settings.prefetch = 2;
+  std::vector<PreparedBatch> prepared(static_cast<std::size_t>(settings.prefetch) + 1);
+  BatchPipeline pipeline(split, order, settings, [&](Batch& batch, int slot) {
+    model.prepare(batch, prepared[static_cast<std::size_t>(slot)], ModelRuntime::Purpose::kUse);
+  });
+  Batch batch;
+  while (pipeline.next(batch)) use(batch, model.predict(batch, prepared[static_cast<std::size_t>(pipeline.slot())], heads));
+}
+
+}  // namespace rechost
