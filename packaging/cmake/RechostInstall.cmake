@@ -8,6 +8,9 @@ file(CREATE_LINK ${PROJECT_SOURCE_DIR}/sdk/template ${PROJECT_BINARY_DIR}/share/
 if(TARGET rechost)
     install(TARGETS rechost RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT rechost)
 endif()
+if(TARGET rechost_cuda)
+    install(TARGETS rechost_cuda LIBRARY DESTINATION lib/rechost COMPONENT rechost)
+endif()
 get_property(plugins GLOBAL PROPERTY RECHOST_PLUGINS)
 foreach(plugin IN LISTS plugins)
     # lib, not the multiarch folder: the program looks at ../lib/rechost/plugins beside itself in both trees.

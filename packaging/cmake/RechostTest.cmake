@@ -31,6 +31,7 @@ function(rechost_add_test_folder target folder)
     if(TARGET rechost_test_plugins)
         add_dependencies(${target} rechost_test_plugins)
     endif()
+    add_dependencies(${target} rechost_cuda_emulated)
 
     string(REGEX REPLACE "^test_" "" prefix ${target})
     set(tests_file ${CMAKE_CURRENT_BINARY_DIR}/${target}_tests.cmake)
@@ -76,6 +77,20 @@ function(rechost_add_test_plugins folder)
             OUTPUT_DIRECTORY ${RECHOST_TEST_PLUGIN_DIRECTORY})
         add_dependencies(rechost_test_plugins plugin_${name})
     endforeach()
+endfunction()
+
+# rechost_add_emulated_gpu(<folder>): rechost_cuda_emulated.so, the sources of the CUDA module compiled as C++, with the folder's sources in
+# place of CUDA's runtime. With it the tests run all of the GPU's code but CUDA itself, on every machine.
+function(rechost_add_emulated_gpu folder)
+    set(kernels ${RECHOST_CUDA_SOURCES})
+    list(FILTER kernels EXCLUDE REGEX "/cuda_runtime\\.cu$")
+    set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+    add_library(rechost_cuda_emulated MODULE ${kernels} ${sources})
+    set_target_properties(rechost_cuda_emulated PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${RECHOST_CUDA_OUTPUT_DIRECTORY})
+    target_include_directories(rechost_cuda_emulated PRIVATE ${PROJECT_SOURCE_DIR}/core)
+    target_link_libraries(rechost_cuda_emulated PRIVATE rechost_options rechost_warnings)
+    target_link_options(rechost_cuda_emulated PRIVATE LINKER:--no-undefined)
 endfunction()
 
 # rechost_list_folders(<result> <folder>): names of the folders in it. New ones are noticed by the next build.

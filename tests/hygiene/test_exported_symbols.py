@@ -1,4 +1,4 @@
-"""Binaries show what they should: a plugin one function and its note; the program no LibTorch, no Gloo."""
+"""Binaries show what they should: a plugin one function and its note; the program no LibTorch, no Gloo; the CUDA module no CUDA."""
 
 import glob
 import json
@@ -79,7 +79,17 @@ def main():
         own = [symbol for symbol in exported(tree.PROGRAM) if "rechost" in symbol]
         if own:
             findings.append(f"rechost exports symbols of its own, which plugins could bind to: {own[:10]}")
-    tree.finish(findings, len(plugins) + 1)
+    checked = len(plugins) + 1
+    module = os.path.join(tree.BUILD, "lib/rechost/rechost_cuda.so")
+    if os.path.exists(module):  # the build found a CUDA toolkit
+        checked += 1
+        others = [symbol for symbol in exported(module) if not symbol.startswith("rechost_cuda_")]
+        if others:
+            findings.append(f"rechost_cuda.so shows symbols that are not its own: {others[:10]}")
+        for library in needed(module):
+            if re.match(r"lib(cu|nv|nccl|torch|c10)", library):
+                findings.append(f"rechost_cuda.so needs {library}; it must load on a machine without CUDA")
+    tree.finish(findings, checked)
 
 
 if __name__ == "__main__":
