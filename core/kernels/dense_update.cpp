@@ -18,12 +18,6 @@ struct Work {
   bool decay = true;
 };
 
-void check(const DenseRange& range) {
-  if (range.first < 0 || range.count < 0 || range.row_length < 1 || range.count % range.row_length != 0) {
-    fail<Error>("dense update: range of {} elements from {} does not consist of rows of {}", range.count, range.first, range.row_length);
-  }
-}
-
 float* at(float* array, std::int64_t index) { return array == nullptr ? nullptr : array + index; }
 
 /// Cuts the ranges into chunks whose borders depend on the ranges alone.
@@ -32,7 +26,7 @@ std::vector<Work> cut(OptimizerKind kind, std::span<const DenseRange> ranges, fl
   std::vector<Work> work;
   std::int64_t rows_before = 0;
   for (const DenseRange& range : ranges) {
-    check(range);
+    check_dense_range(range);
     const std::int64_t rows_per_chunk = std::max<std::int64_t>(1, kChunkElements / range.row_length);
     const std::int64_t step = rowwise ? rows_per_chunk * range.row_length : kChunkElements;
     for (std::int64_t begin = 0; begin < range.count; begin += step) {
@@ -53,11 +47,17 @@ std::vector<Work> cut(OptimizerKind kind, std::span<const DenseRange> ranges, fl
 
 }  // namespace
 
+void check_dense_range(const DenseRange& range) {
+  if (range.first < 0 || range.count < 0 || range.row_length < 1 || range.count % range.row_length != 0) {
+    fail<Error>("dense update: range of {} elements from {} does not consist of rows of {}", range.count, range.first, range.row_length);
+  }
+}
+
 std::array<std::int64_t, 2> dense_state_floats(OptimizerKind kind, std::int64_t count, std::span<const DenseRange> ranges) {
   if (kind == OptimizerKind::kRowwiseAdagrad) {
     std::int64_t rows = 0;
     for (const DenseRange& range : ranges) {
-      check(range);
+      check_dense_range(range);
       rows += range.count / range.row_length;
     }
     return {rows, 0};

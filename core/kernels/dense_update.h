@@ -32,6 +32,9 @@ struct DenseUpdateSettings {
   double l2 = 0.0;              ///< adds l2 * value to the gradient where the range decays
 };
 
+/// Throws Error unless the range consists of whole rows.
+void check_dense_range(const DenseRange& range);
+
 /// Floats in DenseState::first and ::second for a buffer of `count` elements.
 std::array<std::int64_t, 2> dense_state_floats(OptimizerKind kind, std::int64_t count, std::span<const DenseRange> ranges);
 

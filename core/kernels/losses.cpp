@@ -77,10 +77,7 @@ void squared_error_loop(const float* predictions, const float* labels, std::int6
 
 std::int64_t class_number(const Job& job, std::int64_t row) {
   const float label = *job.label(row);
-  // Written so that NaN fails too.
-  if (!(label >= 0.0f && label < static_cast<float>(job.input.outputs)) || label != std::floor(label)) {
-    fail<DataError>("class label {} of row {} of the batch is not a whole number from 0 to {}", label, row, job.input.outputs - 1);
-  }
+  check_class_label(label, row, job.input.outputs);
   return static_cast<std::int64_t>(label);
 }
 
@@ -137,6 +134,13 @@ std::string_view loss_name(LossKind kind) {
       return "softmax_cross_entropy";
   }
   return "unknown";
+}
+
+void check_class_label(float label, std::int64_t row, std::int64_t outputs) {
+  // Written so that NaN fails too.
+  if (!(label >= 0.0f && label < static_cast<float>(outputs)) || label != std::floor(label)) {
+    fail<DataError>("class label {} of row {} of the batch is not a whole number from 0 to {}", label, row, outputs - 1);
+  }
 }
 
 double loss_and_gradient(LossKind kind, const LossInput& input, double gradient_scale, float* gradients, ThreadPool& pool) {

@@ -35,6 +35,9 @@ struct LossInput {
 /// order: the result does not depend on the number of threads. Throws DataError for a class number outside [0, outputs), naming the row.
 double loss_and_gradient(LossKind kind, const LossInput& input, double gradient_scale, float* gradients, ThreadPool& pool);
 
+/// Throws DataError, naming the row, unless `label` is a class number in [0, outputs).
+void check_class_label(float label, std::int64_t row, std::int64_t outputs);
+
 /// The same in plain loops and double precision, one thread: what loss_and_gradient() is tested against.
 double loss_and_gradient_reference(LossKind kind, const LossInput& input, double gradient_scale, float* gradients);
 

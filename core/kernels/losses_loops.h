@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "kernels/vector_math.h"
+#include "kernels/loss_rules.h"
 
 namespace rechost {
 
@@ -29,13 +29,9 @@ void binary_cross_entropy_loop(const float* logits, const float* labels, std::in
     const std::int64_t rest = count - i;
     const Vector x = Vector::load_first(logits + i, rest);
     const Vector y = Vector::load_first(labels + i, rest);
-    // log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): no power ever overflows. `x` second, so that NaN passes.
-    const Vector small = exponential(Vector(0.0f) - absolute(x));
-    const Vector loss = larger(Vector(0.0f), x) - x * y + log_one_plus(small);
-    loss.store_first(losses + i, rest);
-    // sigmoid(x) = 1 / (1 + exp(-|x|)) for positive x, and one minus that for negative x: exp(min(x, 0)) / (1 + exp(-|x|)).
-    const Vector above = exponential(Vector(0.0f) - larger(Vector(0.0f), Vector(0.0f) - x));
-    (above / (small + Vector(1.0f)) - y).store_first(gradients + i, rest);
+    Vector gradient;
+    binary_cross_entropy(x, y, gradient).store_first(losses + i, rest);
+    gradient.store_first(gradients + i, rest);
   }
 }
 

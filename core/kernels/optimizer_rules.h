@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
+#include "device/host_device.h"
 #include "kernels/optimizer.h"
 
 /// The mathematics of each optimizer, once: the sparse update of embedding rows and the dense update of parameters both read it from here.
-/// `Vector` is a vector type of kernels/vector_*.h.
+/// `Vector` is a vector type of kernels/vector_*.h; VectorScalar is the GPU's.
 namespace rechost {
 
 /// What a rule needs of one step, computed once in double and rounded.
@@ -32,13 +34,13 @@ RuleConstants rule_constants(const OptimizerSettings& optimizer, std::int64_t st
 
 /// The gradient that a rule sees.
 template <typename Vector>
-[[gnu::always_inline]] inline Vector adjusted_gradient(const RuleConstants& rule, Vector value, Vector gradient) {
+[[gnu::always_inline]] RECHOST_HOST_DEVICE inline Vector adjusted_gradient(const RuleConstants& rule, Vector value, Vector gradient) {
   const Vector clipped = clamp(gradient * Vector(rule.gradient_scale), Vector(-rule.clip_value), Vector(rule.clip_value));
   return multiply_add(Vector(rule.l2), value, clipped);
 }
 
 /// How many state arrays of the parameters' length a rule reads: `first` and `second` of apply_rule(). rowwise_adagrad: see below.
-constexpr int element_states(OptimizerKind kind) {
+RECHOST_HOST_DEVICE constexpr int element_states(OptimizerKind kind) {
   switch (kind) {
     case OptimizerKind::kSgd:
     case OptimizerKind::kRowwiseAdagrad:
@@ -55,7 +57,7 @@ constexpr int element_states(OptimizerKind kind) {
 
 /// One step of an elementwise rule on some elements and their state. `gradient` is adjusted.
 template <OptimizerKind kKind, typename Vector>
-[[gnu::always_inline]] inline void apply_rule(const RuleConstants& rule, Vector gradient, Vector& value, Vector& first, Vector& second) {
+[[gnu::always_inline]] RECHOST_HOST_DEVICE inline void apply_rule(const RuleConstants& rule, Vector gradient, Vector& value, Vector& first, Vector& second) {
   const Vector lr(rule.lr);
   if constexpr (kKind == OptimizerKind::kSgd) {
     value = value - lr * gradient;
@@ -78,9 +80,9 @@ template <OptimizerKind kKind, typename Vector>
 }
 
 /// rowwise_adagrad, first half: adds the row's mean square gradient to its one state float; returns what gradients are multiplied with.
-[[gnu::always_inline]] inline float rowwise_factor(const RuleConstants& rule, float mean_square, float& state) {
+[[gnu::always_inline]] RECHOST_HOST_DEVICE inline float rowwise_factor(const RuleConstants& rule, float mean_square, float& state) {
   state += mean_square;
-  return rule.lr / (__builtin_sqrtf(state) + rule.eps);
+  return rule.lr / (::sqrtf(state) + rule.eps);
 }
 
 /// Calls body(i, n) for i = 0, kWidth, ...: n is the constant kWidth except for a rest at the end, so that whole vectors need no mask.

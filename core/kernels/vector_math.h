@@ -1,11 +1,13 @@
 #pragma once
 
+#include "device/host_device.h"
+
 namespace rechost {
 
 /// e^a to about two units in the last place; below e^-87 the smallest normal number, above e^88 the largest power. NaN stays NaN.
 /// Range reduction by ln 2 in two parts and the polynomial of the Cephes library (Moshier, expf).
 template <typename Vector>
-[[gnu::always_inline]] inline Vector exponential(Vector a) {
+[[gnu::always_inline]] RECHOST_HOST_DEVICE inline Vector exponential(Vector a) {
   const Vector x = clamp(a, Vector(-87.3f), Vector(88.0f));
   const Vector n = nearest_integer(x * Vector(1.44269504088896341f));
   Vector r = multiply_add(n, Vector(-0.693359375f), x);
@@ -20,7 +22,7 @@ template <typename Vector>
 
 /// log(1 + a) for 0 <= a <= 1, to about 1e-7 of its value: 2 artanh(a / (2 + a)) by its series.
 template <typename Vector>
-[[gnu::always_inline]] inline Vector log_one_plus(Vector a) {
+[[gnu::always_inline]] RECHOST_HOST_DEVICE inline Vector log_one_plus(Vector a) {
   const Vector s = a / (a + Vector(2.0f));
   const Vector square = s * s;
   Vector p = multiply_add(square, Vector(1.0f / 15.0f), Vector(1.0f / 13.0f));
