@@ -10,7 +10,8 @@ build_preset() {
     # Two checkouts of the same sources share what they compiled.
     export CCACHE_BASEDIR=$RECHOST_ROOT CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-5G}
 
-    libtorch=$("$RECHOST_ROOT/packaging/libtorch")
+    # RECHOST_LIBTORCH: another folder, such as the one that packaging/libtorch-cuda makes.
+    libtorch=${RECHOST_LIBTORCH:-$("$RECHOST_ROOT/packaging/libtorch")}
     mkdir -p "$RECHOST_ROOT/build"
     cd "$RECHOST_ROOT"
     # Ninja configures again by itself when a CMake file or the list of sources changes, but not when a preset does.

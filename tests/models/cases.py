@@ -67,9 +67,13 @@ def plugin_folder():
     return os.path.join(os.environ["RECHOST_BUILD_DIR"], "lib", "rechost", "plugins")
 
 
-def open_model(folder, chosen, **options):
+def declared_model(folder, chosen, **options):
     plugin = Plugin(os.path.join(folder, chosen["plugin"] + ".so"))
-    return Model(plugin, chosen["plugin"], dict(chosen["options"], **options), chosen["features"], chosen["labels"]).bind()
+    return Model(plugin, chosen["plugin"], dict(chosen["options"], **options), chosen["features"], chosen["labels"])
+
+
+def open_model(folder, chosen, **options):
+    return declared_model(folder, chosen, **options).bind()
 
 
 def batch_of(model, chosen, rows=12):

@@ -153,7 +153,7 @@ class Model:
         builder = abi.SpecBuilder(struct_size=c.sizeof(abi.SpecBuilder), **{k: types[k](f) for k, f in functions.items()})
         self.host.check(self.interface.declare(self.handle, c.byref(schema), c.byref(builder)))
 
-    def bind(self, initialize=True):
+    def bind(self, initialize=True, device=abi.Device(abi.DEVICE_CPU, 0)):
         """Rows of one group and dimension share a block; a sequence has a block of its own."""
         self.blocks = {abi.SAMPLES: [], abi.NEGATIVES: []}
         self.placements = []
@@ -179,7 +179,7 @@ class Model:
         self.ready = []
         self._grad_ready = abi.GradReady(lambda context, step, first, count: self.ready.extend(range(first, first + count)))
         binding = abi.Binding(c.sizeof(abi.Binding), len(self.parameters), views, buffers, len(self.buffers), len(self.placements),
-                              placements, int(initialize), self.threads, None, self._grad_ready, abi.Device(abi.DEVICE_CPU, 0))
+                              placements, int(initialize), self.threads, None, self._grad_ready, device)
         self.host.check(self.interface.bind(self.handle, c.byref(binding)))
         return self
 
