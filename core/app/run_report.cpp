@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <ctime>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -14,8 +12,10 @@
 #include "app/report_chart.h"
 #include "app/report_style.h"
 #include "app/setup.h"
+#include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/time.h"
 #include "base/version.h"
 #include "tracking/run_directory.h"
 
@@ -106,17 +106,13 @@ bool is_headline(std::string_view metric, const Json& among) {
   return (name == "rmse" || name == "accuracy") && !among.contains(prefix + "auc");
 }
 
-/// "2026-01-01T10:20:30.123Z" in seconds since 1970.
+/// A time as our files have it, in seconds since 1970; nothing where there is none.
 std::optional<double> seconds_of(const std::string& text) {
-  std::tm time{};
-  double seconds = 0.0;
-  if (std::sscanf(text.c_str(), "%d-%d-%dT%d:%d:%lf", &time.tm_year, &time.tm_mon, &time.tm_mday, &time.tm_hour, &time.tm_min, &seconds) !=
-      6) {
+  try {
+    return unix_seconds(parse_utc(text));
+  } catch (const Error&) {
     return std::nullopt;
   }
-  time.tm_year -= 1900;
-  time.tm_mon -= 1;
-  return static_cast<double>(timegm(&time)) + seconds;
 }
 
 /// "2026-01-01 10:20:30 UTC"

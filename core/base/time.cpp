@@ -1,9 +1,12 @@
 #include "base/time.h"
 
 #include <cstdint>
+#include <cstdio>
 #include <ctime>
 
 #include <fmt/format.h>
+
+#include "base/error.h"
 
 namespace rechost {
 namespace {
@@ -29,6 +32,19 @@ std::string utc_text(WallTime time) {
   const UtcTime t = utc(time);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", t.parts.tm_year + 1900, t.parts.tm_mon + 1, t.parts.tm_mday,
                      t.parts.tm_hour, t.parts.tm_min, t.parts.tm_sec, t.milliseconds);
+}
+
+WallTime parse_utc(std::string_view text) {
+  const std::string copy(text);
+  std::tm parts{};
+  int milliseconds = 0;
+  int length = 0;
+  const int fields = std::sscanf(copy.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &parts.tm_year, &parts.tm_mon, &parts.tm_mday, &parts.tm_hour,
+                                 &parts.tm_min, &parts.tm_sec, &milliseconds, &length);
+  if (fields != 7 || length != static_cast<int>(copy.size())) fail("\"{}\" is no time such as 2026-01-01T12:00:00.000Z", text);
+  parts.tm_year -= 1900;
+  parts.tm_mon -= 1;
+  return std::chrono::system_clock::from_time_t(timegm(&parts)) + std::chrono::milliseconds(milliseconds);
 }
 
 std::string utc_compact(WallTime time) {
