@@ -278,6 +278,43 @@ struct RegistrySection {
   }
 };
 
+struct MlflowTagsSection {
+  ConfigNode given;  ///< table: every key is a tag
+
+  template <typename Visitor>
+  void describe(Visitor&) {}
+};
+
+struct MlflowSection {
+  std::string uri;
+  std::string experiment;
+  std::string run_name;
+  bool artifacts = true;
+  double flush_seconds = 10.0;
+  double timeout_seconds = 30.0;
+  MlflowTagsSection tags;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("uri", uri, "http:// or https:// address of the server; empty: MLFLOW_TRACKING_URI, and without that no tracking; none: no tracking");
+    visit("experiment", experiment, "name, made if need be; empty: MLFLOW_EXPERIMENT_NAME, else Default");
+    visit("run_name", run_name, "empty: that of the run directory");
+    visit("artifacts", artifacts, "send configuration, summary, report and manifest of the last checkpoint");
+    visit("flush_seconds", flush_seconds, "wait so long at the end for the server; the rest is left to `runs sync`").at_least(0.0);
+    visit("timeout_seconds", timeout_seconds, "for one request").between(0.1, 86400.0);
+    visit.open_section("tags", tags, tags.given);
+  }
+};
+
+struct TrackingSection {
+  MlflowSection mlflow;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit.section("mlflow", mlflow);
+  }
+};
+
 /// Everything, resolved.
 struct Config {
   RunSection run;
@@ -293,6 +330,7 @@ struct Config {
   EvalSection eval;
   CheckpointSection checkpoint;
   RegistrySection registry;
+  TrackingSection tracking;
 
   /// Where each given value came from, by its full key ("optimizer.sparse.lr"); a key that is not here has the host's default.
   std::map<std::string, std::string, std::less<>> origins;
@@ -310,6 +348,7 @@ struct Config {
     visit.section("eval", eval);
     visit.section("checkpoint", checkpoint);
     visit.section("registry", registry);
+    visit.section("tracking", tracking);
   }
 };
 

@@ -83,6 +83,26 @@ class Writer {
   std::string text_;
 };
 
+/// The same walk as the writer's, with full keys.
+struct Values {
+  std::vector<std::pair<std::string, std::string>> list;
+
+  void section(const SectionDescription& section, const std::string& path) {
+    for (const KeyDescription& key : section.keys) add(join_key(path, key.name), to_node(key.target));
+    if (section.options != nullptr) add(path, *section.options);
+    for (const SectionDescription& child : section.sections) this->section(child, join_key(path, child.name));
+  }
+
+  void add(const std::string& key, const ConfigNode& node) {
+    if (node.is_table()) {
+      for (const auto& [name, child] : node.table()) add(join_key(key, name), child);
+      return;
+    }
+    const auto* text = std::get_if<std::string>(&node.value);
+    list.emplace_back(key, text != nullptr ? *text : node.text());
+  }
+};
+
 Json schema_of(const KeyDescription& key) {
   Json schema;
   schema["description"] = key.doc;
@@ -137,6 +157,18 @@ std::string show_config(const Config& config, ShowOrigins origins) {
   for (const SectionDescription& section : root.sections) writer.section(section, section.name);
   for (const SectionDescription::Patterns& patterns : root.pattern_sections) writer.patterns(patterns);
   return writer.take();
+}
+
+std::vector<std::pair<std::string, std::string>> config_values(const Config& config) {
+  Config copy = config;  // as in show_config()
+  SectionDescription root;
+  copy.describe(root);
+  Values values;
+  for (const SectionDescription& section : root.sections) values.section(section, section.name);
+  for (const SectionDescription::Patterns& patterns : root.pattern_sections) {
+    for (const auto& [pattern, node] : *patterns.given) values.add(join_key(patterns.name, pattern), node);
+  }
+  return std::move(values.list);
 }
 
 std::string config_schema() {

@@ -141,6 +141,7 @@ std::string training_identity(const Config& config) {
   if (identity.eval.early_stop == 0 && !identity.eval.restore_best && identity.schedule.kind != "plateau") identity.eval = {};
   identity.checkpoint = {};
   identity.registry = {};
+  identity.tracking = {};
   return show_config(identity, ShowOrigins::kNo);
 }
 

@@ -1,4 +1,6 @@
 // Which layer wins, what merges with what, and that showing a configuration loses nothing.
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -180,6 +182,19 @@ TEST_CASE("what is shown loads again to the same configuration") {
   CHECK(commented.find("epochs = 1  # default\n") != std::string::npos);
   CHECK(commented.find("layers = [64, 32]  # " + file.string() + ":6\n") != std::string::npos);
   CHECK(commented.find("[features.\"a.b\"]\ndefault = 0.1  # ") != std::string::npos);
+}
+
+TEST_CASE("every value has a line of its own") {
+  const Config config = load({}, {"model.plugin=dlrm", "model.top_mlp=[64, 1]", "optimizer.dense.lr=0.5", "features.\"c*\".kind=sparse",
+                                  "tracking.mlflow.tags.team=ads"});
+  const auto values = config_values(config);
+  const auto has = [&](const char* key, const char* value) { return std::count(values.begin(), values.end(), std::pair<std::string, std::string>(key, value)) == 1; };
+  CHECK(has("model.plugin", "dlrm"));
+  CHECK(has("model.top_mlp", "[64, 1]"));
+  CHECK(has("optimizer.dense.lr", "0.5"));
+  CHECK(has("run.deterministic", "true"));
+  CHECK(has("features.\"c*\".kind", "sparse"));
+  CHECK(has("tracking.mlflow.tags.team", "ads"));
 }
 
 TEST_CASE("the schema names every key with type, default and limits") {
