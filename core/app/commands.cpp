@@ -9,6 +9,7 @@
 #include "app/retrieval_commands.h"
 #include "app/run_command.h"
 #include "app/show_commands.h"
+#include "app/sync_command.h"
 #include "app/use_commands.h"
 
 namespace rechost::app {
@@ -79,6 +80,10 @@ constexpr std::array kCommands{
             "  rechost runs report runs/dlrm-20260101-120000                while it runs, too\n"
             "  rechost runs report runs/dlrm-20260101-120000 --out run.html\n",
             runs_report_command},
+    Command{"runs", "sync", "Send to MLflow what it has not got of a run that is over.", "RUN [--uri URI]",
+            "  rechost runs sync runs/dlrm-20260101-120000                  the server was away while it ran\n"
+            "  rechost runs sync runs/dlrm-20260101-120000 --uri http://mlflow:5000   a run that was never tracked\n",
+            runs_sync_command},
     Command{"plugins", "list", "What can be trained and read here.", "", "  rechost plugins list\n  rechost plugins list --output json\n",
             plugins_list_command},
     Command{"plugins", "inspect", "The options of a plugin, with defaults.", "NAME|PATH",

@@ -11,6 +11,7 @@
 #include "app/environment.h"
 #include "app/run_observer.h"
 #include "app/run_report.h"
+#include "app/run_tracker.h"
 #include "app/setup.h"
 #include "app/stop_signal.h"
 #include "base/error.h"
@@ -239,7 +240,10 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
                                ? RunDirectory::resume(resume_point->run_directory, checkpoint->manifest().position.step, config_text)
                                : RunDirectory::create(root, setup.config.run.name, config_text);
   const RankLog log(directory.path(), 0);
+  const std::int64_t first_step = checkpoint ? checkpoint->manifest().position.step : 0;
+  std::optional<RunTracker> tracker;
   try {
+    tracker.emplace(setup, directory, first_step);
     clean_checkpoint_leftovers(directory.checkpoints());
     // One that a dying process had moved aside is back under its own name now.
     if (checkpoint && !fs::exists(checkpoint->directory())) {
@@ -253,8 +257,8 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     if (checkpoint) warn_of_changes(*checkpoint, setup, data, plugins);
     const auto model = build_model(setup, data, data.prepared.train.get(), !checkpoint);
     announce(setup, data, *model, directory);
-    const std::int64_t first_step = checkpoint ? checkpoint->manifest().position.step : 0;
-    RunObserver observer(setup.config, directory, first_step);
+    tracker->data(data);
+    RunObserver observer(setup.config, directory, *tracker, first_step);
     Trainer::Parts parts;
     parts.config = &setup.config;
     parts.data = &data;
@@ -282,8 +286,10 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     } else {
       print_result(summary, directory, result);
     }
-    const Json written = directory.finish(result.stopped ? RunStatus::kStopped : RunStatus::kFinished, summary);
+    const RunStatus status = result.stopped ? RunStatus::kStopped : RunStatus::kFinished;
+    const Json written = directory.finish(status, summary);
     write_report(directory);
+    tracker->finish(status, written);
     if (json) print(json_line(written) + "\n");
     return result.stopped ? kStopped : kDone;
   } catch (const std::exception& error) {
@@ -291,6 +297,7 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     summary["error"] = error.what();
     const Json written = directory.finish(RunStatus::kFailed, summary);
     write_report(directory);
+    if (tracker) tracker->finish(RunStatus::kFailed, written);
     if (json) print(json_line(written) + "\n");
     throw;
   }

@@ -43,9 +43,10 @@ std::string metrics_text(const MetricReport& metrics) {
   return text.empty() ? "no metric is defined" : text;
 }
 
-RunObserver::RunObserver(const Config& config, RunDirectory& directory, std::int64_t first_step)
+RunObserver::RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step)
     : config_(config),
       directory_(directory),
+      tracker_(tracker),
       tensorboard_(directory.tensorboard(), first_step, std::chrono::system_clock::now()),
       terminal_(isatty(STDERR_FILENO) != 0),
       last_shown_(Clock::now()) {}
@@ -89,6 +90,7 @@ void RunObserver::on_interval(const IntervalReport& report) {
   fields["train.loss"] = report.loss;
   fields["lr_factor"] = report.lr_factor;
   directory_.metrics(report.step, fields);
+  tracker_.metrics(report.step, fields);
   const Scalar scalars[] = {{"train/loss", static_cast<float>(report.loss)}, {"lr_factor", static_cast<float>(report.lr_factor)}};
   tensorboard_.write(report.step, scalars, std::chrono::system_clock::now());
 }
@@ -112,6 +114,7 @@ void RunObserver::on_evaluation(const EvaluationReport& report) {
     scalars.push_back({report.split + "/" + metric.name, static_cast<float>(*metric.value)});
   }
   directory_.metrics(report.step, fields);
+  tracker_.metrics(report.step, fields);
   tensorboard_.write(report.step, scalars, std::chrono::system_clock::now());
   last_shown_ = Clock::now();
 }
@@ -124,6 +127,7 @@ void RunObserver::on_checkpoint(std::int64_t step, const std::filesystem::path& 
   fields["path"] = checkpoint.string();
   fields["seconds"] = seconds;
   directory_.event("checkpoint", fields);
+  tracker_.checkpoint(checkpoint);
 }
 
 }  // namespace rechost::app

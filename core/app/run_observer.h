@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 
+#include "app/run_tracker.h"
 #include "config/sections.h"
 #include "tracking/run_directory.h"
 #include "tracking/tensorboard_writer.h"
@@ -10,12 +11,12 @@
 
 namespace rechost::app {
 
-/// Shows training on standard error and writes it into the run directory. On a terminal one line that renews itself, elsewhere a plain
+/// Shows training on standard error, writes it into the run directory and tells the tracker. On a terminal one line that renews itself, elsewhere a plain
 /// line per interval.
 class RunObserver : public TrainingObserver {
  public:
   /// `first_step` > 0: resumed there.
-  RunObserver(const Config& config, RunDirectory& directory, std::int64_t first_step);
+  RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step);
 
   void on_step(const StepReport& report) override;
   void on_interval(const IntervalReport& report) override;
@@ -28,6 +29,7 @@ class RunObserver : public TrainingObserver {
 
   const Config& config_;
   RunDirectory& directory_;
+  RunTracker& tracker_;
   TensorBoardWriter tensorboard_;
   bool terminal_;
   bool live_line_ = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/environment.h"
+#include "app/run_tracker.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -60,7 +61,9 @@ Config requested_config(const std::optional<std::string>& plugin, std::vector<st
     const ConfigNode* loader = data == document.table().end() ? nullptr : data->second.find("plugin");
     if (loader != nullptr && !from_example(*loader)) std::erase_if(data->second.table(), [&](const auto& entry) { return from_example(entry.second); });
   }
-  return parse_config(document);
+  Config config = parse_config(document);
+  resolve_tracking(config);
+  return config;
 }
 
 Setup load_setup(Config config) {
