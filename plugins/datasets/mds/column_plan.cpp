@@ -21,18 +21,59 @@ std::string read_real(const Encoding& encoding, std::string_view payload, double
   return {};
 }
 
-// Finite in float32, or NaN.
-bool fits(double value) { return !(std::fabs(value) > static_cast<double>(std::numeric_limits<float>::max())); }
-
-std::string refused(double value, std::string_view wanted) { return rechost::toml::real(value) + " is not " + std::string(wanted); }
+std::vector<text::SourceColumn> source_columns(const Index& index) {
+  using Kind = text::SourceColumn::Kind;
+  std::vector<text::SourceColumn> sources;
+  for (std::size_t i = 0; i < index.names.size(); ++i) {
+    const Encoding& encoding = index.encodings[i];
+    const auto kind_of = [](Number number) { return is_integer(number) ? Kind::kInteger : Kind::kReal; };
+    text::SourceColumn source{.name = index.names[i], .type = encoding.name};
+    switch (encoding.kind) {
+      case Encoding::Kind::kNumber:
+        source.kind = kind_of(*encoding.number);
+        if (source.kind == Kind::kInteger) source.carried = rechost::Type::kInt64;
+        break;
+      case Encoding::Kind::kText:
+        source.kind = Kind::kText;
+        source.carried = rechost::Type::kText;
+        break;
+      case Encoding::Kind::kIntegerText:
+        source.kind = Kind::kInteger;
+        source.carried = rechost::Type::kText;
+        break;
+      case Encoding::Kind::kRealText:
+        source.kind = Kind::kReal;
+        break;
+      case Encoding::Kind::kBytes:
+        source.kind = Kind::kBytes;
+        source.carried = rechost::Type::kBinary;
+        break;
+      case Encoding::Kind::kArray:
+        source.array = true;
+        source.kind = encoding.shape.size() > 1 ? Kind::kOther : !encoding.number ? Kind::kAny : kind_of(*encoding.number);
+        if (encoding.shape.size() == 1) source.count = encoding.shape[0];
+        break;
+    }
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
 
 }  // namespace
+
+ColumnPlan::ColumnPlan(const rechost::Config& config, const Index& index, const text::FirstCount& first_count)
+    : plan_(text::plan_roles(config, source_columns(index), index.shards[0].index_path, first_count)),
+      null_integer_(config.get_int("null_integer")),
+      separator_(config.get_string("multi_hot_separator")) {
+  if (separator_.empty()) throw rechost::ConfigError("multi_hot_separator must not be empty");
+  for (const text::ColumnUse& use : plan_.uses) fields_.push_back({use, index.encodings[use.source]});
+}
 
 bool ColumnPlan::decode(const std::vector<std::string_view>& payloads, ColumnBuilder* const* builders, Fault& fault) const {
   for (const Field& field : fields_) {
     std::string reason = decode_field(field, payloads[field.source], builders);
     if (reason.empty()) continue;
-    fault = {columns_[field.first_column].name, std::move(reason)};
+    fault = {columns()[field.first_column].name, std::move(reason)};
     return false;
   }
   return true;
@@ -69,9 +110,7 @@ std::string ColumnPlan::decode_real(const Field& field, std::string_view payload
     if (builder != nullptr) builder->append_null();
     return {};
   }
-  if (field.meaning == Meaning::kBinaryLabel && value != 0 && value != 1) return refused(value, "a label: 0 or 1");
-  if (field.meaning == Meaning::kNonNegativeNumber && value < 0) return refused(value, "a number of at least 0");
-  if (!fits(value)) return refused(value, "a number of float32");
+  if (std::string reason = text::objection_to(field.meaning, value); !reason.empty()) return reason;
   if (builder != nullptr) builder->append(static_cast<float>(value));
   return {};
 }
@@ -86,7 +125,7 @@ std::string ColumnPlan::decode_integer(const Field& field, std::string_view payl
   } else if (!text::parse_integer(payload, value)) {
     return text::refusal(payload, "a 64-bit integer");
   }
-  if (field.meaning == Meaning::kClass && value < 0) return std::to_string(value) + " is not a class: an integer of at least 0";
+  if (std::string reason = text::objection_to(field.meaning, value); !reason.empty()) return reason;
   if (builder == nullptr) return {};
   if (nullable && value == null_integer_)
     builder->append_null();
@@ -113,7 +152,7 @@ std::string ColumnPlan::decode_group(const Field& field, std::string_view payloa
     return "an array of " + std::to_string(array.count) + " numbers, the first sample's has " + std::to_string(field.column_count);
   for (std::size_t i = 0; i < array.count; ++i) {
     const double value = real_at(array.number, array.values + i * width_of(array.number));
-    if (!fits(value)) return "element " + std::to_string(i) + ": " + refused(value, "a number of float32");
+    if (const std::string reason = text::objection_to(field.meaning, value); !reason.empty()) return "element " + std::to_string(i) + ": " + reason;
     if (builders[i] == nullptr) continue;
     if (std::isnan(value))
       builders[i]->append_null();
@@ -141,14 +180,10 @@ std::string ColumnPlan::decode_list(const Field& field, std::string_view payload
 
 std::string ColumnPlan::decode_text_list(std::string_view payload, ColumnBuilder* builder) const {
   if (text::find_invalid_utf8(payload) != std::string_view::npos) return text::quote(payload) + " is not UTF-8";
-  for (bool more = !payload.empty(); more;) {
-    const std::size_t end = payload.find(separator_);
-    const std::string_view element = payload.substr(0, end);
-    if (element.empty()) return "an element of the list is empty";
-    if (builder != nullptr) builder->append_text(element);
-    more = end != std::string_view::npos;
-    if (more) payload.remove_prefix(end + separator_.size());
-  }
+  const std::string reason = text::split_ids(payload, separator_, [&](std::string_view id) {
+    if (builder != nullptr) builder->append_text(id);
+  });
+  if (!reason.empty()) return reason;
   if (builder != nullptr) builder->end_list();
   return {};
 }

@@ -3,45 +3,34 @@
 #define RECHOST_MDS_COLUMN_PLAN_H
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "index.h"
 #include "rechost/cxx/dataset.hpp"
+#include "text/column_roles.h"
 #include "text/decode_chunk.h"
 
 namespace mds {
 
-// How the value of a column is understood.
-enum class Meaning { kNumber, kNonNegativeNumber, kBinaryLabel, kClass, kDense, kDenseGroup, kInteger, kId, kIds, kText, kCarried };
-
 class ColumnPlan {
  public:
-  // Number of values in the first sample's array of a column [names of the index]; asked only for dense arrays whose encoding has no shape.
-  using FirstCount = std::function<std::size_t(std::size_t column)>;
+  // Throws ConfigError as text::plan_roles() does.
+  ColumnPlan(const rechost::Config& config, const Index& index, const text::FirstCount& first_count);
 
-  // Throws ConfigError when an option names a column that is not there (with the nearest name), names one twice, or asks of a column
-  // what its encoding cannot give.
-  ColumnPlan(const rechost::Config& config, const Index& index, const FirstCount& first_count);
-
-  const std::vector<rechost::Column>& columns() const { return columns_; }
+  const std::vector<rechost::Column>& columns() const { return plan_.columns; }
 
   // Appends one sample to the wanted builders, or fills `fault`. Every column is checked, wanted or not, so that the same rows are bad in
   // every read. `payloads` [names of the index], `builders` [columns], null = not wanted.
   bool decode(const std::vector<std::string_view>& payloads, rechost::ColumnBuilder* const* builders, text::Fault& fault) const;
 
  private:
-  friend class PlanMaker;
+  using Meaning = text::Meaning;
 
   // One column of the shards that is read.
-  struct Field {
-    std::size_t source = 0;  // in the index
+  struct Field : text::ColumnUse {
     Encoding encoding{};
-    Meaning meaning = Meaning::kText;
-    std::size_t first_column = 0;
-    std::size_t column_count = 1;  // more for a group of dense columns
   };
 
   // What is wrong with the value; empty when it was appended.
@@ -53,7 +42,7 @@ class ColumnPlan {
   std::string decode_list(const Field& field, std::string_view payload, rechost::ColumnBuilder* builder) const;
   std::string decode_text_list(std::string_view payload, rechost::ColumnBuilder* builder) const;
 
-  std::vector<rechost::Column> columns_;
+  text::RolePlan plan_;
   std::vector<Field> fields_;
   std::int64_t null_integer_ = 0;
   std::string separator_;

@@ -9,7 +9,6 @@
 #include "column_plan.h"
 #include "rechost/cxx/dataset.hpp"
 #include "shard_data.h"
-#include "text/entities.h"
 #include "text/split_paths.h"
 
 namespace mds {
@@ -99,20 +98,10 @@ std::vector<rechost::Option> Mds::options() {
       option_path("train_path", "the same as path, where there are other splits"),
       option_path("valid_path", "validation data"),
       option_path("test_path", "test data"),
-      option_string_list("label", {"label"}, "label columns; [] = none, for prediction"),
-      option_string("label_kind", "binary", "what the labels are").choices({"binary", "regression", "multiclass"}),
-      option_string_list("dense", {}, "columns with numbers; an array becomes a group of them. With sparse and multi_hot also []: all that hold fractions"),
-      option_string_list("sparse", {}, "columns with one id: integers or texts; an empty text is a missing one. See dense for []"),
-      option_string_list("multi_hot", {}, "columns with any number of ids: arrays of integers, or texts. See dense for []"),
-      option_string("multi_hot_separator", "|", "what stands between the ids of a text in multi_hot"),
       option_int("null_integer", INT64_MIN, "this integer stands for a missing id, and alone in an array for none"),
-      option_string("weight", "", "column with the weight of the sample"),
-      option_string("time", "", "column with the time, an integer"),
-      option_string_list("id", {}, "columns that are carried along and not learned from; bytes are read in no other role"),
-      option_string("candidates", "", "column with the items among which a test sample's own is ranked"),
       option_bool("check_hashes", true, "check the hashes that the index has (xxh32/64/128, xxh3_64/128, sha1, sha256, md5) when a shard is first read"),
   };
-  for (Option& option : text::entity_options()) options.push_back(std::move(option));
+  for (Option& option : text::role_options()) options.push_back(std::move(option));
   return options;
 }
 
