@@ -12,6 +12,8 @@ build_preset() {
 
     # RECHOST_LIBTORCH: another folder, such as the one that packaging/libtorch-cuda makes.
     libtorch=${RECHOST_LIBTORCH:-$("$RECHOST_ROOT/packaging/libtorch")}
+    # CMake looks for it where that script puts it.
+    "$RECHOST_ROOT/packaging/arrow" >/dev/null
     mkdir -p "$RECHOST_ROOT/build"
     cd "$RECHOST_ROOT"
     # Ninja configures again by itself when a CMake file or the list of sources changes, but not when a preset does.
