@@ -16,6 +16,13 @@ foreach(plugin IN LISTS plugins)
     # lib, not the multiarch folder: the program looks at ../lib/rechost/plugins beside itself in both trees.
     install(TARGETS plugin_${plugin} LIBRARY DESTINATION lib/rechost/plugins COMPONENT plugins)
 endforeach()
+# Of Arrow only the two libraries that the loader "parquet" loads, 62 MB, in the folder where it looks for them.
+if(RECHOST_PARQUET)
+    find_package(Parquet REQUIRED)
+    install(FILES ${Parquet_LIBRARY} ${Parquet_ARROW_LIBRARY} DESTINATION lib/rechost/arrow COMPONENT plugins)
+    install(DIRECTORY ${RECHOST_ARROW_ROOT}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/rechost-plugins COMPONENT plugins
+            FILES_MATCHING REGEX "dist-info/.*(LICENSE|NOTICE)[.]txt$" PATTERN "pyarrow" EXCLUDE)
+endif()
 if(EXISTS ${PROJECT_SOURCE_DIR}/configs)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/rechost/configs
             COMPONENT rechost FILES_MATCHING PATTERN "*.toml")
