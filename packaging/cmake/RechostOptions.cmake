@@ -36,7 +36,7 @@ add_library(rechost_options INTERFACE)
 target_compile_definitions(rechost_options INTERFACE RECHOST_VERSION="${PROJECT_VERSION}")
 # x86-64-v2 is what every server of the last ten years runs; wider vector code sits in files of its own, chosen at run time.
 target_compile_options(rechost_options INTERFACE -march=x86-64-v2)
-target_link_options(rechost_options INTERFACE LINKER:--as-needed)
+target_link_options(rechost_options INTERFACE LINKER:--as-needed LINKER:-z,relro LINKER:-z,now)
 
 add_library(rechost_warnings INTERFACE)
 # Naming some members of an aggregate and leaving the others at their defaults is how options are written here.

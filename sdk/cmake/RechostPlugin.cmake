@@ -140,6 +140,10 @@ function(rechost_add_plugin name)
         if(TARGET rechost_options)
             file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/lib/rechost)
             file(CREATE_LINK ${RECHOST_LIBTORCH_ROOT} ${PROJECT_BINARY_DIR}/lib/rechost/libtorch SYMBOLIC)
+            if(CMAKE_CXX_FLAGS_RELEASE MATCHES "-ffile-prefix-map=")
+                # The messages in LibTorch's headers name their files: in what users get, not by a folder of the building machine.
+                target_compile_options(${target} PRIVATE -ffile-prefix-map=${RECHOST_LIBTORCH_ROOT}=libtorch)
+            endif()
         else()
             # A plugin of yours may lie anywhere.
             list(APPEND rpath ${LibTorch_LIBRARY_DIR})
