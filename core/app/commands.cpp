@@ -80,7 +80,7 @@ constexpr std::array kCommands{
             "  rechost runs report runs/dlrm-20260101-120000                while it runs, too\n"
             "  rechost runs report runs/dlrm-20260101-120000 --out run.html\n",
             runs_report_command},
-    Command{"runs", "sync", "Send to MLflow what it has not got of a run that is over.", "RUN [--uri URI]",
+    Command{"runs", "sync", "Send to MLflow what it has not got of a run that is over.", "RUN [--uri URI] [--experiment NAME]",
             "  rechost runs sync runs/dlrm-20260101-120000                  the server was away while it ran\n"
             "  rechost runs sync runs/dlrm-20260101-120000 --uri http://mlflow:5000   a run that was never tracked\n",
             runs_sync_command},

@@ -5,11 +5,13 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
 #include "app/command.h"
 #include "app/environment.h"
+#include "app/run_tracker.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -85,6 +87,24 @@ Finding launcher() {
   return {"launcher", "none: single process", ""};
 }
 
+Finding mlflow() {
+  Config config;
+  config.tracking.mlflow.timeout_seconds = 10.0;
+  try {
+    resolve_tracking(config);
+    if (!tracks_mlflow(config)) return {"MLflow", "no address in MLFLOW_TRACKING_URI; runs are tracked where tracking.mlflow.uri says", ""};
+    std::signal(SIGPIPE, SIG_IGN);  // a connection that breaks is not the end
+    const MlflowServer server = mlflow_server(config.tracking.mlflow);
+    return {"MLflow", fmt::format("{} (version {})", server.uri, MlflowClient(server.uri, server.http, nullptr).server_version()), ""};
+  } catch (const MlflowRefused& refused) {
+    return {"MLflow", config.tracking.mlflow.uri, refused.what() + mlflow_advice(refused)};
+  } catch (const MlflowUnavailable& failure) {
+    return {"MLflow", config.tracking.mlflow.uri, fmt::format("{}. Runs go on without it, and keep what it is to be told", failure.what())};
+  } catch (const ConfigError& error) {
+    return {"MLflow", "MLFLOW_TRACKING_URI cannot be used", error.what()};
+  }
+}
+
 void add_plugins(std::vector<Finding>& findings) {
   const auto files = list_plugins(plugin_directories());
   if (files.empty()) findings.push_back({"plugins", "none", "set RECHOST_PLUGIN_PATH to the folder that holds them"});
@@ -115,6 +135,7 @@ int doctor_command(std::span<const std::string> arguments) {
   findings.push_back(disk());
   findings.push_back(gpus());
   findings.push_back(launcher());
+  findings.push_back(mlflow());
   findings.push_back({"registry", registry_directory().string(), ""});
   add_plugins(findings);
   const bool json = wants_json(values);

@@ -76,12 +76,12 @@ void resolve_tracking(Config& config) {
       config.origins["tracking.mlflow.uri"] = kUriVariable;
     }
   }
+  if (mlflow.uri.empty() || mlflow.uri == kNoTracking) return;
   if (mlflow.experiment.empty()) {
     mlflow.experiment = environment_variable("MLFLOW_EXPERIMENT_NAME").value_or("");
     if (!mlflow.experiment.empty()) config.origins["tracking.mlflow.experiment"] = "MLFLOW_EXPERIMENT_NAME";
     if (mlflow.experiment.empty()) mlflow.experiment = kDefaultExperiment;
   }
-  if (mlflow.uri.empty() || mlflow.uri == kNoTracking) return;
   if (holds_credentials(mlflow.uri)) {
     fail<ConfigError>("{}tracking.mlflow.uri holds a user name or password, and the configuration is written into the run directory: put them into "
                       "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
@@ -105,6 +105,9 @@ MlflowServer mlflow_server(const MlflowSection& section) {
   server.http.user = environment_variable("MLFLOW_TRACKING_USERNAME").value_or("");
   server.http.password = environment_variable("MLFLOW_TRACKING_PASSWORD").value_or("");
   server.http.token = environment_variable("MLFLOW_TRACKING_TOKEN").value_or("");
+  server.http.ca_file = environment_variable("MLFLOW_TRACKING_SERVER_CERT_PATH").value_or("");
+  const std::string insecure = environment_variable("MLFLOW_TRACKING_INSECURE_TLS").value_or("");
+  server.http.verify_certificate = insecure != "true" && insecure != "1";
   return server;
 }
 

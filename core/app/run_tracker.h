@@ -22,7 +22,8 @@ void resolve_tracking(Config& config);
 /// Whether it names a server; after resolve_tracking().
 bool tracks_mlflow(const Config& config);
 
-/// The server of [tracking.mlflow], with the credentials of the environment: MLFLOW_TRACKING_USERNAME and _PASSWORD, else MLFLOW_TRACKING_TOKEN.
+/// The server of [tracking.mlflow], with what the environment says of it: MLFLOW_TRACKING_USERNAME and _PASSWORD, else MLFLOW_TRACKING_TOKEN;
+/// MLFLOW_TRACKING_SERVER_CERT_PATH, MLFLOW_TRACKING_INSECURE_TLS.
 MlflowServer mlflow_server(const MlflowSection& section);
 
 /// How the MLflow run of that directory is called, and where.

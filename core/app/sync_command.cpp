@@ -80,7 +80,8 @@ std::int64_t deliver(MlflowDelivery& delivery) {
 int runs_sync_command(std::span<const std::string> arguments) {
   options::options_description visible("Options");
   visible.add_options()("run", options::value<std::string>(), "run directory")(
-      "uri", options::value<std::string>(), "address of the MLflow server; else tracking.mlflow.uri of the run, else MLFLOW_TRACKING_URI");
+      "uri", options::value<std::string>(), "address of the MLflow server; else tracking.mlflow.uri of the run, else MLFLOW_TRACKING_URI")(
+      "experiment", options::value<std::string>(), "for a run that was not tracked; else that of the run, else MLFLOW_EXPERIMENT_NAME, else Default");
   add_output_option(visible);
   options::positional_options_description positional;
   positional.add("run", 1);
@@ -91,14 +92,22 @@ int runs_sync_command(std::span<const std::string> arguments) {
   const RunRecord run = inspect_run(fs::weakly_canonical(values["run"].as<std::string>()));
   if (run.status == RunStatus::kRunning) fail("run {} is still going on, and sends by itself", run.path.string());
   std::vector<std::string> settings;
-  if (values.count("uri") != 0) settings.push_back(fmt::format("tracking.mlflow.uri={}", ConfigNode{.value = values["uri"].as<std::string>(), .origin = {}, .typed = {}}.text()));
+  for (const char* name : {"uri", "experiment"}) {
+    if (values.count(name) == 0) continue;
+    const ConfigNode value{.value = values[name].as<std::string>(), .origin = {}, .typed = {}};
+    settings.push_back(fmt::format("tracking.mlflow.{}={}", name, value.text()));
+  }
   Config config = requested_config(std::nullopt, {(run.path / "config.toml").string()}, settings);
   if (!tracks_mlflow(config)) throw UsageError("where to? --uri http://host:port, or MLFLOW_TRACKING_URI");
   std::signal(SIGPIPE, SIG_IGN);  // a connection that breaks is not the end
 
   const LockFile lock = lock_mlflow_spool(run.path);
   const MlflowSpoolFiles files(run.path);
-  if (!fs::exists(files.records)) spool_untracked(run, config);
+  if (!fs::exists(files.records)) {
+    spool_untracked(run, config);
+  } else if (values.count("experiment") != 0) {
+    throw UsageError("--experiment is for a run that was not tracked; this one has its experiment");
+  }
   Spool records(files.records);
   end_mlflow_spool(records, last_sign_of_life(run.path));
   const MlflowServer server = mlflow_server(config.tracking.mlflow);

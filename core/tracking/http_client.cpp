@@ -61,6 +61,7 @@ bool never_arrived(CURLcode code) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
       return true;
     default:
       return false;
@@ -121,6 +122,11 @@ HttpResponse HttpClient::send(const HttpRequest& request) {
   curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, check_cancelled);
   curl_easy_setopt(curl, CURLOPT_XFERINFODATA, const_cast<std::atomic<bool>*>(cancel_));
   curl_easy_setopt(curl, CURLOPT_USERAGENT, fmt::format("rechost/{}", version()).c_str());
+  if (!settings_.ca_file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, settings_.ca_file.c_str());
+  if (!settings_.verify_certificate) {
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
   // The header list lives as long as the request; "Expect:" spares the round trip that some servers never answer.
   const auto free_list = [](curl_slist* list) { curl_slist_free_all(list); };
   std::unique_ptr<curl_slist, decltype(free_list)> headers(curl_slist_append(nullptr, "Expect:"), free_list);
@@ -147,8 +153,10 @@ HttpResponse HttpClient::send(const HttpRequest& request) {
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   const CURLcode code = curl_easy_perform(curl);
   if (code != CURLE_OK) {
-    throw HttpFailure(fmt::format("{} {}: {}", request.method, request.url, reason[0] != '\0' ? reason : curl_easy_strerror(code)),
-                      !never_arrived(code));
+    const char* const advice =
+        code == CURLE_PEER_FAILED_VERIFICATION ? " (a certificate of your own authority: name its file in MLFLOW_TRACKING_SERVER_CERT_PATH)" : "";
+    throw HttpFailure(
+        fmt::format("{} {}: {}{}", request.method, request.url, reason[0] != '\0' ? reason : curl_easy_strerror(code), advice), !never_arrived(code));
   }
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &response.status);
   return response;

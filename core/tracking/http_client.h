@@ -38,6 +38,8 @@ struct HttpSettings {
   std::string user;  ///< basic authentication, with password; else token
   std::string password;
   std::string token;
+  std::string ca_file;  ///< certificates to trust instead of the system's; empty: the system's
+  bool verify_certificate = true;
 };
 
 /// Requests, each over a connection of its own, because libcurl sends a request a second time without a word when a connection that it had

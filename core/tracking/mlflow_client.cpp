@@ -59,7 +59,7 @@ std::string mlflow_advice(const MlflowRefused& refused) {
   if (refused.status == 401 || refused.status == 403) {
     return ". Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to an account that may write";
   }
-  if (refused.error_code.empty() && refused.status >= 300) return ". Is tracking.mlflow.uri the address of an MLflow server?";
+  if (refused.error_code.empty()) return ". Is tracking.mlflow.uri the address of an MLflow server?";
   return "";
 }
 
@@ -120,6 +120,16 @@ Json MlflowClient::post(std::string_view call, const Json& body) {
   request.body = json_line(body);
   request.content_type = "application/json";
   return answer(request);
+}
+
+std::string MlflowClient::server_version() {
+  HttpRequest request;
+  request.url = uri_ + "/version";
+  const std::string version = this->request(request).body;
+  if (version.empty() || version.find_first_not_of("0123456789.abcdevprost") != std::string::npos) {
+    throw MlflowRefused(fmt::format("GET {}: the answer is not MLflow's: {}", request.url, shown(version)), 200, "");
+  }
+  return version;
 }
 
 std::string MlflowClient::experiment(const std::string& name) {

@@ -69,6 +69,9 @@ class MlflowClient {
 
   const std::string& uri() const { return uri_; }
 
+  /// "3.17.2". Needs no account.
+  std::string server_version();
+
   /// The experiment of that name, made if need be.
   std::string experiment(const std::string& name);
 

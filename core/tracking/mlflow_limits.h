@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-/// What MLflow takes (mlflow/utils/validation.py), the same since version 2.10.
+/// What MLflow 3 takes (mlflow/utils/validation.py).
 namespace rechost {
 
 constexpr std::size_t kMlflowBatchMetrics = 1000;

@@ -5,9 +5,29 @@ import http.server
 import json
 import re
 import socket
+import ssl
 import threading
 import urllib.parse
 
+# Of nobody but these tests, for 127.0.0.1, until 2126.
+CERTIFICATE = """-----BEGIN CERTIFICATE-----
+MIIBkDCCATagAwIBAgIUN1j2VUCxy9Wa+tIBAOTSbUK8RuMwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyNDEzMDM1MFoYDzIxMjYxMDMx
+MTMwMzUwWjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAT2JiC0RtgdB3R/MABfAiQ7mkKbwclPvkSgF1xq42qVVNwUJ4AWD8Oe
+bZxV/qt9Bm8hS0yF6YcuPGcWGjh6xJHko2QwYjAdBgNVHQ4EFgQUAvjWCiYO/gA6
+3moNLoYTehbPvKAwHwYDVR0jBBgwFoAUAvjWCiYO/gA63moNLoYTehbPvKAwDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
+IQCK1E1ThBDYddAuGs/K8adimF867zo5FMAvW+bXT+7qxQIgS7NlInAmHRhQV4K+
+EDgH5V6c/dhBDpquNhV9ohPJvJc=
+-----END CERTIFICATE-----
+"""
+PRIVATE_KEY = """-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgEUmBTn30Tj9sbDCi
+ujJGVIuSEiMhS2Z8WQ39dV4uxh+hRANCAAT2JiC0RtgdB3R/MABfAiQ7mkKbwclP
+vkSgF1xq42qVVNwUJ4AWD8OebZxV/qt9Bm8hS0yF6YcuPGcWGjh6xJHk
+-----END PRIVATE KEY-----
+"""
 KEY = re.compile(r"^[/\w.\- ]*$", re.ASCII)
 
 
@@ -26,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle_one_request(self):
         try:
             super().handle_one_request()
-        except (ConnectionError, ValueError):
+        except (OSError, ValueError):
             self.close_connection = True
 
     def answer(self):
@@ -44,6 +64,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault and fault[0] == "status":
             return self.reply(fault[1], fault[2] if len(fault) > 2 else b"busy", fault[3] if len(fault) > 3 else {})
         try:
+            if url.path == "/version":
+                return self.reply(200, b"3.17.2", {})
             if store.account and self.headers.get("Authorization") != store.account:
                 raise Refusal(401, "UNAUTHENTICATED", "You are not authenticated.")
             with store.lock:
@@ -82,7 +104,14 @@ class Listener(http.server.ThreadingHTTPServer):
 class MlflowServer:
     """Listens until stop(); start() listens again, on the same port."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
+        """`certificate`: a folder to put one into, certificate.pem, and speak TLS."""
+        self.tls = None
+        if certificate:
+            (certificate / "certificate.pem").write_text(CERTIFICATE)
+            (certificate / "key.pem").write_text(PRIVATE_KEY)
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
         self.lock = threading.RLock()
         self.released = threading.Event()  # ends what hangs
         self.account = None
@@ -99,7 +128,9 @@ class MlflowServer:
         self.listener = Listener(("127.0.0.1", self.port), Handler)
         self.listener.store = self
         self.port = self.listener.server_address[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
+        if self.tls:
+            self.listener.socket = self.tls.wrap_socket(self.listener.socket, server_side=True, do_handshake_on_connect=False)
+        self.uri = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
         self.thread = threading.Thread(target=self.listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self.thread.start()
 

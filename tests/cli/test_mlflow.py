@@ -251,12 +251,38 @@ def the_environment_names_server_and_experiment():
         expect(done.err.count("not tracked by MLflow") == 1, done)
 
 
+def tls_is_checked():
+    with folder() as place, MlflowServer(certificate=pathlib.Path(place)) as server:
+        runs = pathlib.Path(place) / "runs"
+        done = rechost(*RUN, *tracked(server, "tracking.mlflow.flush_seconds=0"), "--out", runs)
+        expect("MLFLOW_TRACKING_SERVER_CERT_PATH" in done.err and not server.requests, done)
+        rechost("runs", "sync", only_run(runs), env={"MLFLOW_TRACKING_SERVER_CERT_PATH": f"{place}/certificate.pem"})
+        expect_whole(server, only_run(runs))
+        found = rechost("doctor", env={"MLFLOW_TRACKING_URI": server.uri, "MLFLOW_TRACKING_INSECURE_TLS": "true"}, code=None)
+        expect(f"{server.uri} (version 3.17.2)" in found.out, found)
+
+
+def doctor_asks_the_server():
+    with MlflowServer() as server:
+        env = {"MLFLOW_TRACKING_URI": server.uri}
+        expect(f"{server.uri} (version 3.17.2)" in rechost("doctor", env=env, code=None).out, "a server")
+        server.fail("version", ("status", 200, b"<html>"))
+        expect("! GET" in (found := rechost("doctor", env=env, code=1)).out and "the address of an MLflow server?" in found.out, found)
+        server.stop()
+        expect("Runs go on without it" in (found := rechost("doctor", env=env, code=1)).out, found)
+        expect("no address in MLFLOW_TRACKING_URI" in (found := rechost("doctor", code=None)).out, found)
+        found = rechost("doctor", env={"MLFLOW_TRACKING_URI": "http://ann:s3cret@127.0.0.1:9"}, code=1)
+        expect("MLFLOW_TRACKING_PASSWORD" in found.out and "s3cret" not in found.out, found)
+
+
 def a_run_that_was_not_tracked_is_sent_as_a_whole():
     with folder() as place, MlflowServer() as server:
         rechost(*RUN, "--out", place)
         run = only_run(place)
         expect("--uri" in rechost("runs", "sync", run, code=2).err, "where to?")
-        rechost("runs", "sync", f"{run}/", "--uri", server.uri)
+        rechost("runs", "sync", f"{run}/", "--uri", server.uri, "--experiment", "afterwards")
+        expect("afterwards" in server.experiments, server.experiments)
+        expect("has its experiment" in rechost("runs", "sync", run, "--uri", server.uri, "--experiment", "x", code=2).err, "another experiment")
         stored = expect_whole(server, run)
         started = json.loads((run / "events.jsonl").read_text().splitlines()[0])["time"]
         expect(stored["info"]["run_name"] == run.name and stored["params"]["data.batch_size"] == "500", stored["info"])
@@ -292,4 +318,4 @@ def a_bad_configuration_is_refused():
 main([all_of_a_run_arrives, lost_answers_and_a_busy_server_change_nothing, a_server_that_is_away_is_told_later, a_server_that_comes_and_goes_is_told_all,
       a_server_that_hangs_holds_nothing_up, killed_and_resumed_it_is_the_same_run_and_each_point_once, a_killed_run_is_told_of_by_sync_and_resumed_again,
       a_stop_is_killed_and_a_failure_is_failed, a_refusal_is_one_warning_and_no_more_requests, the_environment_names_server_and_experiment,
-      a_run_that_was_not_tracked_is_sent_as_a_whole, a_damaged_spool_and_a_foreign_server_are_told_of, a_bad_configuration_is_refused])
+      tls_is_checked, doctor_asks_the_server, a_run_that_was_not_tracked_is_sent_as_a_whole, a_damaged_spool_and_a_foreign_server_are_told_of, a_bad_configuration_is_refused])

@@ -1,10 +1,13 @@
 #include "tracking/mlflow_spool.h"
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <sys/resource.h>
 
 #include <catch2/catch.hpp>
 
@@ -158,6 +161,27 @@ TEST_CASE("A spool that begins late is told of what was before") {
   CHECK(reader.next()->fields["step"] == 20);
   CHECK_FALSE(reader.next());
   CHECK_THROWS_WITH(lock_mlflow_spool(directory.path()), Catch::Contains("is held by a running process"));
+}
+
+TEST_CASE("A full disk ends the telling, not the run") {
+  Run run;
+  {
+    MlflowSpool spool = run.open();
+    spool.tags({{"a", "x"}});
+    rlimit before{};
+    getrlimit(RLIMIT_FSIZE, &before);
+    rlimit full = before;
+    full.rlim_cur = std::filesystem::file_size(spool.records().path()) + 20;
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &full);
+    spool.tags({{"b", "y"}});
+    setrlimit(RLIMIT_FSIZE, &before);
+    std::signal(SIGXFSZ, handler);
+    spool.tags({{"c", "z"}});
+    spool.sync();
+  }
+  { MlflowSpool spool = run.open(); }
+  CHECK(run.words() == Words{"start", "tags a=x", "status RUNNING"});
 }
 
 TEST_CASE("A run that was killed is given its end once") {
