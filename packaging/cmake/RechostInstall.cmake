@@ -30,7 +30,7 @@ file(CREATE_LINK ${PROJECT_SOURCE_DIR}/sdk/template ${PROJECT_BINARY_DIR}/share/
 
 # The libraries that distributions with rpm do not have, or not in the version that Debian 12 has: their packages bring them along.
 # What these packages may take from the distribution is listed in tests/packaging/rpm_requirements.py.
-set(RECHOST_BUNDLED_LIBRARIES "lib(boost_[a-z_]+|fmt|tomlplusplus)[.]so[.].*")
+set(RECHOST_BUNDLED_LIBRARIES "lib(boost_[a-z_]+|fmt|tomlplusplus|gloo|hiredis)[.]so[.].*")
 
 # rechost: the program
 install(TARGETS rechost RUNTIME_DEPENDENCY_SET rechost_needs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT rechost)
@@ -47,10 +47,16 @@ if(RECHOST_PACKAGE_FORMAT STREQUAL "rpm")
 endif()
 # Modules that the program opens when they are wanted: what they need is not asked of everybody.
 set(modules "")
-foreach(module IN ITEMS rechost_cuda)
-    if(TARGET ${module})
-        list(APPEND modules ${module})
-        install(TARGETS ${module} RUNTIME_DEPENDENCY_SET rechost_needs LIBRARY DESTINATION ${RECHOST_INSTALL_PRIVATEDIR} COMPONENT rechost)
+foreach(module IN ITEMS rechost_cuda rechost_nccl rechost_gloo)
+    if(NOT TARGET ${module})
+        continue()
+    endif()
+    list(APPEND modules ${module})
+    install(TARGETS ${module} RUNTIME_DEPENDENCY_SET rechost_needs LIBRARY DESTINATION ${RECHOST_INSTALL_PRIVATEDIR} COMPONENT rechost)
+    if(RECHOST_PACKAGE_FORMAT STREQUAL "rpm")
+        # DT_RPATH, which serves what a module's libraries need as well: those that come along have no path of their own.
+        set_target_properties(${module} PROPERTIES INSTALL_RPATH "$ORIGIN")
+        target_link_options(${module} PRIVATE LINKER:--disable-new-dtags)
     endif()
 endforeach()
 set(documents ${PROJECT_BINARY_DIR}/share/rechost/documents)

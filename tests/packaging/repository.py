@@ -1,4 +1,5 @@
 """The packages of this checkout, and repositories of them as users have them."""
+import functools
 import pathlib
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ from chroot import SOURCE, expect, run
 from signing import Key
 
 
+@functools.lru_cache
 def packages(kind):
     """Makes them if need be; the files, by name of package."""
     made = subprocess.run([SOURCE / "packaging" / "package", kind], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
