@@ -184,7 +184,7 @@ int plugins_new_command(std::span<const std::string> arguments) {
   if (fs::exists(folder)) throw UsageError(fmt::format("{} exists already", folder.string()));
   const fs::path source = share_directory() / "template";
   const std::string prefix = program_directory().parent_path().string();
-  if (!fs::is_directory(source)) fail("the template is not installed ({}): install the SDK package", source.string());
+  if (!fs::is_directory(source)) fail("the template is not installed ({}): install the SDK: package rechost-dev or rechost-devel", source.string());
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(source, fs::directory_options::follow_directory_symlink)) {
     if (!entry.is_regular_file()) continue;
     std::string relative = fs::relative(entry.path(), source).string();

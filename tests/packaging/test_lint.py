@@ -74,5 +74,21 @@ def the_program_uses_the_guarded_functions():
         expect(re.search(r"Type:\s+DYN", run("readelf", "--file-header", program).stdout), "not position independent")
 
 
+def zsh_reads_the_completion():
+    with tempfile.TemporaryDirectory(prefix="rechost-test-") as place:
+        unpacked("deb", packages("deb")["rechost"], pathlib.Path(place, "deb"))
+        folder = pathlib.Path(place, "deb/usr/share/zsh/vendor-completions")
+        # As compinit does: found by its first line, and loaded whole.
+        script = f"""
+fpath=({folder} $fpath)
+autoload -Uz compinit && compinit -D -u
+[[ $_comps[rechost] == _rechost ]] || exit 3
+autoload +X _rechost && print -r -- "$functions[_rechost]"
+"""
+        done = run("zsh", "--no-rcs", "-c", script)
+        expect(done.stderr == "" and "_arguments" in done.stdout, done.stdout[:500] + done.stderr)
+
+
 main([lintian_objects_to_nothing, every_override_has_a_reason, rpmlint_objects_to_nothing,
-      binaries_are_hardened_and_know_no_folder_of_this_machine, the_program_uses_the_guarded_functions])
+      binaries_are_hardened_and_know_no_folder_of_this_machine, the_program_uses_the_guarded_functions,
+      zsh_reads_the_completion])
