@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdio>
 
 #include <fmt/format.h>
 
@@ -51,11 +50,6 @@ RunObserver::RunObserver(const Config& config, RunDirectory& directory, RunTrack
       terminal_(isatty(STDERR_FILENO) != 0),
       last_shown_(Clock::now()) {}
 
-void RunObserver::end_live_line() {
-  if (live_line_) std::fputs("\n", stderr);
-  live_line_ = false;
-}
-
 void RunObserver::on_step(const StepReport& report) {
   shown_loss_ += report.loss;
   ++shown_steps_;
@@ -75,10 +69,7 @@ void RunObserver::on_step(const StepReport& report) {
   shown_loss_ = 0.0;
   shown_steps_ = 0;
   if (terminal_) {
-    // Back to the first column, and clear what a longer line has left.
-    std::fputs(fmt::format("\r{}\x1b[K", line).c_str(), stderr);
-    live_line_ = true;
-    if (report.step == report.total_steps) end_live_line();
+    write_live_line(line);
   } else {
     log_info("{}", line);
   }
@@ -96,7 +87,6 @@ void RunObserver::on_interval(const IntervalReport& report) {
 }
 
 void RunObserver::on_evaluation(const EvaluationReport& report) {
-  end_live_line();
   std::string best;
   if (report.best_auc) best = fmt::format(" (best reachable {:.4f})", *report.best_auc);
   log_info("{} after step {}: {}{}{} in {:.1f} s", report.split, count_text(report.step), metrics_text(*report.metrics), best,
@@ -120,7 +110,6 @@ void RunObserver::on_evaluation(const EvaluationReport& report) {
 }
 
 void RunObserver::on_checkpoint(std::int64_t step, const std::filesystem::path& checkpoint, double seconds) {
-  end_live_line();
   log_info("checkpoint {} in {:.1f} s", checkpoint.string(), seconds);
   Json fields = Json::object();
   fields["step"] = step;

@@ -11,8 +11,8 @@
 
 namespace rechost::app {
 
-/// Shows training on standard error, writes it into the run directory and tells the tracker. On a terminal one line that renews itself, elsewhere a plain
-/// line per interval.
+/// Shows training on standard error, writes it into the run directory and tells the tracker. On a terminal one line that renews itself,
+/// elsewhere a plain line per interval.
 class RunObserver : public TrainingObserver {
  public:
   /// `first_step` > 0: resumed there.
@@ -25,14 +25,12 @@ class RunObserver : public TrainingObserver {
 
  private:
   using Clock = std::chrono::steady_clock;
-  void end_live_line();
 
   const Config& config_;
   RunDirectory& directory_;
   RunTracker& tracker_;
   TensorBoardWriter tensorboard_;
   bool terminal_;
-  bool live_line_ = false;
   Clock::time_point last_shown_;
   double shown_loss_ = 0.0;  ///< sum since the last line
   std::int64_t shown_steps_ = 0;

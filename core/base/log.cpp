@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace rechost {
 namespace {
@@ -12,6 +13,7 @@ std::mutex sink_mutex;
 LogSink current_sink = nullptr;
 void* sink_context = nullptr;
 std::atomic<LogLevel> lowest_level{LogLevel::kInfo};
+bool live_line_open = false;  // under sink_mutex, as standard error is
 
 std::string_view prefix(LogLevel level) {
   switch (level) {
@@ -42,8 +44,17 @@ void write_log(LogLevel level, std::string_view line) {
   // One write per line, so that lines of several threads and processes do not interleave.
   const std::string text = fmt::format("{}{}\n", prefix(level), line);
   const std::lock_guard lock(sink_mutex);
+  if (std::exchange(live_line_open, false)) std::fputs("\n", stderr);
   std::fwrite(text.data(), 1, text.size(), stderr);
   if (current_sink != nullptr) current_sink(sink_context, level, line);
+}
+
+void write_live_line(std::string_view line) {
+  // Back to the first column, and clear what a longer line has left.
+  const std::string text = fmt::format("\r{}\x1b[K", line);
+  const std::lock_guard lock(sink_mutex);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  live_line_open = true;
 }
 
 }  // namespace rechost

@@ -18,6 +18,10 @@ void set_log_level(LogLevel level);
 /// Writes one line to standard error ("warning: …" for warnings, "error: …" for errors, bare for info) and to the sink. Any thread.
 void write_log(LogLevel level, std::string_view line);
 
+/// Shows a line at the bottom of the terminal in place of the one before. A line of the log, from whichever thread, begins below it. Any
+/// thread; the sink does not see it.
+void write_live_line(std::string_view line);
+
 template <typename... Arguments>
 void log_info(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
   write_log(LogLevel::kInfo, fmt::format(format, std::forward<Arguments>(arguments)...));
