@@ -1,6 +1,11 @@
 #include "device/gpu.h"
 
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <numeric>
 
 #include "base/error.h"
@@ -71,6 +76,23 @@ TEST_CASE("the emulated GPU notices copies outside of its memory") {
   REQUIRE_THROWS_AS(gpu->copy_in(buffer.data<float>(), values, sizeof(values)), DeviceError);
   REQUIRE_THROWS_AS(gpu->copy_out(values, values, 4), DeviceError);
   REQUIRE_THROWS_AS(gpu->copy_in(buffer.data<float>(), buffer.data<float>(), 4), DeviceError);
+}
+
+TEST_CASE("the emulated GPU ends a program that touches its memory") {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const int nowhere = open("/dev/null", O_WRONLY);
+    dup2(nowhere, STDERR_FILENO);
+    const auto gpu = test::emulated_gpu();
+    const DeviceBuffer buffer(gpu, 16, "a test");
+    std::signal(SIGABRT, SIG_DFL);
+    _exit(*static_cast<volatile float*>(buffer.data<float>()) == 0.0F ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  REQUIRE(WTERMSIG(status) == SIGABRT);
 }
 
 TEST_CASE("a module that is missing, no library or of another build is refused") {
