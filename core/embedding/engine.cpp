@@ -74,13 +74,14 @@ void EmbeddingEngine::Impl::check_prepared(const PreparedIds& prepared) const {
 }
 
 EmbeddingEngine::EmbeddingEngine(std::vector<TableConfig> tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,
-                                 std::uint64_t seed, ThreadPool& pool)
+                                 std::uint64_t seed, ThreadPool& pool, Storage storage)
     : impl_(std::make_unique<Impl>()) {
   impl_->tables.reserve(tables.size());
-  for (TableConfig& table : tables) impl_->tables.emplace_back(std::move(table));
+  for (TableConfig& table : tables) impl_->tables.emplace_back(std::move(table), storage);
   impl_->add_lookups(lookups);
   impl_->add_blocks(blocks);
-  for (Impl::Table& table : impl_->tables) table.storage.fill(table.config, seed, pool);
+  if (storage == Storage::kElsewhere) return;
+  for (Impl::Table& table : impl_->tables) table.storage->fill(table.config, seed, pool);
 }
 
 EmbeddingEngine::~EmbeddingEngine() = default;
@@ -108,11 +109,14 @@ std::size_t EmbeddingEngine::table_count() const { return impl_->tables.size(); 
 
 const TableConfig& EmbeddingEngine::table(std::size_t index) const { return impl_->tables.at(index).config; }
 
-std::int64_t EmbeddingEngine::state_floats_per_row(std::size_t table) const { return impl_->tables.at(table).storage.state_floats(); }
+std::int64_t EmbeddingEngine::state_floats_per_row(std::size_t table) const {
+  const TableConfig& config = impl_->tables.at(table).config;
+  return optimizer_state_floats(config.optimizer.kind, config.dim);
+}
 
 std::uint64_t EmbeddingEngine::memory_bytes() const {
   std::uint64_t bytes = 0;
-  for (const Impl::Table& table : impl_->tables) bytes += table.storage.bytes();
+  for (const Impl::Table& table : impl_->tables) bytes += table.storage ? table.storage->bytes() : 0;
   return bytes;
 }
 
@@ -130,9 +134,9 @@ void EmbeddingEngine::read_rows(std::size_t table, std::int64_t first, std::int6
   const Impl::Table& of = impl_->tables.at(table);
   check_range(of.config, first, count);
   const std::int64_t dim = of.config.dim;
-  const std::int64_t state_floats = of.storage.state_floats();
+  const std::int64_t state_floats = of.storage->state_floats();
   for (std::int64_t i = 0; i < count; ++i) {
-    const float* row = of.storage.rows() + (first + i) * of.storage.stride();
+    const float* row = of.storage->rows() + (first + i) * of.storage->stride();
     if (rows != nullptr) std::copy_n(row, dim, rows + i * dim);
     if (state != nullptr) std::copy_n(row + dim, state_floats, state + i * state_floats);
   }
@@ -142,9 +146,9 @@ void EmbeddingEngine::write_rows(std::size_t table, std::int64_t first, std::int
   Impl::Table& of = impl_->tables.at(table);
   check_range(of.config, first, count);
   const std::int64_t dim = of.config.dim;
-  const std::int64_t state_floats = of.storage.state_floats();
+  const std::int64_t state_floats = of.storage->state_floats();
   for (std::int64_t i = 0; i < count; ++i) {
-    float* row = of.storage.rows() + (first + i) * of.storage.stride();
+    float* row = of.storage->rows() + (first + i) * of.storage->stride();
     if (rows != nullptr) std::copy_n(rows + i * dim, dim, row);
     if (state != nullptr) std::copy_n(state + i * state_floats, state_floats, row + dim);
   }

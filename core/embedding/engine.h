@@ -22,6 +22,7 @@ struct Initializer {
 struct TableConfig {
   std::string name;
   std::int64_t rows = 0;
+  std::int64_t first_row = 0;  ///< of a part of a larger table: what row 0 is called there; starting values follow from that number
   std::int64_t dim = 0;
   Initializer initializer;
   OptimizerSettings optimizer;
@@ -53,17 +54,21 @@ struct BlockConfig {
 /// What prepare() learnt of a batch: unique rows per table and the inverse map, used by lookup and update alike.
 class PreparedIds;
 
-/// All embedding tables of one process: storage, lookup, gradient sum and update.
+/// Embedding tables in this process's memory: storage, lookup, gradient sum and update.
 ///
 /// The update of a row happens once per step, with the sum of the gradients of all its occurrences over all lookups that read the table
 /// ("exact" update). Sums are made in an order that depends only on the batch, so results do not depend on the number of threads.
 class EmbeddingEngine {
  public:
+  /// kElsewhere: the rows are kept by somebody else, who hands them over batch by batch. Such an engine checks and deduplicates ids
+  /// (prepare), pools rows (forward_from) and sums gradients (sum_gradients); it has nothing to update, read or write.
+  enum class Storage { kOwn, kElsewhere };
+
   /// `tables`' rows are filled from (seed, table name, row, column) alone: independent of threads, order and layout. The threads of `pool`
   /// write them first, so that the pages lie near them. Throws ConfigError for a table without rows or dim or with 2^31 rows or more, for
   /// lookups and blocks that do not fit together, DeviceError when there is not enough memory.
   EmbeddingEngine(std::vector<TableConfig> tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks, std::uint64_t seed,
-                  ThreadPool& pool);
+                  ThreadPool& pool, Storage storage = Storage::kOwn);
   ~EmbeddingEngine();
   EmbeddingEngine(const EmbeddingEngine&) = delete;  // tables are too large to copy unasked
   EmbeddingEngine& operator=(const EmbeddingEngine&) = delete;
@@ -75,6 +80,17 @@ class EmbeddingEngine {
 
   /// outputs[b]: [rows, lookups, dim] or [ids, dim] of block b, written whole. A null pointer skips the block.
   void forward(const PreparedIds& prepared, std::span<float* const> outputs, ThreadPool& pool) const;
+
+  /// The same, with the unique rows of the batch taken from table_rows[t]: [unique_rows(t), dim].
+  void forward_from(const PreparedIds& prepared, std::span<const float* const> table_rows, std::span<float* const> outputs,
+                    ThreadPool& pool) const;
+
+  /// sums[t]: [unique_rows(t), dim], written whole: the sum of the gradients of all occurrences of each row, in batch order. `gradients` as
+  /// in update().
+  void sum_gradients(const PreparedIds& prepared, std::span<const float* const> gradients, std::span<float* const> sums, ThreadPool& pool) const;
+
+  /// Copies rows of one table: out [ids, dim]. Throws DataError for an id outside the table.
+  void gather_rows(std::size_t table, std::span<const std::int32_t> ids, float* out) const;
 
   /// gradients[b]: as outputs, or null for zero. `step` counts from 1 (bias corrections); `lr_factor` comes from the schedule.
   /// Adds l2 * w to the gradient of each touched row when l2 > 0. clip_value > 0 cuts each element of a row's summed gradient.

@@ -26,23 +26,31 @@ void prefetch_first_rows(const LookupJob& job) {
   for (std::int64_t i = first; i < last; ++i) prefetch_row(job.table + job.ids[i] * job.stride, job.dim);
 }
 
-}  // namespace
+/// Where the rows of a table are, as lookups of this batch number them.
+struct RowSource {
+  const float* rows = nullptr;
+  std::int64_t stride = 0;
+  const std::int32_t* ids = nullptr;  ///< of the table's group
+};
 
-void EmbeddingEngine::forward(const PreparedIds& prepared, std::span<float* const> outputs, ThreadPool& pool) const {
-  const Impl& impl = *impl_;
+/// `source_of(table, group)`
+template <typename SourceOf>
+void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& impl, const PreparedIds& prepared, const SourceOf& source_of,
+                 std::span<float* const> outputs, ThreadPool& pool) {
   impl.check_prepared(prepared);
   if (outputs.size() != impl.blocks.size()) fail<Error>("forward: {} outputs for {} blocks", outputs.size(), impl.blocks.size());
   const auto loop_for = choose_twin(lookup_baseline, lookup_avx2, lookup_avx512);
 
-  const auto job_of = [&](const Impl::Block& block, std::size_t lookup_index, float* output, std::int64_t begin, std::int64_t end) {
-    const Impl::Lookup& lookup = impl.lookups[lookup_index];
-    const TableStorage& storage = impl.tables[lookup.table].storage;
+  using Block = EmbeddingEngine::Impl::Block;
+  const auto job_of = [&](const Block& block, std::size_t lookup_index, float* output, std::int64_t begin, std::int64_t end) {
+    const EmbeddingEngine::Impl::Lookup& lookup = impl.lookups[lookup_index];
+    const RowSource source = source_of(lookup.table, impl.prepared_group(prepared, lookup.table));
     const PreparedColumn& column = impl.prepared_column(prepared, lookup);
     const bool by_offsets = !block.sequence && !column.one_each;
-    return LookupJob{.table = storage.rows(),
-                     .stride = storage.stride(),
+    return LookupJob{.table = source.rows,
+                     .stride = source.stride,
                      .dim = block.dim,
-                     .ids = impl.prepared_group(prepared, lookup.table).ids.data() + column.first,
+                     .ids = source.ids + column.first,
                      .ids_end = by_offsets ? column.offsets[end] : end,
                      .offsets = by_offsets ? column.offsets.data() : nullptr,
                      .mean = lookup.pooling == Pooling::kMean,
@@ -55,14 +63,14 @@ void EmbeddingEngine::forward(const PreparedIds& prepared, std::span<float* cons
 
   std::vector<std::int64_t> first_chunk(impl.blocks.size() + 1, 0);
   for (std::size_t b = 0; b < impl.blocks.size(); ++b) {
-    const std::int64_t rows = outputs[b] == nullptr ? 0 : block_rows(prepared, b);
+    const std::int64_t rows = outputs[b] == nullptr ? 0 : engine.block_rows(prepared, b);
     first_chunk[b + 1] = first_chunk[b] + (rows + kSamplesPerChunk - 1) / kSamplesPerChunk;
   }
   pool.parallel_for(first_chunk.back(), [&](std::int64_t chunk) {
     const auto b = static_cast<std::size_t>(std::upper_bound(first_chunk.begin(), first_chunk.end(), chunk) - first_chunk.begin() - 1);
-    const Impl::Block& block = impl.blocks[b];
+    const Block& block = impl.blocks[b];
     const std::int64_t begin = (chunk - first_chunk[b]) * kSamplesPerChunk;
-    const std::int64_t end = std::min(block_rows(prepared, b), begin + kSamplesPerChunk);
+    const std::int64_t end = std::min(engine.block_rows(prepared, b), begin + kSamplesPerChunk);
     const LookupFunction loop = loop_for(block.dim);
     LookupJob job = job_of(block, block.lookups.front(), outputs[b], begin, end);
     prefetch_first_rows(job);
@@ -75,6 +83,46 @@ void EmbeddingEngine::forward(const PreparedIds& prepared, std::span<float* cons
       loop(current);
     }
   });
+}
+
+}  // namespace
+
+void EmbeddingEngine::forward(const PreparedIds& prepared, std::span<float* const> outputs, ThreadPool& pool) const {
+  const Impl& impl = *impl_;
+  const auto source_of = [&](std::size_t table, const PreparedGroup& group) {
+    const TableStorage& storage = impl.tables[table].storage.value();
+    return RowSource{storage.rows(), storage.stride(), group.ids.data()};
+  };
+  pool_blocks(*this, impl, prepared, source_of, outputs, pool);
+}
+
+void EmbeddingEngine::forward_from(const PreparedIds& prepared, std::span<const float* const> table_rows, std::span<float* const> outputs,
+                                   ThreadPool& pool) const {
+  const Impl& impl = *impl_;
+  if (table_rows.size() != impl.tables.size()) fail<Error>("forward: rows of {} tables for {}", table_rows.size(), impl.tables.size());
+  const auto source_of = [&](std::size_t table, const PreparedGroup& group) {
+    return RowSource{table_rows[table], impl.tables[table].config.dim, group.inverse.data()};
+  };
+  pool_blocks(*this, impl, prepared, source_of, outputs, pool);
+}
+
+void EmbeddingEngine::gather_rows(std::size_t table, std::span<const std::int32_t> ids, float* out) const {
+  const Impl::Table& of = impl_->tables.at(table);
+  const TableStorage& storage = of.storage.value();
+  const std::int64_t dim = of.config.dim;
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= of.config.rows) {
+      fail<DataError>("id {} is outside table \"{}\" with {} rows here", id, of.config.name, of.config.rows);
+    }
+  }
+  if (ids.empty()) return;
+  LookupJob job{.table = storage.rows(), .stride = storage.stride(), .dim = dim, .ids = ids.data()};
+  job.ids_end = static_cast<std::int64_t>(ids.size());
+  job.end = job.ids_end;
+  job.output = out;
+  job.output_stride = dim;
+  job.prefetch_ahead = rows_ahead(dim);
+  choose_twin(lookup_baseline, lookup_avx2, lookup_avx512)(dim)(job);
 }
 
 }  // namespace rechost

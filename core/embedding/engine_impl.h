@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "embedding/engine.h"
@@ -35,10 +36,12 @@ struct EmbeddingEngine::Impl {
   static constexpr std::size_t kNoGroup = static_cast<std::size_t>(-1);
 
   struct Table {
-    explicit Table(TableConfig from) : config(std::move(from)), storage(config) {}
+    explicit Table(TableConfig from, Storage where) : config(std::move(from)) {
+      if (where == Storage::kOwn) storage.emplace(config);
+    }
 
     TableConfig config;
-    TableStorage storage;
+    std::optional<TableStorage> storage;              ///< empty: the rows lie elsewhere
     std::size_t group = kNoGroup;                     ///< kNoGroup: no lookup reads the table
     std::vector<std::vector<std::size_t>> by_column;  ///< lookups that read the table, by column of the group
   };

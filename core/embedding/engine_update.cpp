@@ -121,11 +121,11 @@ class GradientLister {
 UpdateJob job_for(Impl::Table& table, Room& room) {
   const std::int64_t dim = table.config.dim;
   room.sum.resize_unspecified(dim);
-  return {.table = table.storage.rows(),
-          .stride = table.storage.stride(),
+  return {.table = table.storage->rows(),
+          .stride = table.storage->stride(),
           .dim = dim,
           .sum = room.sum.data(),
-          .prefetch_ahead = rows_ahead(dim + table.storage.state_floats())};
+          .prefetch_ahead = rows_ahead(dim + table.storage->state_floats())};
 }
 
 RuleConstants constants_for(const Impl::Table& table, const EmbeddingEngine::UpdateSettings& settings) {
@@ -136,7 +136,7 @@ RuleConstants constants_for(const Impl::Table& table, const EmbeddingEngine::Upd
 void add_work(const PreparedGroup& group, const Impl::Table& table, std::size_t index, std::vector<Impl::WorkItem>& work) {
   const std::int64_t unique = group.unique_rows.size();
   const std::int32_t* const segments = group.segment_offsets.data();
-  const std::int64_t row_floats = table.config.dim + table.storage.state_floats();
+  const std::int64_t row_floats = table.config.dim + (table.storage ? table.storage->state_floats() : 0);
   const auto cost_before = [&](std::int64_t u) { return segments[u] * table.config.dim + u * row_floats; };
   std::int64_t begin = 0;
   while (begin < unique) {
@@ -158,30 +158,57 @@ void add_work(const PreparedGroup& group, const Impl::Table& table, std::size_t 
 
 }  // namespace
 
-void EmbeddingEngine::update(const PreparedIds& prepared, std::span<const float* const> gradients, const UpdateSettings& settings,
-                             ThreadPool& pool) {
-  Impl& impl = *impl_;
+namespace {
+
+/// Calls use(item, lister) for ranges of unique rows that cover all tables with lookups, each row in one range.
+template <typename Use>
+void for_each_range(Impl& impl, std::vector<Impl::WorkItem>& work, const PreparedIds& prepared, std::span<const float* const> gradients,
+                    ThreadPool& pool, const Use& use) {
   impl.check_prepared(prepared);
   if (gradients.size() != impl.blocks.size()) fail<Error>("update: {} gradients for {} blocks", gradients.size(), impl.blocks.size());
-  const auto loop_for = choose_twin(update_baseline, update_avx2, update_avx512);
-  impl.work.clear();
+  work.clear();
   std::vector<GradientLister> listers;
   std::vector<std::size_t> lister_of(impl.tables.size());
   for (std::size_t t = 0; t < impl.tables.size(); ++t) {
     if (impl.tables[t].group == Impl::kNoGroup) continue;
     lister_of[t] = listers.size();
     listers.emplace_back(impl, prepared, gradients, t);
-    add_work(impl.prepared_group(prepared, t), impl.tables[t], t, impl.work);
+    add_work(impl.prepared_group(prepared, t), impl.tables[t], t, work);
   }
-  pool.parallel_for(static_cast<std::int64_t>(impl.work.size()), [&](std::int64_t i) {
-    const Impl::WorkItem item = impl.work[static_cast<std::size_t>(i)];
+  pool.parallel_for(static_cast<std::int64_t>(work.size()), [&](std::int64_t i) {
+    const Impl::WorkItem item = work[static_cast<std::size_t>(i)];
+    use(item, listers[lister_of[item.table]]);
+  });
+}
+
+}  // namespace
+
+void EmbeddingEngine::update(const PreparedIds& prepared, std::span<const float* const> gradients, const UpdateSettings& settings,
+                             ThreadPool& pool) {
+  Impl& impl = *impl_;
+  const auto loop_for = choose_twin(update_baseline, update_avx2, update_avx512);
+  for_each_range(impl, impl.work, prepared, gradients, pool, [&](const Impl::WorkItem& item, const GradientLister& lister) {
     Impl::Table& table = impl.tables[item.table];
     Room& room = thread_room;
     UpdateJob job = job_for(table, room);
     job.rows = impl.prepared_group(prepared, item.table).unique_rows.data() + item.begin;
     job.row_count = item.end - item.begin;
-    listers[lister_of[item.table]].list(item.begin, item.end, room, job);
+    lister.list(item.begin, item.end, room, job);
     loop_for(table.config.optimizer.kind, table.config.dim)(constants_for(table, settings), job);
+  });
+}
+
+void EmbeddingEngine::sum_gradients(const PreparedIds& prepared, std::span<const float* const> gradients, std::span<float* const> sums,
+                                    ThreadPool& pool) const {
+  Impl& impl = *impl_;
+  if (sums.size() != impl.tables.size()) fail<Error>("sums of {} tables for {}", sums.size(), impl.tables.size());
+  const auto loop_for = choose_twin(sum_baseline, sum_avx2, sum_avx512);
+  std::vector<Impl::WorkItem> work;
+  for_each_range(impl, work, prepared, gradients, pool, [&](const Impl::WorkItem& item, const GradientLister& lister) {
+    const std::int64_t dim = impl.tables[item.table].config.dim;
+    UpdateJob job{.table = sums[item.table] + item.begin * dim, .stride = dim, .dim = dim, .row_count = item.end - item.begin};
+    lister.list(item.begin, item.end, thread_room, job);
+    loop_for(dim)(job);
   });
 }
 
@@ -193,7 +220,7 @@ void EmbeddingEngine::decay_untouched(const PreparedIds& prepared, const UpdateS
   impl.work.clear();
   for (std::size_t t = 0; t < impl.tables.size(); ++t) {
     const std::int64_t rows = impl.tables[t].config.rows;
-    const std::int64_t rows_per_item = std::max<std::int64_t>(1, kFloatsPerItem / impl.tables[t].storage.stride());
+    const std::int64_t rows_per_item = std::max<std::int64_t>(1, kFloatsPerItem / impl.tables[t].storage->stride());
     for (std::int64_t begin = 0; begin < rows; begin += rows_per_item) {
       impl.work.push_back({t, begin, std::min(rows, begin + rows_per_item)});
     }

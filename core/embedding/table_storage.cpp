@@ -85,7 +85,7 @@ void TableStorage::fill(const TableConfig& config, std::uint64_t seed, ThreadPoo
         std::fill_n(row, config.dim, static_cast<float>(config.initializer.a));
       } else {
         for (std::int64_t column = 0; column < config.dim; column += 4) {
-          const std::array<float, 4> values = starting_values(config.initializer, random, index, column / 4);
+          const std::array<float, 4> values = starting_values(config.initializer, random, config.first_row + index, column / 4);
           std::copy_n(values.begin(), std::min<std::int64_t>(4, config.dim - column), row + column);
         }
       }

@@ -5,4 +5,6 @@ namespace rechost {
 
 UpdateFunction update_avx2(OptimizerKind kind, std::int64_t dim) { return update_function<VectorAvx2>(kind, dim); }
 
+SumFunction sum_avx2(std::int64_t dim) { return sum_function<VectorAvx2>(dim); }
+
 }  // namespace rechost

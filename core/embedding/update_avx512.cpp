@@ -5,4 +5,6 @@ namespace rechost {
 
 UpdateFunction update_avx512(OptimizerKind kind, std::int64_t dim) { return update_function<VectorAvx512>(kind, dim); }
 
+SumFunction sum_avx512(std::int64_t dim) { return sum_function<VectorAvx512>(dim); }
+
 }  // namespace rechost

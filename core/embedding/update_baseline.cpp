@@ -5,4 +5,6 @@ namespace rechost {
 
 UpdateFunction update_baseline(OptimizerKind kind, std::int64_t dim) { return update_function<VectorBaseline>(kind, dim); }
 
+SumFunction sum_baseline(std::int64_t dim) { return sum_function<VectorBaseline>(dim); }
+
 }  // namespace rechost

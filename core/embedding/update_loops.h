@@ -27,6 +27,12 @@ UpdateFunction update_baseline(OptimizerKind kind, std::int64_t dim);
 UpdateFunction update_avx2(OptimizerKind kind, std::int64_t dim);
 UpdateFunction update_avx512(OptimizerKind kind, std::int64_t dim);
 
+/// Only sums: writes the summed gradient of row i to table + i * stride; `rows` and `sum` of the job are not used.
+using SumFunction = void (*)(const UpdateJob& job);
+SumFunction sum_baseline(std::int64_t dim);
+SumFunction sum_avx2(std::int64_t dim);
+SumFunction sum_avx512(std::int64_t dim);
+
 /// The sum of gradients [first, last) as `dim` floats: job.sum, or the only gradient itself.
 template <typename Vector, int kDim>
 [[gnu::always_inline]] inline const float* summed_gradient(const UpdateJob& job, std::int64_t first, std::int64_t last) {
@@ -79,6 +85,45 @@ void update_loop(const RuleConstants& constants, const UpdateJob& job) {
     const float* gradient = summed_gradient<Vector, kDim>(job, first, last);
     float* row = job.table + job.rows[index] * job.stride;
     update_elements<Vector, kKind, kDim>(rule, gradient, row, row + dim, row + 2 * dim, dim);
+  }
+}
+
+template <typename Vector, int kDim>
+void sum_loop(const UpdateJob& from) {
+  constexpr std::int64_t kFloatsPerLine = 16;
+  constexpr std::int64_t kGradientsAhead = 8;
+  UpdateJob job = from;
+  const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  const std::int64_t gradient_count = job.first_gradient[job.row_count];
+  std::int64_t asked = 0;
+  for (std::int64_t index = 0; index < job.row_count; ++index) {
+    const std::int64_t first = job.first_gradient[index];
+    const std::int64_t last = job.first_gradient[index + 1];
+    for (; asked < gradient_count && asked < last + kGradientsAhead; ++asked) {
+      for (std::int64_t i = 0; i < dim; i += kFloatsPerLine) __builtin_prefetch(job.gradients[asked] + i, 0, 3);
+    }
+    job.sum = job.table + index * job.stride;
+    const float* sum = summed_gradient<Vector, kDim>(job, first, last);
+    if (sum == job.sum) continue;
+    for (std::int64_t column = 0; column < dim; column += Vector::kWidth) {
+      Vector::load_first(sum + column, dim - column).store_first(job.sum + column, dim - column);
+    }
+  }
+}
+
+template <typename Vector>
+SumFunction sum_function(std::int64_t dim) {
+  switch (dim) {
+    case 16:
+      return sum_loop<Vector, 16>;
+    case 32:
+      return sum_loop<Vector, 32>;
+    case 64:
+      return sum_loop<Vector, 64>;
+    case 128:
+      return sum_loop<Vector, 128>;
+    default:
+      return sum_loop<Vector, 0>;
   }
 }
 

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "embedding/engine.h"
+#include "embedding/placement.h"
+#include "embedding/prepared_ids.h"
+
+namespace rechost {
+
+/// The embedding tables of a run, wherever their rows lie: what a training step calls. A step works on one or more slices of the global
+/// batch: fetch(), then forward() and add_gradients() for each slice, then exchange_gradients() and update(). Use without training ends
+/// after forward().
+///
+/// Where there are several ranks, fetch() and exchange_gradients() are calls that all ranks make together. A note travels with each: a
+/// few numbers for all ranks, so that what a step must agree on costs no message of its own.
+///
+/// One thread; lookups().prepare() alone may run on others, for later batches.
+class EmbeddingTables {
+ public:
+  virtual ~EmbeddingTables() = default;
+
+  /// Ids and shapes, as the model sees them: tables whole, with their names and global rows.
+  virtual const EmbeddingEngine& lookups() const = 0;
+
+  /// `slices`: what lookups().prepare() made of them; borrowed until the step ends. At most the number that the tables were made for.
+  /// `note`: of a size that is the same on all ranks.
+  virtual void fetch(std::span<const PreparedIds* const> slices, std::span<const double> note) = 0;
+  /// As EmbeddingEngine::forward().
+  virtual void forward(std::size_t slice, std::span<float* const> outputs, ThreadPool& pool) = 0;
+  /// As in EmbeddingEngine::update(); read before the call returns where there are several slices, else by update().
+  virtual void add_gradients(std::size_t slice, std::span<const float* const> gradients, ThreadPool& pool) = 0;
+  virtual void exchange_gradients(std::span<const double> note) = 0;
+  /// `l2_on_all_rows`: settings.l2 applies to rows that no slice has touched as well.
+  virtual void update(const EmbeddingEngine::UpdateSettings& settings, bool l2_on_all_rows, ThreadPool& pool) = 0;
+
+  /// The notes of the last fetch() or exchange_gradients(), by rank.
+  virtual std::span<const std::vector<double>> notes() const = 0;
+
+  /// The rows that this rank holds, and access to them by their global numbers. Throws Error for rows that it does not hold.
+  virtual const Placement& placement() const = 0;
+  virtual RowRange own_range(std::size_t table) const = 0;
+  virtual void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const = 0;
+  virtual void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) = 0;
+  virtual std::uint64_t memory_bytes() const = 0;
+
+  std::size_t table_count() const { return lookups().table_count(); }
+  const TableConfig& table(std::size_t index) const { return lookups().table(index); }
+  std::int64_t state_floats_per_row(std::size_t table) const { return lookups().state_floats_per_row(table); }
+};
+
+/// What decides the placement.
+std::vector<TableSize> table_sizes(const std::vector<TableConfig>& tables);
+
+}  // namespace rechost
