@@ -45,10 +45,18 @@ struct CudaGradientSum {
   const std::int32_t* positions = nullptr;        ///< as in PreparedGroup
   const std::int32_t* segment_offsets = nullptr;  ///< [unique + 1]
   const std::int32_t* samples = nullptr;          ///< null when every column is one_each
+  std::int64_t position_count = 0;                ///< the last of segment_offsets
   std::int64_t unique = 0;
   std::int64_t dim = 0;
   float* sums = nullptr;  ///< [unique, dim], written whole
+  // Room for [gradient_pieces(position_count), dim] floats each.
+  float* heads = nullptr;
+  float* tails = nullptr;
 };
+
+/// Positions that one thread adds up: a row that half a batch reads is shared by many threads.
+inline constexpr std::int64_t kGradientPiece = 64;
+constexpr std::int64_t gradient_pieces(std::int64_t positions) { return (positions + kGradientPiece - 1) / kGradientPiece; }
 
 /// The kernels' host functions, looked up once.
 struct CudaEmbedding {

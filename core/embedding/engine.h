@@ -124,7 +124,8 @@ class EmbeddingEngine {
   void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const;
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state);
 
-  struct Impl;  ///< of the engine's own source files
+  struct Impl;  ///< of this floor's own source files
+  const Impl& impl() const { return *impl_; }
 
  private:
   std::unique_ptr<Impl> impl_;

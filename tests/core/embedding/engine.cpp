@@ -5,67 +5,18 @@
 #include <thread>
 
 #include "base/error.h"
-#include "core/embedding/reference_engine.h"
-#include "core/kernels/random_values.h"
+#include "core/embedding/lookup_model.h"
 #include "embedding/prepared_ids.h"
 
 using namespace rechost;
 using rechost::test::Column;
+using rechost::test::make_column;
+using rechost::test::make_table;
+using rechost::test::Model;
 using rechost::test::RandomValues;
 using rechost::test::ReferenceEngine;
 
 namespace {
-
-/// `rows` samples with up to `most` ids each, bags of none included; `most` 1: exactly one id each and no offsets.
-Column make_column(std::string name, std::int64_t rows, std::int64_t most, std::int64_t table_rows, RandomValues& random) {
-  Column column{.name = std::move(name), .ids = {}, .offsets = {}, .rows = rows};
-  if (most > 1) column.offsets.push_back(0);
-  for (std::int64_t sample = 0; sample < rows; ++sample) {
-    const std::int64_t length = most == 1 ? 1 : random.below(most + 1);
-    for (std::int64_t i = 0; i < length; ++i) {
-      // Half of all ids fall on a tenth of the rows: duplicates within bags, samples and columns.
-      const bool hot = random.below(2) == 0;
-      column.ids.push_back(static_cast<std::int32_t>(random.below(hot ? (table_rows + 9) / 10 : table_rows)));
-    }
-    if (most > 1) column.offsets.push_back(static_cast<std::int64_t>(column.ids.size()));
-  }
-  return column;
-}
-
-TableConfig make_table(std::string name, std::int64_t rows, std::int64_t dim, OptimizerKind kind) {
-  TableConfig table{.name = std::move(name), .rows = rows, .dim = dim, .initializer = {}, .optimizer = {}};
-  table.initializer = {Initializer::Kind::kUniform, -0.5, 0.5};
-  table.optimizer.kind = kind;
-  table.optimizer.lr = 0.05;
-  table.optimizer.weight_decay = 0.1;
-  table.optimizer.initial_accumulator = 0.02;
-  return table;
-}
-
-/// Tables of all sorts of use: one read by one column, one shared by two columns and read pooled and as a sequence, one narrow table on
-/// the same columns as another.
-struct Model {
-  std::vector<TableConfig> tables;
-  std::vector<LookupConfig> lookups;
-  std::vector<BlockConfig> blocks;
-  std::vector<Column> columns;
-
-  Model(std::int64_t dim, OptimizerKind kind, Pooling pooling, std::int64_t rows, RandomValues& random) {
-    tables = {make_table("alone", 50, dim, kind), make_table("shared", 7000, dim, kind), make_table("narrow", 60, 1, kind)};
-    columns = {make_column("c0", rows, 1, 50, random), make_column("c1", rows, 1, 7000, random), make_column("c2", rows, 5, 7000, random)};
-    lookups = {{0, 0, Pooling::kSum}, {1, 1, pooling}, {1, 2, pooling}, {1, 2, Pooling::kNone}, {2, 0, Pooling::kSum}};
-    blocks = {{{0, 1, 2}}, {{3}}, {{4}}};
-  }
-
-  std::vector<IdColumnView> views() const {
-    std::vector<IdColumnView> result;
-    for (const Column& column : columns) result.push_back(column.view());
-    return result;
-  }
-  std::unique_ptr<EmbeddingEngine> engine(ThreadPool& pool, std::uint64_t seed = 1) const {
-    return std::make_unique<EmbeddingEngine>(tables, lookups, blocks, seed, pool);
-  }
-};
 
 std::vector<float> forward_block(const EmbeddingEngine& engine, const PreparedIds& prepared, std::size_t block, std::size_t blocks,
                                  ThreadPool& pool) {
