@@ -67,7 +67,7 @@ int plan_command(std::span<const std::string> arguments) {
   Setup setup = setup_from(values);
   const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
   const auto model = build_model(setup, data, data.prepared.train.get(), true);
-  const EmbeddingEngine& tables = model->tables();
+  const EmbeddingTables& tables = model->tables();
   Json plan = Json::object();
   Json list = Json::array();
   for (std::size_t i = 0; i < tables.table_count(); ++i) {

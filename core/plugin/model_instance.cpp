@@ -186,7 +186,8 @@ void ModelInstance::bind(const ModelBinding& binding) {
                        .initialize = binding.initialize ? 1u : 0u,
                        .threads = binding.threads,
                        .context = storage_.get(),
-                       .grad_ready = &Storage::grad_ready};
+                       .grad_ready = &Storage::grad_ready,
+                       .device = abi_device(binding.device)};
   throw_if(guarded(module_.label(), "bind", [&] { return storage_->table->bind(storage_->model, &abi); }), module_.id());
 }
 

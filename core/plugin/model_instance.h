@@ -174,6 +174,7 @@ struct ModelBinding {
   /// Gradients of parameters [first, first + count) are final. Called during backward, from a thread of the plugin's choice but one at a
   /// time; what it throws is rethrown by backward. Empty: not wanted.
   std::function<void(std::uint32_t first, std::uint32_t count)> gradients_ready;
+  StepDevice device;  ///< where parameters and buffers lie
 };
 
 /// One model of a plugin, through its life: constructor (create) -> declare -> bind -> { forward, backward } x n -> destructor (destroy).

@@ -11,7 +11,7 @@ std::size_t index_of(InputGroup group) { return static_cast<std::size_t>(group);
 }  // namespace
 
 StepBuilder::StepBuilder(const ModelSpec& spec, const BatchSchema& schema, StepDevice device) : storage_(std::make_unique<Storage>()) {
-  const rh_device where{.type = device.cuda ? RH_DEVICE_CUDA : RH_DEVICE_CPU, .id = device.id};
+  const rh_device where = abi_device(device);
   rh_step& step = storage_->step;
   step.struct_size = sizeof(step);
   step.device = where;

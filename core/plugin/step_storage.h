@@ -31,6 +31,8 @@ struct BlockGradients::Storage {
   std::vector<std::vector<float>> packed;  ///< by block: copy of a gradient that was not contiguous
 };
 
+inline rh_device abi_device(const StepDevice& device) { return {.type = device.cuda ? RH_DEVICE_CUDA : RH_DEVICE_CPU, .id = device.id}; }
+
 /// A float32 tensor over borrowed memory; `shape` is borrowed too.
 inline rh_tensor float_tensor(const void* data, rh_device device, std::int64_t* shape, std::int32_t ndim) {
   // The ABI has one tensor type for both directions; plugins do not write to inputs.

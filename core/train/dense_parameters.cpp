@@ -47,7 +47,9 @@ std::int64_t DenseParameters::place(std::vector<Slot>& slots, const std::vector<
   return next;
 }
 
-DenseParameters::DenseParameters(const ModelSpec& spec, const OptimizerSettings& optimizer, std::uint64_t seed) : optimizer_(optimizer) {
+DenseParameters::DenseParameters(const ModelSpec& spec, const OptimizerSettings& optimizer, std::uint64_t seed,
+                                 std::shared_ptr<const Gpu> gpu)
+    : optimizer_(optimizer) {
   flat_size_ = place(parameters_, spec.parameters);
   const std::int64_t buffer_floats = place(buffers_, spec.buffers);
   std::int64_t rows_before = 0;
@@ -86,6 +88,36 @@ DenseParameters::DenseParameters(const ModelSpec& spec, const OptimizerSettings&
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
     initialize(spec.buffers[i], buffers_[i], buffer_values_.view<float>().data(), seed);
   }
+  if (gpu != nullptr) move_to_gpu(std::move(gpu));
+}
+
+void DenseParameters::move_to_gpu(std::shared_ptr<const Gpu> gpu) {
+  on_gpu_ = std::make_unique<OnGpu>(gpu);
+  on_gpu_->values = DeviceBuffer(gpu, values_.bytes(), "dense parameters");
+  on_gpu_->gradients = DeviceBuffer(gpu, gradients_.bytes(), "gradients of dense parameters");
+  on_gpu_->buffer_values = DeviceBuffer(gpu, buffer_values_.bytes(), "buffers of the model");
+  for (std::size_t i = 0; i < 2; ++i) on_gpu_->states[i] = DeviceBuffer(gpu, states_[i].bytes(), "optimizer state of dense parameters");
+  // The padding between parameters is never written, but it is read where the norm of all gradients is taken.
+  gpu->fill_zero(on_gpu_->gradients.data<float>(), on_gpu_->gradients.bytes());
+  copy_to_gpu();
+}
+
+void DenseParameters::copy_to_gpu() {
+  if (on_gpu_ == nullptr) return;
+  const Gpu& gpu = *on_gpu_->gpu;
+  gpu.copy_in(on_gpu_->values.data<float>(), values_.data(), values_.bytes());
+  gpu.copy_in(on_gpu_->buffer_values.data<float>(), buffer_values_.data(), buffer_values_.bytes());
+  for (std::size_t i = 0; i < 2; ++i) gpu.copy_in(on_gpu_->states[i].data<float>(), states_[i].data(), states_[i].bytes());
+}
+
+void DenseParameters::copy_from_gpu() const {
+  if (on_gpu_ == nullptr) return;
+  const Gpu& gpu = *on_gpu_->gpu;
+  gpu.make_current();
+  gpu.copy_out(values_.data(), on_gpu_->values.data<float>(), values_.bytes());
+  gpu.copy_out(gradients_.data(), on_gpu_->gradients.data<float>(), gradients_.bytes());
+  gpu.copy_out(buffer_values_.data(), on_gpu_->buffer_values.data<float>(), buffer_values_.bytes());
+  for (std::size_t i = 0; i < 2; ++i) gpu.copy_out(states_[i].data(), on_gpu_->states[i].data<float>(), states_[i].bytes());
 }
 
 void DenseParameters::initialize(const ModelSpec::Parameter& wanted, const Slot& slot, float* values, std::uint64_t seed) const {
@@ -132,39 +164,67 @@ void DenseParameters::initialize(const ModelSpec::Parameter& wanted, const Slot&
 }
 
 std::vector<ParameterView> DenseParameters::parameter_views() {
+  float* const values = on_gpu_ != nullptr ? on_gpu_->values.data<float>() : values_.view<float>().data();
+  float* const gradients = on_gpu_ != nullptr ? on_gpu_->gradients.data<float>() : gradients_.view<float>().data();
   std::vector<ParameterView> views;
-  for (const Slot& slot : parameters_) {
-    views.push_back({values_.view<float>().data() + slot.first, gradients_.view<float>().data() + slot.first});
-  }
+  for (const Slot& slot : parameters_) views.push_back({values + slot.first, gradients + slot.first});
   return views;
 }
 
 std::vector<ParameterView> DenseParameters::buffer_views() {
+  float* const values = on_gpu_ != nullptr ? on_gpu_->buffer_values.data<float>() : buffer_values_.view<float>().data();
   std::vector<ParameterView> views;
-  for (const Slot& slot : buffers_) views.push_back({buffer_values_.view<float>().data() + slot.first, nullptr});
+  for (const Slot& slot : buffers_) views.push_back({values + slot.first, nullptr});
   return views;
 }
 
+namespace {
+
+DenseUpdateSettings dense_update_settings(const DenseParameters::UpdateSettings& settings) {
+  DenseUpdateSettings update;
+  update.step = settings.step;
+  update.lr_factor = settings.lr_factor;
+  update.l2 = settings.l2;
+  return update;
+}
+
+/// What gradients of this norm are multiplied with.
+double clip_scale(double clip_norm, double square_of_norm) {
+  const double norm = std::sqrt(square_of_norm);
+  return norm > clip_norm ? clip_norm / norm : 1.0;
+}
+
+}  // namespace
+
 void DenseParameters::update(const UpdateSettings& settings, ThreadPool& pool) {
+  if (on_gpu_ != nullptr) {
+    update_on_gpu(settings);
+    return;
+  }
   const std::span<float> gradients = gradients_.view<float>().first(static_cast<std::size_t>(flat_size_));
   if (settings.clip_value > 0) {
     const auto limit = static_cast<float>(settings.clip_value);
     for (float& gradient : gradients) gradient = std::clamp(gradient, -limit, limit);
   }
-  DenseUpdateSettings update;
-  update.step = settings.step;
-  update.lr_factor = settings.lr_factor;
-  update.l2 = settings.l2;
-  if (settings.clip_norm > 0) {
-    const double norm = std::sqrt(sum_of_squares(gradients, pool));
-    if (norm > settings.clip_norm) update.gradient_scale = settings.clip_norm / norm;
-  }
+  DenseUpdateSettings update = dense_update_settings(settings);
+  if (settings.clip_norm > 0) update.gradient_scale = clip_scale(settings.clip_norm, sum_of_squares(gradients, pool));
   const DenseState state{state_sizes_[0] > 0 ? states_[0].view<float>().data() : nullptr,
                          state_sizes_[1] > 0 ? states_[1].view<float>().data() : nullptr};
   dense_update(optimizer_, update, ranges_, values_.view<float>().data(), gradients.data(), state, pool);
 }
 
+void DenseParameters::update_on_gpu(const UpdateSettings& settings) {
+  OnGpu& there = *on_gpu_;
+  float* const gradients = there.gradients.data<float>();
+  if (settings.clip_value > 0) there.kernels.clamp_values(gradients, flat_size_, static_cast<float>(settings.clip_value));
+  DenseUpdateSettings update = dense_update_settings(settings);
+  if (settings.clip_norm > 0) update.gradient_scale = clip_scale(settings.clip_norm, there.kernels.sum_of_squares(gradients, flat_size_));
+  there.kernels.dense_update(optimizer_, update, ranges_, there.values.data<float>(), gradients,
+                             {there.states[0].data<float>(), there.states[1].data<float>()});
+}
+
 std::string DenseParameters::first_not_finite() const {
+  copy_from_gpu();
   const auto finite = [](const float* values, std::int64_t count) {
     return std::all_of(values, values + count, [](float value) { return std::isfinite(value); });
   };
@@ -180,6 +240,7 @@ std::uint64_t DenseParameters::memory_bytes() const {
 }
 
 std::vector<DenseTensor> DenseParameters::tensors() const {
+  copy_from_gpu();
   std::vector<DenseTensor> tensors;
   const auto add = [&](std::string role, std::string name, const std::vector<std::int64_t>& shape, const float* values, std::int64_t count) {
     tensors.push_back({std::move(role), tensor_of(std::move(name), shape, std::span(values, static_cast<std::size_t>(count)))});
@@ -198,16 +259,17 @@ std::vector<DenseTensor> DenseParameters::tensors() const {
 }
 
 void DenseParameters::load(const CheckpointReader& checkpoint, bool with_optimizer_state) {
+  copy_from_gpu();  // what is not read stays as it is
   for (const Slot& slot : parameters_) checkpoint.read_dense(slot.name, slot.shape, values_.view<float>().data() + slot.first);
   for (const Slot& slot : buffers_) checkpoint.read_dense(slot.name, slot.shape, buffer_values_.view<float>().data() + slot.first);
-  if (!with_optimizer_state) return;
   const auto names = state_names(optimizer_.kind);
-  for (std::size_t i = 0; i < 2; ++i) {
+  for (std::size_t i = 0; with_optimizer_state && i < 2; ++i) {
     if (state_sizes_[i] == 0) continue;
     for (const Slot& slot : parameters_) {
       checkpoint.read_dense(optimizer_state_name(names[i], slot.name), slot.state_shape, states_[i].view<float>().data() + slot.state_first);
     }
   }
+  copy_to_gpu();
 }
 
 }  // namespace rechost

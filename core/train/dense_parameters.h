@@ -1,12 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "device/gpu.h"
 #include "device/host_buffer.h"
 #include "kernels/dense_update.h"
+#include "kernels/gpu_kernels.h"
 #include "kernels/optimizer.h"
 #include "plugin/model_instance.h"
 #include "train/checkpoint_reader.h"
@@ -18,10 +21,11 @@ namespace rechost {
 /// Every tensor begins at a multiple of 64 bytes, whatever the sizes, so that a run's arithmetic does not depend on where memory lies.
 class DenseParameters {
  public:
-  /// Values follow from (seed, name, element) alone, except where the plugin writes them in bind.
-  DenseParameters(const ModelSpec& spec, const OptimizerSettings& optimizer, std::uint64_t seed);
+  /// Values follow from (seed, name, element) alone, except where the plugin writes them in bind. With a GPU the arrays lie in its memory;
+  /// what this class hands to the host is a copy.
+  DenseParameters(const ModelSpec& spec, const OptimizerSettings& optimizer, std::uint64_t seed, std::shared_ptr<const Gpu> gpu = nullptr);
 
-  /// For bind. The memory lives as long as this object.
+  /// For bind: addresses where the model computes. The memory lives as long as this object.
   std::vector<ParameterView> parameter_views();
   std::vector<ParameterView> buffer_views();
 
@@ -57,6 +61,24 @@ class DenseParameters {
     std::vector<std::int64_t> state_shape;
   };
 
+  /// The arrays on a GPU; those below are copies then.
+  struct OnGpu {
+    explicit OnGpu(std::shared_ptr<const Gpu> on) : gpu(std::move(on)), kernels(gpu) {}
+
+    std::shared_ptr<const Gpu> gpu;
+    GpuKernels kernels;
+    DeviceBuffer values;
+    DeviceBuffer gradients;
+    DeviceBuffer states[2];
+    DeviceBuffer buffer_values;
+  };
+
+  void move_to_gpu(std::shared_ptr<const Gpu> gpu);
+  /// Brings the copies up to date, or the GPU's arrays after a change of the copies. Nothing without a GPU.
+  void copy_from_gpu() const;
+  void copy_to_gpu();
+  void update_on_gpu(const UpdateSettings& settings);
+
   static std::int64_t place(std::vector<Slot>& slots, const std::vector<ModelSpec::Parameter>& wanted);
   void initialize(const ModelSpec::Parameter& wanted, const Slot& slot, float* values, std::uint64_t seed) const;
 
@@ -67,10 +89,12 @@ class DenseParameters {
   std::int64_t parameter_count_ = 0;
   std::int64_t flat_size_ = 0;
   std::int64_t state_sizes_[2] = {0, 0};
-  HostBuffer values_;
-  HostBuffer gradients_;
-  HostBuffer states_[2];
-  HostBuffer buffer_values_;
+  // Mutable: with a GPU they are copies, made when somebody looks.
+  mutable HostBuffer values_;
+  mutable HostBuffer gradients_;
+  mutable HostBuffer states_[2];
+  mutable HostBuffer buffer_values_;
+  std::unique_ptr<OnGpu> on_gpu_;
 };
 
 }  // namespace rechost

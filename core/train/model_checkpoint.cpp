@@ -42,7 +42,7 @@ LabelInfo label_from(const Json& entry) {
   return label;
 }
 
-CheckpointTable describe(const EmbeddingEngine& tables, std::size_t index) {
+CheckpointTable describe(const EmbeddingTables& tables, std::size_t index) {
   const TableConfig& config = tables.table(index);
   CheckpointTable table;
   table.name = config.name;
@@ -71,7 +71,7 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
 
   const std::vector<DenseTensor> dense = model.dense().tensors();
   writer.write_dense(dense);
-  const EmbeddingEngine& tables = model.tables();
+  const EmbeddingTables& tables = model.tables();
   for (std::size_t i = 0; i < tables.table_count(); ++i) {
     const CheckpointTable table = describe(tables, i);
     writer.add_table(table);
@@ -93,7 +93,7 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
 
 void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& model, bool with_optimizer_state) {
   model.dense().load(checkpoint, with_optimizer_state);
-  EmbeddingEngine& tables = model.tables();
+  EmbeddingTables& tables = model.tables();
   std::vector<float> rows;
   std::vector<float> state;
   for (std::size_t i = 0; i < tables.table_count(); ++i) {

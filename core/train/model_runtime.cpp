@@ -9,6 +9,8 @@
 #include "base/philox.h"
 #include "base/time.h"
 #include "config/parse.h"
+#include "embedding/gpu_tables.h"
+#include "embedding/local_tables.h"
 #include "kernels/losses.h"
 
 namespace rechost {
@@ -107,26 +109,29 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
       regularization_(config.regularization),
       seed_(settings.seed),
       pool_(pool),
+      gpu_(settings.gpu),
       trainable_(train != nullptr) {
   std::vector<std::int64_t> table_rows;
   for (const FeatureInfo& feature : schema_.sparse) table_rows.push_back(vocabularies->at(feature.table).rows());
   const ModelSpec& spec = model_.declare(schema_, table_rows);
   build_catalogues(train, settings.seed);
   build_tables(config, *vocabularies, settings.seed);
-  dense_ = std::make_unique<DenseParameters>(spec, optimizer_settings(config.optimizer.dense), derive_seed(settings.seed, kDenseSeed));
+  memory_ = gpu_ != nullptr ? make_gpu_step_memory(spec.heads.size(), gpu_) : make_host_step_memory(spec.heads.size(), pool_);
+  dense_ = std::make_unique<DenseParameters>(spec, optimizer_settings(config.optimizer.dense), derive_seed(settings.seed, kDenseSeed), gpu_);
   ModelBinding binding;
   binding.parameters = dense_->parameter_views();
   binding.buffers = dense_->buffer_views();
   binding.initialize = settings.initialize;
   binding.threads = settings.threads;
+  binding.device = memory_->device();
   model_.bind(binding);
-  step_ = std::make_unique<StepBuilder>(spec, schema_);
+  // The plugin may have written starting values on a stream of its own.
+  if (gpu_ != nullptr) gpu_->wait_for_all_streams();
+  step_ = std::make_unique<StepBuilder>(spec, schema_, memory_->device());
 
   const auto& dense_columns = spec.group(InputGroup::kSamples).dense;
   all_dense_in_order_ = dense_columns.size() == schema_.dense.size();
   for (std::size_t i = 0; i < dense_columns.size() && all_dense_in_order_; ++i) all_dense_in_order_ = dense_columns[i] == i;
-  head_outputs_.resize(spec.heads.size());
-  head_gradients_.resize(spec.heads.size());
   output_spans_.resize(spec.heads.size());
   gradient_spans_.resize(spec.heads.size());
   block_outputs_.resize(spec.block_count());
@@ -226,7 +231,12 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
       blocks.push_back({.lookups = std::vector<std::size_t>(block.embeddings.begin(), block.embeddings.end())});
     }
   }
-  engine_ = std::make_unique<EmbeddingEngine>(std::move(tables), std::move(lookups), std::move(blocks), derive_seed(seed, kTableSeed), pool_);
+  const std::uint64_t table_seed = derive_seed(seed, kTableSeed);
+  if (gpu_ != nullptr) {
+    tables_ = std::make_unique<GpuTables>(gpu_, std::move(tables), std::move(lookups), std::move(blocks), table_seed, pool_);
+  } else {
+    tables_ = std::make_unique<LocalTables>(std::move(tables), std::move(lookups), std::move(blocks), table_seed, pool_);
+  }
 }
 
 void ModelRuntime::number_entities(const Batch& batch, PreparedBatch& prepared) const {
@@ -284,7 +294,7 @@ void ModelRuntime::prepare(const Batch& batch, PreparedBatch& prepared, Purpose 
     }
   }
   ThreadPool own(1);
-  engine_->prepare(prepared.columns, prepared.ids, own);
+  tables_->lookups().prepare(prepared.columns, prepared.ids, own);
 }
 
 void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entries, PreparedBatch& prepared) const {
@@ -318,25 +328,26 @@ void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entri
     }
   }
   ThreadPool own(1);
-  engine_->prepare(prepared.columns, prepared.ids, own);
+  tables_->lookups().prepare(prepared.columns, prepared.ids, own);
 }
 
 void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t step_seed, std::uint64_t heads, const Batch& batch,
                               const PreparedBatch& prepared) {
   const ModelSpec& spec = model_.spec();
+  const EmbeddingEngine& lookups = tables_->lookups();
   // One buffer for all blocks, each at a multiple of 64 bytes.
   std::int64_t floats = 0;
   std::vector<std::int64_t> firsts;
   for (std::size_t block = 0; block < block_outputs_.size(); ++block) {
     firsts.push_back(floats);
-    const std::int64_t size = engine_->block_rows(prepared.ids, block) * engine_->block_slots(block) * engine_->block_dim(block);
+    const std::int64_t size = lookups.block_rows(prepared.ids, block) * lookups.block_slots(block) * lookups.block_dim(block);
     floats += (size + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine;
   }
-  if (block_memory_.bytes() < static_cast<std::size_t>(floats) * sizeof(float)) {
-    block_memory_ = HostBuffer(static_cast<std::size_t>(floats + floats / 4) * sizeof(float), "embedding rows of a batch");
-  }
-  for (std::size_t block = 0; block < block_outputs_.size(); ++block) block_outputs_[block] = block_memory_.view<float>().data() + firsts[block];
-  engine_->forward(prepared.ids, block_outputs_, pool_);
+  float* const blocks = memory_->blocks(floats);
+  for (std::size_t block = 0; block < block_outputs_.size(); ++block) block_outputs_[block] = blocks + firsts[block];
+  const PreparedIds* const slice = &prepared.ids;
+  tables_->fetch({&slice, 1}, {});
+  tables_->forward(0, block_outputs_, pool_);
 
   // Long enough for both groups before either borrows it.
   const std::size_t offsets_needed = static_cast<std::size_t>(std::max(batch.rows, prepared.negatives.rows)) + 1;
@@ -357,7 +368,7 @@ void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t 
     }
     const float* dense = nullptr;
     if (!group.dense.empty()) {
-      dense = !samples ? prepared.negative_dense.data() : prepared.dense.empty() ? batch.dense.data() : prepared.dense.data();
+      dense = memory_->dense(which, !samples ? prepared.negative_dense : prepared.dense.empty() ? batch.dense : prepared.dense);
     }
     step_->set_rows(which, rows, dense);
     for (std::uint32_t block = 0; block < group.blocks.size(); ++block, ++flat) {
@@ -389,34 +400,24 @@ void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t 
   for (std::size_t head = 0; head < spec.heads.size(); ++head) {
     const bool wanted = ((heads >> head) & 1) != 0;
     const auto size = wanted ? static_cast<std::size_t>(spec.heads[head].output_size(batch.rows)) : 0;
-    head_outputs_[head].resize(size);
-    output_spans_[head] = head_outputs_[head];
+    output_spans_[head] = memory_->make_output(head, size);
   }
 }
 
-double ModelRuntime::compute_losses(const Batch& batch, double normaliser) {
+double ModelRuntime::compute_losses(double normaliser) {
   const ModelSpec& spec = model_.spec();
   double total = 0.0;
   for (std::size_t i = 0; i < spec.heads.size(); ++i) {
     const ModelSpec::Head& head = spec.heads[i];
     gradient_spans_[i] = {};
     if (!head.trained()) continue;
-    std::vector<float>& gradients = head_gradients_[i];
-    gradients.resize(head_outputs_[i].size());
-    gradient_spans_[i] = gradients;
     if (head.kind == ModelSpec::Head::Kind::kLoss) {
-      total += head.weight * head_outputs_[i][0];
-      gradients[0] = static_cast<float>(head.weight);
-      continue;
+      total += head.weight * memory_->read_output(i)[0];
+      memory_->set_output_gradient(i, static_cast<float>(head.weight));
+    } else {
+      total += head.weight * memory_->loss(i, head_loss(head.kind), head.size, *head.label, head.weight / normaliser) / normaliser;
     }
-    LossInput input;
-    input.rows = batch.rows;
-    input.outputs = head.size;
-    input.logits = head_outputs_[i].data();
-    input.labels = batch.labels.data() + *head.label;
-    input.label_stride = static_cast<std::int64_t>(schema_.labels.size());
-    input.weights = batch.weights.empty() ? nullptr : batch.weights.data();
-    total += head.weight * loss_and_gradient(head_loss(head.kind), input, head.weight / normaliser, gradients.data(), pool_) / normaliser;
+    gradient_spans_[i] = memory_->output_gradient(i);
   }
   return total;
 }
@@ -427,11 +428,11 @@ void ModelRuntime::fail_not_finite(std::int64_t step) const {
     return std::any_of(values, values + count, [](float value) { return !std::isfinite(value); });
   };
   const ModelSpec& spec = model_.spec();
-  for (std::size_t table = 0; where.empty() && table < engine_->table_count(); ++table) {
-    const TableConfig& config = engine_->table(table);
+  for (std::size_t table = 0; where.empty() && table < tables_->table_count(); ++table) {
+    const TableConfig& config = tables_->table(table);
     std::vector<float> row(static_cast<std::size_t>(config.dim));
     for (std::int64_t index = 0; index < config.rows; ++index) {
-      engine_->read_rows(table, index, 1, row.data(), nullptr);
+      tables_->read_rows(table, index, 1, row.data(), nullptr);
       if (bad(row.data(), config.dim)) {
         where = fmt::format("row {} of table {}", index, config.name);
         break;
@@ -439,7 +440,8 @@ void ModelRuntime::fail_not_finite(std::int64_t step) const {
     }
   }
   for (std::size_t head = 0; where.empty() && head < spec.heads.size(); ++head) {
-    if (bad(head_outputs_[head].data(), static_cast<std::int64_t>(head_outputs_[head].size()))) {
+    const std::span<const float> output = memory_->read_output(head);
+    if (bad(output.data(), static_cast<std::int64_t>(output.size()))) {
       where = fmt::format("output of head {}", spec.heads[head].name);
     }
   }
@@ -456,7 +458,8 @@ ModelRuntime::StepResult ModelRuntime::train_step(const Batch& batch, const Prep
   for (std::size_t i = 0; i < spec.heads.size(); ++i) heads |= std::uint64_t{spec.heads[i].trained()} << i;
   const std::uint64_t step_seed = derive_seed(derive_seed(seed_, kStepSeed), static_cast<std::uint64_t>(settings.step));
   set_inputs(StepPhase::kTrain, settings.step, step_seed, heads, batch, prepared);
-  step_->set_labels(batch.labels.data(), batch.weights.empty() ? nullptr : batch.weights.data());
+  memory_->set_labels({batch.labels, batch.rows, static_cast<std::int64_t>(schema_.labels.size()), batch.weights});
+  step_->set_labels(memory_->labels(), memory_->weights());
   times.lookup += seconds_since(begin);
 
   begin = std::chrono::steady_clock::now();
@@ -464,7 +467,7 @@ ModelRuntime::StepResult ModelRuntime::train_step(const Batch& batch, const Prep
   result.weight = batch.weights.empty() ? static_cast<double>(batch.rows) : std::accumulate(batch.weights.begin(), batch.weights.end(), 0.0);
   if (!(result.weight > 0)) fail<DataError>("all samples of step {} have weight 0", settings.step);
   model_.forward(*step_, output_spans_);
-  result.loss = compute_losses(batch, result.weight);
+  result.loss = compute_losses(result.weight);
   if (!std::isfinite(result.loss)) fail_not_finite(settings.step);
   model_.backward(*step_, gradient_spans_, block_gradients_);
   times.model += seconds_since(begin);
@@ -476,8 +479,8 @@ ModelRuntime::StepResult ModelRuntime::train_step(const Batch& batch, const Prep
   update.lr_factor = settings.lr_factor;
   update.l2 = regularization_.l2_sparse;
   update.clip_value = regularization_.clip_value;
-  engine_->update(prepared.ids, gradient_pointers_, update, pool_);
-  if (regularization_.l2_sparse > 0 && regularization_.l2_scope == "table") engine_->decay_untouched(prepared.ids, update, pool_);
+  tables_->add_gradients(0, gradient_pointers_, pool_);
+  tables_->update(update, regularization_.l2_sparse > 0 && regularization_.l2_scope == "table", pool_);
   block_gradients_.clear();
   DenseParameters::UpdateSettings dense;
   dense.step = settings.step;
@@ -494,6 +497,7 @@ std::span<const std::span<float>> ModelRuntime::predict(const Batch& batch, cons
   set_inputs(StepPhase::kPredict, 0, 0, heads, batch, prepared);
   step_->set_labels(nullptr, nullptr);
   model_.forward(*step_, output_spans_);
+  for (std::size_t head = 0; head < output_spans_.size(); ++head) output_spans_[head] = memory_->read_output(head);
   return output_spans_;
 }
 

@@ -14,11 +14,12 @@
 #include "data/catalogue.h"
 #include "data/negative_sampler.h"
 #include "data/vocabulary.h"
-#include "device/host_buffer.h"
-#include "embedding/engine.h"
+#include "device/gpu.h"
+#include "embedding/embedding_tables.h"
 #include "embedding/prepared_ids.h"
 #include "plugin/model_instance.h"
 #include "train/dense_parameters.h"
+#include "train/step_memory.h"
 
 namespace rechost {
 
@@ -54,6 +55,7 @@ class ModelRuntime {
     std::uint64_t seed = 1;
     bool initialize = true;  ///< false: values come from a checkpoint
     std::uint32_t threads = 1;
+    std::shared_ptr<const Gpu> gpu;  ///< where the model computes; null: the CPU
   };
 
   /// `train` gives the catalogues that negatives and entity numbers come from; null when the model is only used: then training is refused.
@@ -67,8 +69,8 @@ class ModelRuntime {
   const ModelSpec& spec() const { return model_.spec(); }
   const Module& module() const { return model_.module(); }
   const BatchSchema& schema() const { return schema_; }
-  EmbeddingEngine& tables() { return *engine_; }
-  const EmbeddingEngine& tables() const { return *engine_; }
+  EmbeddingTables& tables() { return *tables_; }
+  const EmbeddingTables& tables() const { return *tables_; }
   DenseParameters& dense() { return *dense_; }
   const DenseParameters& dense() const { return *dense_; }
 
@@ -99,7 +101,7 @@ class ModelRuntime {
   std::uint64_t scored_heads() const;  ///< everything but embedding and loss heads
   std::optional<std::size_t> embedding_head(std::string_view entity) const;
 
-  std::uint64_t table_bytes() const { return engine_->memory_bytes(); }
+  std::uint64_t table_bytes() const { return tables_->memory_bytes(); }
   std::uint64_t dense_bytes() const { return dense_->memory_bytes(); }
 
  private:
@@ -116,7 +118,7 @@ class ModelRuntime {
   void number_entities(const Batch& batch, PreparedBatch& prepared) const;
   void set_inputs(StepPhase phase, std::int64_t step, std::uint64_t step_seed, std::uint64_t heads, const Batch& batch,
                   const PreparedBatch& prepared);
-  double compute_losses(const Batch& batch, double normaliser);
+  double compute_losses(double normaliser);
   [[noreturn]] void fail_not_finite(std::int64_t step) const;
 
   BatchSchema schema_;
@@ -126,7 +128,9 @@ class ModelRuntime {
   std::uint64_t seed_;
   ThreadPool& pool_;
   std::vector<IdSource> id_sources_;
-  std::unique_ptr<EmbeddingEngine> engine_;
+  std::shared_ptr<const Gpu> gpu_;
+  std::unique_ptr<StepMemory> memory_;
+  std::unique_ptr<EmbeddingTables> tables_;
   std::unique_ptr<DenseParameters> dense_;
   std::unique_ptr<StepBuilder> step_;
   BlockGradients block_gradients_;
@@ -141,11 +145,8 @@ class ModelRuntime {
   bool all_dense_in_order_ = false;
 
   // Reused from step to step; sized by the largest batch so far.
-  HostBuffer block_memory_;
   std::vector<std::int64_t> identity_offsets_;  ///< 0, 1, 2, ...: of features with exactly one id a row
   std::vector<float*> block_outputs_;
-  std::vector<std::vector<float>> head_outputs_;
-  std::vector<std::vector<float>> head_gradients_;
   std::vector<std::span<float>> output_spans_;
   std::vector<std::span<const float>> gradient_spans_;
   std::vector<const float*> gradient_pointers_;
