@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "app/command.h"
+#include "app/compute_device.h"
 #include "app/environment.h"
 #include "app/run_tracker.h"
 #include "app/setup.h"
@@ -73,8 +74,8 @@ Finding disk() {
 }
 
 Finding gpus() {
-  if (!fs::exists("/dev/nvidiactl")) return {"GPU", "none (no NVIDIA driver loaded); training runs on the CPU", ""};
-  return {"GPU", "an NVIDIA driver is loaded; this build trains on the CPU", ""};
+  const GpuFinding found = look_for_gpus();
+  return {"GPU", found.value, found.remedy};
 }
 
 Finding launcher() {

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "app/command.h"
+#include "app/compute_device.h"
 #include "app/environment.h"
 #include "app/run_observer.h"
 #include "app/run_report.h"
@@ -277,6 +278,7 @@ int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs
     }
     const TrainingResult result = trainer.run();
     Json summary = summary_of(result, data);
+    summary["device"] = setup.gpu == nullptr ? "cpu" : setup.gpu->facts().name;
     if (!result.stopped && !setup.config.registry.model.empty()) {
       if (result.checkpoint.empty()) throw ConfigError("registry.model needs checkpoint.final = true");
       summary["model"] = register_model(setup, result, directory);
@@ -331,6 +333,7 @@ int run_command(std::span<const std::string> arguments) {
     files.push_back((resume_point->checkpoint / "config.toml").string());
   }
   Setup setup = load_setup(requested_config(plugin, std::move(files), values["set"].as<std::vector<std::string>>()));
+  setup.gpu = choose_gpu(setup.config.run);
   if (resume == "auto") resume_point = find_unfinished(root, setup.config);
   return train(setup, resume_point, root, json);
 }

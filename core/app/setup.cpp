@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/compute_device.h"
 #include "app/environment.h"
 #include "app/run_tracker.h"
 #include "base/error.h"
@@ -70,9 +71,6 @@ Setup load_setup(Config config) {
   if (config.model.plugin.empty()) {
     throw ConfigError("model.plugin is missing: give --plugin NAME, or plugin = \"dlrm\" under [model]");
   }
-  if (config.run.device == "cuda") {
-    throw ConfigError("run.device = \"cuda\": this build has no CUDA back end; use \"cpu\" or \"auto\"");
-  }
   if (config.run.precision == "bf16") {
     throw ConfigError("run.precision = \"bf16\": this build computes the dense part in fp32 only");
   }
@@ -116,6 +114,7 @@ std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& dat
   ModelRuntime::Settings settings;
   settings.seed = static_cast<std::uint64_t>(setup.config.run.seed);
   settings.initialize = initialize;
+  settings.gpu = setup.gpu;
   settings.threads = static_cast<std::uint32_t>(setup.context.threads);
   auto model = std::make_unique<ModelRuntime>(setup.config, *setup.model_module, *setup.model_options, data.prepared.plan->schema,
                                               data.prepared.vocabularies, train, settings, *setup.pool);
@@ -137,6 +136,7 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
   layers.settings = settings;
   layers.lookup = lookup_variable;
   loaded.setup = load_setup(load_config(layers));
+  loaded.setup.gpu = choose_gpu(loaded.setup.config.run);
   data.learnt = load_learnt_data(*loaded.checkpoint);
   loaded.data = open_run_data(loaded.setup.config, std::move(loaded.setup.loader), std::move(data), *loaded.setup.pool);
   if (loaded.data.prepared.bad_rows > 0) {

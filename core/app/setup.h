@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "config/document.h"
 #include "config/sections.h"
+#include "device/gpu.h"
 #include "plugin/library.h"
 #include "plugin/options.h"
 #include "registry/model_registry.h"
@@ -27,6 +28,7 @@ struct Setup {
   std::unique_ptr<ModuleOptions> model_options;
   std::unique_ptr<DatasetInstance> loader;  ///< handed on to open_run_data()
   std::unique_ptr<ThreadPool> pool;
+  std::shared_ptr<const Gpu> gpu;  ///< where to compute, from choose_gpu(); null: the CPU
 };
 
 /// Files, environment and --set, in the order of the conventions.

@@ -1,0 +1,64 @@
+#include "app/compute_device.h"
+
+#include <mutex>
+
+#include "app/environment.h"
+#include "app/setup.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace rechost::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path cuda_module_path() {
+  if (const auto path = environment_variable("RECHOST_CUDA_MODULE"); path && !path->empty()) return *path;
+  return program_directory().parent_path() / "lib" / "rechost" / "rechost_cuda.so";
+}
+
+bool driver_is_loaded() { return fs::exists("/dev/nvidiactl"); }
+
+/// A command may load two models; where it computes is said once.
+void say_once(const std::string& line) {
+  static std::once_flag said;
+  std::call_once(said, [&] { log_info("{}", line); });
+}
+
+}  // namespace
+
+std::shared_ptr<Gpu> choose_gpu(const RunSection& run) {
+  if (run.device == "cpu") return nullptr;
+  std::string reason;
+  try {
+    std::shared_ptr<Gpu> gpu = Gpu::use(CudaModule::open(cuda_module_path()), 0);
+    say_once(fmt::format("running on GPU 0: {}, {}", gpu->facts().name, bytes_text(gpu->facts().memory_bytes)));
+    return gpu;
+  } catch (const DeviceError& error) {
+    reason = error.what();
+  }
+  if (run.device == "cuda") fail<ConfigError>("run.device = \"cuda\": {}; or use \"cpu\" or \"auto\"", reason);
+  // Nobody who has no GPU needs to hear of builds.
+  if (!driver_is_loaded() && !fs::exists(cuda_module_path())) reason = "there is no NVIDIA driver";
+  say_once("running on the CPU: " + reason);
+  return nullptr;
+}
+
+GpuFinding look_for_gpus() {
+  try {
+    const CudaModule module = CudaModule::open(cuda_module_path());
+    std::string value;
+    for (const GpuFacts& gpu : list_gpus(module)) {
+      value += fmt::format("{}{}, {} of {} free, compute capability {}.{}", value.empty() ? "" : "; ", gpu.name, bytes_text(gpu.free_bytes),
+                           bytes_text(gpu.memory_bytes), gpu.compute_major, gpu.compute_minor);
+    }
+    return {value, ""};
+  } catch (const DeviceError& error) {
+    // Without a driver there is nothing to repair: this machine trains on the CPU.
+    if (!driver_is_loaded()) return {fmt::format("none, training runs on the CPU: {}", error.what()), ""};
+    return {"an NVIDIA driver is loaded, but training runs on the CPU", error.what()};
+  }
+}
+
+}  // namespace rechost::app

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "config/sections.h"
+#include "device/gpu.h"
+
+namespace rechost::app {
+
+/// The GPU that run.device asks for, or null for the CPU. "auto" takes a GPU where one can be used and else says in one line why the CPU
+/// computes; "cuda" without one is a ConfigError that says why. Opens the module rechost_cuda beside the program (RECHOST_CUDA_MODULE names
+/// another file).
+std::shared_ptr<Gpu> choose_gpu(const RunSection& run);
+
+/// What doctor says: the GPUs, or why there are none.
+struct GpuFinding {
+  std::string value;
+  std::string remedy;  ///< empty: nothing is wrong
+};
+GpuFinding look_for_gpus();
+
+}  // namespace rechost::app
