@@ -28,10 +28,12 @@ void say_once(const std::string& line) {
 
 }  // namespace
 
-std::shared_ptr<Gpu> choose_gpu(const RunSection& run) {
+std::shared_ptr<Gpu> choose_gpu(const RunSection& run, int processes) {
   if (run.device == "cpu") return nullptr;
   std::string reason;
   try {
+    // GpuTables holds all rows and exchanges nothing, so several of them would drift apart without a word.
+    if (processes > 1) fail<DeviceError>("a GPU trains in one process so far, and this run has {}", processes);
     std::shared_ptr<Gpu> gpu = Gpu::use(CudaModule::open(cuda_module_path()), 0);
     say_once(fmt::format("running on GPU 0: {}, {}", gpu->facts().name, bytes_text(gpu->facts().memory_bytes)));
     return gpu;

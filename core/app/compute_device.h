@@ -9,9 +9,9 @@
 namespace rechost::app {
 
 /// The GPU that run.device asks for, or null for the CPU. "auto" takes a GPU where one can be used and else says in one line why the CPU
-/// computes; "cuda" without one is a ConfigError that says why. Opens the module rechost_cuda beside the program (RECHOST_CUDA_MODULE names
-/// another file).
-std::shared_ptr<Gpu> choose_gpu(const RunSection& run);
+/// computes; "cuda" without one is a ConfigError that says why. A GPU trains in one process so far: more `processes` have none. Opens the
+/// module rechost_cuda beside the program (RECHOST_CUDA_MODULE names another file).
+std::shared_ptr<Gpu> choose_gpu(const RunSection& run, int processes);
 
 /// What doctor says: the GPUs, or why there are none.
 struct GpuFinding {

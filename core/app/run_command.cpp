@@ -333,7 +333,7 @@ int run_command(std::span<const std::string> arguments) {
     files.push_back((resume_point->checkpoint / "config.toml").string());
   }
   Setup setup = load_setup(requested_config(plugin, std::move(files), values["set"].as<std::vector<std::string>>()));
-  setup.gpu = choose_gpu(setup.config.run);
+  setup.gpu = choose_gpu(setup.config.run, 1);
   if (resume == "auto") resume_point = find_unfinished(root, setup.config);
   return train(setup, resume_point, root, json);
 }

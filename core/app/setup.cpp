@@ -136,7 +136,7 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
   layers.settings = settings;
   layers.lookup = lookup_variable;
   loaded.setup = load_setup(load_config(layers));
-  loaded.setup.gpu = choose_gpu(loaded.setup.config.run);
+  loaded.setup.gpu = choose_gpu(loaded.setup.config.run, 1);
   data.learnt = load_learnt_data(*loaded.checkpoint);
   loaded.data = open_run_data(loaded.setup.config, std::move(loaded.setup.loader), std::move(data), *loaded.setup.pool);
   if (loaded.data.prepared.bad_rows > 0) {

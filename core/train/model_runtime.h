@@ -55,7 +55,7 @@ class ModelRuntime {
     std::uint64_t seed = 1;
     bool initialize = true;  ///< false: values come from a checkpoint
     std::uint32_t threads = 1;
-    std::shared_ptr<const Gpu> gpu;  ///< where the model computes; null: the CPU
+    std::shared_ptr<const Gpu> gpu;  ///< where the model computes, alone and on whole batches; null: the CPU
   };
 
   /// `train` gives the catalogues that negatives and entity numbers come from; null when the model is only used: then training is refused.
