@@ -16,10 +16,11 @@ namespace rechost::app {
 namespace {
 
 constexpr std::array kCommands{
-    Command{"run", "", "Train, evaluate, checkpoint, record.", "--plugin NAME|PATH [--config FILE]... [--set key=value]... [--resume auto|never|PATH] [--out DIR]",
+    Command{"run", "", "Train, evaluate, checkpoint, record.", "--plugin NAME|PATH [--config FILE]... [--set key=value]... [--nproc N] [--resume auto|never|PATH] [--out DIR]",
             "  rechost run --plugin dlrm\n"
             "  rechost run --config configs/dlrm_criteo.toml --set data.path=train.txt\n"
             "  rechost run --plugin dlrm --resume auto          after a kill or a stop\n"
+            "  rechost run --plugin dlrm --nproc 4              four processes on this machine, tables spread over them\n"
             "  rechost run --plugin ./mymodel.so --set run.epochs=3 --output json\n",
             run_command},
     Command{"eval", "", "Measure a trained model on a split.", "MODEL [--split NAME] [--set key=value]...",
@@ -39,8 +40,8 @@ constexpr std::array kCommands{
             "  rechost recommend runs/two_tower-20260101-120000 --k 20 --out lists.jsonl\n"
             "  rechost recommend models:/towers@champion --users ids.txt --rank models:/clicks@champion\n",
             recommend_command},
-    Command{"plan", "", "What a configuration needs: tables, memory, bytes moved per step.", "--plugin NAME | --config FILE",
-            "  rechost plan --plugin dlrm\n"
+    Command{"plan", "", "What a configuration needs: tables, memory, bytes moved per step.", "--plugin NAME | --config FILE [--nproc N]",
+            "  rechost plan --plugin dlrm --nproc 4\n"
             "  rechost plan --config configs/dlrm_criteo.toml --output json\n",
             plan_command},
     Command{"data", "synth", "Write a synthetic data set with a known optimum as CSV.", "FOLDER [--rows N] [--set data.option=value]...",

@@ -15,7 +15,7 @@ namespace {
 
 fs::path cuda_module_path() {
   if (const auto path = environment_variable("RECHOST_CUDA_MODULE"); path && !path->empty()) return *path;
-  return program_directory().parent_path() / "lib" / "rechost" / "rechost_cuda.so";
+  return host_module("rechost_cuda.so");
 }
 
 bool driver_is_loaded() { return fs::exists("/dev/nvidiactl"); }

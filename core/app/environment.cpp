@@ -25,6 +25,12 @@ std::optional<std::string> environment_variable(const std::string& name) {
   return std::string(value);
 }
 
+std::vector<std::string> all_variables() {
+  std::vector<std::string> all;
+  for (char** entry = environ; *entry != nullptr; ++entry) all.emplace_back(*entry);
+  return all;
+}
+
 std::vector<std::pair<std::string, std::string>> config_variables() {
   std::vector<std::pair<std::string, std::string>> found;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -84,6 +90,15 @@ std::vector<fs::path> plugin_directories() {
     if (!error && std::find(unique.begin(), unique.end(), real) == unique.end()) unique.push_back(real);
   }
   return unique;
+}
+
+fs::path host_module(const std::string& name) {
+  const fs::path prefix = program_directory().parent_path();
+  for (const char* folder : {"lib/rechost", "lib/x86_64-linux-gnu/rechost", "lib64/rechost"}) {
+    const fs::path module = prefix / folder / name;
+    if (fs::exists(module)) return module;
+  }
+  return prefix / "lib/rechost" / name;
 }
 
 fs::path registry_directory() {

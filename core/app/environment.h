@@ -11,6 +11,9 @@ namespace rechost::app {
 /// A variable of the process, or nothing when unset. Only this floor reads the environment.
 std::optional<std::string> environment_variable(const std::string& name);
 
+/// All of them, as "NAME=value".
+std::vector<std::string> all_variables();
+
 /// RECHOST_<SECTION>__<KEY> variables: what the configuration takes from the environment.
 std::vector<std::pair<std::string, std::string>> config_variables();
 
@@ -23,6 +26,9 @@ std::filesystem::path share_directory();
 /// Where plugins are looked for, in order: RECHOST_PLUGIN_PATH (absolute entries), the user's, the machine's, the program's own.
 /// Environment and home are ignored when the process runs set-uid.
 std::vector<std::filesystem::path> plugin_directories();
+
+/// A module of the program's own that is opened when wanted, such as rechost_gloo.so, in the library folder beside the program.
+std::filesystem::path host_module(const std::string& name);
 
 /// The registry: RECHOST_REGISTRY, else $XDG_DATA_HOME/rechost/registry, else ~/.local/share/rechost/registry.
 std::filesystem::path registry_directory();

@@ -10,6 +10,8 @@
 #include "app/command.h"
 #include "app/compute_device.h"
 #include "app/environment.h"
+#include "app/ranks.h"
+#include "app/resume_point.h"
 #include "app/run_observer.h"
 #include "app/run_report.h"
 #include "app/run_tracker.h"
@@ -19,6 +21,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "config/parse.h"
+#include "launch/process_identity.h"
+#include "launch/supervisor.h"
 #include "config/show.h"
 #include "registry/model_registry.h"
 #include "tracking/rank_log.h"
@@ -35,70 +39,11 @@ namespace options = boost::program_options;
 
 namespace {
 
-/// Where a run goes on.
-struct ResumePoint {
-  fs::path run_directory;
-  fs::path checkpoint;
-  bool verified = false;  ///< every byte has been read already
-};
-
 /// Peak resident memory of this process.
 std::uint64_t peak_memory_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-}
-
-std::optional<ResumePoint> explicit_resume(const std::string& text) {
-  const fs::path path = fs::weakly_canonical(text);
-  if (fs::exists(path / CheckpointManifest::kFileName)) return ResumePoint{path.parent_path().parent_path(), path, false};
-  if (!fs::is_directory(path)) {
-    fail<ConfigError>("--resume {}: there is no such run or checkpoint; use auto, never, a run directory or a checkpoint directory", text);
-  }
-  const auto latest = find_latest_checkpoint(path);
-  if (!latest) fail<CheckpointError>("--resume {}: the run has no complete checkpoint", text);
-  return ResumePoint{path, *latest, true};
-}
-
-/// The newest run of this name that did not finish, has a checkpoint and was made by the same training.
-std::optional<ResumePoint> find_unfinished(const fs::path& root, const Config& config) {
-  for (const RunRecord& run : list_runs(root)) {
-    if (given_name(run.name) != config.run.name) continue;
-    if (run.status == RunStatus::kFinished) return std::nullopt;
-    if (run.status == RunStatus::kRunning) fail("run {} is still going on: wait for it, or choose another --out", run.path.string());
-    const auto latest = find_latest_checkpoint(run.path);
-    if (!latest) continue;
-    const CheckpointReader reader(*latest);
-    const Json& state = reader.manifest().state;
-    if (!state.contains("identity") || state.at("identity") != training_identity(config)) {
-      log_warning("{} is unfinished but was trained with another configuration; starting anew", run.path.string());
-      return std::nullopt;
-    }
-    return ResumePoint{run.path, *latest, true};
-  }
-  return std::nullopt;
-}
-
-void require_same_training(const CheckpointReader& checkpoint, const Config& config) {
-  const Json& state = checkpoint.manifest().state;
-  if (!state.contains("identity")) throw CheckpointError(checkpoint.directory().string() + " was not written by a training run");
-  const std::string before = state.at("identity").get<std::string>();
-  const std::string now = training_identity(config);
-  if (before == now) return;
-  // The first line that differs says which key; both texts list the same keys in the same order.
-  std::size_t begin = 0;
-  while (begin < before.size() && begin < now.size()) {
-    const std::size_t end_before = std::min(before.find('\n', begin), before.size());
-    const std::size_t end_now = std::min(now.find('\n', begin), now.size());
-    const std::string old_line = before.substr(begin, end_before - begin);
-    const std::string new_line = now.substr(begin, end_now - begin);
-    if (old_line != new_line) {
-      fail<ConfigError>("cannot resume {}: the configuration has changed: it was `{}`, now `{}`. Start a new run (--resume never)",
-                        checkpoint.directory().string(), old_line, new_line);
-    }
-    begin = end_before + 1;
-  }
-  fail<ConfigError>("cannot resume {}: the configuration has changed", checkpoint.directory().string());
 }
 
 std::vector<PluginIdentity> plugins_of(const Setup& setup, const RunData& data) {
@@ -107,13 +52,16 @@ std::vector<PluginIdentity> plugins_of(const Setup& setup, const RunData& data) 
 }
 
 /// What may be another after a break although it can change the numbers: the run goes on, its owner should know.
-void warn_of_changes(const CheckpointReader& checkpoint, const Setup& setup, const RunData& data, const std::vector<PluginIdentity>& plugins) {
+void warn_of_changes(const CheckpointReader& checkpoint, const Setup& setup, const RunData& data, const std::vector<PluginIdentity>& plugins,
+                     int ranks) {
   const CheckpointManifest& manifest = checkpoint.manifest();
   std::string changes;
   const auto add = [&](const std::string& change) { changes += (changes.empty() ? "" : ", ") + change; };
   if (manifest.state.value("data_fingerprint", "") != data.fingerprint()) add("the data");
   const int threads = manifest.state.value("threads", setup.context.threads);
-  if (threads != setup.context.threads) add(fmt::format("run.threads from {} to {}", threads, setup.context.threads));
+  const int ranks_before = manifest.state.value("ranks", 1);
+  if (!setup.config.run.deterministic && ranks_before != ranks) add(fmt::format("ranks from {} to {}", ranks_before, ranks));
+  if (!setup.config.run.deterministic && threads != setup.context.threads) add(fmt::format("run.threads from {} to {}", threads, setup.context.threads));
   for (const PluginIdentity& before : manifest.plugins) {
     for (const PluginIdentity& now : plugins) {
       if (before.role == now.role && before.version != now.version) add(fmt::format("{} from {} to {}", now.id, before.version, now.version));
@@ -122,6 +70,24 @@ void warn_of_changes(const CheckpointReader& checkpoint, const Setup& setup, con
   if (changes.empty()) return;
   log_warning("changed since {} was written: {}. The run goes on, but may not end with the bits that it would have without the break",
               checkpoint.directory().string(), changes);
+}
+
+/// Where the tables are, when there is a choice.
+void announce_placement(const ModelRuntime& model) {
+  const Placement& placement = model.tables().placement();
+  if (placement.world_size() == 1) return;
+  std::string split;
+  for (std::size_t t = 0; t < placement.table_count(); ++t) {
+    if (placement.is_split(t)) split += (split.empty() ? "" : ", ") + model.tables().table(t).name;
+  }
+  log_info("placement: {} ranks; split by rows: {}", placement.world_size(), split.empty() ? "none" : split);
+  for (int rank = 0; rank < placement.world_size(); ++rank) {
+    std::size_t whole = 0;
+    for (std::size_t t = 0; t < placement.table_count(); ++t) {
+      whole += !placement.is_split(t) && placement.range(t, rank).count > 0 ? 1 : 0;
+    }
+    log_info("  rank {}: {} of tables and their state, {} tables whole", rank, bytes_text(static_cast<std::uint64_t>(placement.bytes(rank))), whole);
+  }
 }
 
 void announce(const Setup& setup, const RunData& data, const ModelRuntime& model, const RunDirectory& directory) {
@@ -141,14 +107,16 @@ void announce(const Setup& setup, const RunData& data, const ModelRuntime& model
   }
   log_info("model: {} dense parameters, {} tables with {} rows ({} parameters)", count_text(model.dense().count()), model.tables().table_count(),
            count_text(table_rows), count_text(table_parameters));
+  announce_placement(model);
   const MemoryPlan memory = plan_memory(setup.config, data, model);
   log_info("memory: {} expected (tables {}, dense part {}, decoded rows {}, batches {}, libraries {})", bytes_text(memory.total()),
            bytes_text(memory.tables), bytes_text(memory.dense), bytes_text(memory.decoded_rows), bytes_text(memory.batches),
            bytes_text(MemoryPlan::kLibraries));
 }
 
-Json summary_of(const TrainingResult& result, const RunData& data) {
+Json summary_of(const TrainingResult& result, const RunData& data, int ranks) {
   Json summary = Json::object();
+  summary["ranks"] = ranks;
   summary["steps"] = result.steps;
   summary["samples"] = result.samples;
   summary["samples_per_second"] = result.seconds > 0 ? static_cast<double>(result.samples_here) / result.seconds : 0.0;
@@ -172,13 +140,13 @@ Json summary_of(const TrainingResult& result, const RunData& data) {
     summary["reference"]["best_auc"] = valid->second;
   }
   const double seconds = result.seconds > 0 ? result.seconds : 1.0;
-  const double known = result.wait_seconds + result.times.lookup + result.times.model + result.times.update;
+  const double known = result.wait_seconds + result.times.comm + result.times.lookup + result.times.model + result.times.update;
   Json time = Json::object();
   time["data"] = result.wait_seconds / seconds;
   time["lookup"] = result.times.lookup / seconds;
   time["model"] = result.times.model / seconds;
   time["update"] = result.times.update / seconds;
-  time["comm"] = 0.0;
+  time["comm"] = result.times.comm / seconds;
   time["other"] = std::max(0.0, (seconds - known) / seconds);
   summary["time"] = time;
   summary["bad_rows"] = data.prepared.bad_rows;
@@ -204,10 +172,10 @@ Json register_model(const Setup& setup, const TrainingResult& result, const RunD
 
 void print_result(const Json& summary, const RunDirectory& directory, const TrainingResult& result) {
   const double seconds = std::max(result.seconds, 1e-9);
-  log_info("{} samples/s; step time: data {:.0f}%, lookup {:.0f}%, model {:.0f}%, update {:.0f}%, other {:.0f}%; peak memory {}",
+  log_info("{} samples/s; step time: data {:.0f}%, lookup {:.0f}%, model {:.0f}%, update {:.0f}%, ranks {:.0f}%, other {:.0f}%; peak memory {}",
            count_text(static_cast<std::int64_t>(static_cast<double>(result.samples_here) / seconds)), 100 * summary["time"]["data"].get<double>(),
            100 * summary["time"]["lookup"].get<double>(), 100 * summary["time"]["model"].get<double>(),
-           100 * summary["time"]["update"].get<double>(), 100 * summary["time"]["other"].get<double>(),
+           100 * summary["time"]["update"].get<double>(), 100 * summary["time"]["comm"].get<double>(), 100 * summary["time"]["other"].get<double>(),
            bytes_text(summary["peak_memory_bytes"].get<std::uint64_t>()));
   if (const auto found = result.metrics.find("test"); found != result.metrics.end()) {
     if (const auto auc = found->second.value("auc"); auc && result.best_auc.count("test") != 0) {
@@ -227,82 +195,155 @@ void write_report(const RunDirectory& directory) {
   }
 }
 
-int train(Setup& setup, const std::optional<ResumePoint>& resume_point, const fs::path& root, bool json) {
-  // From here on a signal is answered in an orderly way, even while data are read.
-  const std::atomic<bool>& stop = catch_stop_signals();
-  const std::string config_text = show_config(setup.config, ShowOrigins::kNo);
-  std::unique_ptr<CheckpointReader> checkpoint;
-  if (resume_point) {
-    checkpoint = std::make_unique<CheckpointReader>(resume_point->checkpoint);
-    require_same_training(*checkpoint, setup.config);
-    if (!resume_point->verified) checkpoint->verify();
-  }
-  RunDirectory directory = resume_point
-                               ? RunDirectory::resume(resume_point->run_directory, checkpoint->manifest().position.step, config_text)
-                               : RunDirectory::create(root, setup.config.run.name, config_text);
-  const RankLog log(directory.path(), 0);
-  const std::int64_t first_step = checkpoint ? checkpoint->manifest().position.step : 0;
-  std::optional<RunTracker> tracker;
-  try {
-    tracker.emplace(setup, directory, first_step);
-    clean_checkpoint_leftovers(directory.checkpoints());
-    // One that a dying process had moved aside is back under its own name now.
-    if (checkpoint && !fs::exists(checkpoint->directory())) {
-      checkpoint = std::make_unique<CheckpointReader>(directory.checkpoints() / checkpoint_directory_name(checkpoint->manifest().position.step));
+/// Of ranks that neither talk nor write.
+class SilentObserver : public TrainingObserver {
+ public:
+  void on_step(const StepReport& /*report*/) override {}
+  void on_interval(const IntervalReport& /*report*/) override {}
+  void on_evaluation(const EvaluationReport& /*report*/) override {}
+  void on_checkpoint(std::int64_t /*step*/, const fs::path& /*checkpoint*/, double /*seconds*/) override {}
+};
+
+/// One training run, as all of its ranks go through it; rank 0 alone keeps the run directory.
+class TrainingRun {
+ public:
+  TrainingRun(Setup& setup, Ranks& ranks, std::optional<ResumePoint> resume_point, fs::path root)
+      : setup_(setup), ranks_(ranks), resume_point_(std::move(resume_point)), root_(std::move(root)), stop_(catch_stop_signals()) {}
+
+  int run(bool json) {
+    const std::string config_text = show_config(setup_.config, ShowOrigins::kNo);
+    try {
+      ranks_.require_same("configuration", training_identity(setup_.config));
+      agree_on_resume();
+      open_directory(config_text);
+      if (directory_) tracker_.emplace(setup_, *directory_, first_step());
+      return train(config_text, json);
+    } catch (const std::exception& error) {
+      ranks_.fail(error.what());
+      if (directory_) {
+        Json summary = Json::object();
+        summary["error"] = error.what();
+        const Json written = directory_->finish(RunStatus::kFailed, summary);
+        write_report(*directory_);
+        if (tracker_) tracker_->finish(RunStatus::kFailed, written);
+        if (json) print(json_line(written) + "\n");
+      }
+      throw;
     }
+  }
+
+ private:
+  /// Rank 0 has looked for it.
+  void agree_on_resume() {
+    Communicator& all = ranks_.communicator();
+    const std::string path = broadcast_text(all, resume_point_ ? resume_point_->checkpoint.string() : "");
+    if (!ranks_.leads() && !path.empty()) resume_point_ = ResumePoint{fs::path(path).parent_path().parent_path(), path, true};
+    if (!resume_point_) return;
+    checkpoint_ = std::make_unique<CheckpointReader>(resume_point_->checkpoint);
+    require_same_training(*checkpoint_, setup_.config);
+    if (!resume_point_->verified) checkpoint_->verify();
+  }
+
+  void open_directory(const std::string& config_text) {
+    if (ranks_.leads()) {
+      directory_ = resume_point_ ? RunDirectory::resume(resume_point_->run_directory, checkpoint_->manifest().position.step, config_text)
+                                 : RunDirectory::create(root_, setup_.config.run.name, config_text);
+    }
+    path_ = broadcast_text(ranks_.communicator(), directory_ ? fs::absolute(directory_->path()).string() : "");
+    if (directory_) path_ = directory_->path();
+    if (!fs::is_directory(path_)) {
+      rechost::fail<ConfigError>("rank {} cannot see {}, which rank 0 has made: --out must name a folder on a file system that all ranks share",
+                                 ranks_.rank(), path_.string());
+    }
+    log_ = std::make_unique<RankLog>(path_, ranks_.rank());
+    if (ranks_.leads()) clean_checkpoint_leftovers(checkpoints());
+    ranks_.communicator().barrier();
+    // One that a dying process had moved aside is back under its own name now.
+    if (checkpoint_ && !fs::exists(checkpoint_->directory())) {
+      checkpoint_ = std::make_unique<CheckpointReader>(checkpoints() / checkpoint_directory_name(checkpoint_->manifest().position.step));
+    }
+  }
+
+  fs::path checkpoints() const { return path_ / "checkpoints"; }
+  std::int64_t first_step() const { return checkpoint_ ? checkpoint_->manifest().position.step : 0; }
+
+  int train(const std::string& config_text, bool json) {
     RunDataOptions data_options;
-    if (checkpoint) data_options.learnt = load_learnt_data(*checkpoint);
-    data_options.quarantine = directory.quarantine();
-    const RunData data = open_run_data(setup.config, std::move(setup.loader), std::move(data_options), *setup.pool);
-    const std::vector<PluginIdentity> plugins = plugins_of(setup, data);
-    if (checkpoint) warn_of_changes(*checkpoint, setup, data, plugins);
-    const auto model = build_model(setup, data, data.prepared.train.get(), !checkpoint);
-    announce(setup, data, *model, directory);
-    tracker->data(data);
-    RunObserver observer(setup.config, directory, *tracker, first_step);
+    if (checkpoint_) data_options.learnt = load_learnt_data(*checkpoint_);
+    if (directory_) data_options.quarantine = directory_->quarantine();
+    const RunData data = open_run_data(setup_.config, std::move(setup_.loader), std::move(data_options), *setup_.pool);
+    ranks_.require_same("set of data", data.fingerprint());
+    const std::vector<PluginIdentity> plugins = plugins_of(setup_, data);
+    const auto model = build_model(setup_, data, data.prepared.train.get(), !checkpoint_, &ranks_.communicator());
+    std::unique_ptr<TrainingObserver> observer = std::make_unique<SilentObserver>();
+    if (directory_) {
+      if (checkpoint_) warn_of_changes(*checkpoint_, setup_, data, plugins, ranks_.world_size());
+      announce(setup_, data, *model, *directory_);
+      tracker_->data(data);
+      observer = std::make_unique<RunObserver>(setup_.config, *directory_, *tracker_, first_step());
+    }
     Trainer::Parts parts;
-    parts.config = &setup.config;
+    parts.config = &setup_.config;
     parts.data = &data;
     parts.model = model.get();
-    parts.observer = &observer;
-    parts.pool = setup.pool.get();
-    parts.stop = &stop;
-    parts.checkpoints = directory.checkpoints();
+    parts.observer = observer.get();
+    parts.pool = setup_.pool.get();
+    parts.stop = &stop_;
+    parts.checkpoints = checkpoints();
     parts.config_text = config_text;
     parts.plugins = plugins;
     Trainer trainer(std::move(parts));
-    if (checkpoint) {
-      load_model_checkpoint(*checkpoint, *model, true);
-      trainer.resume(checkpoint->manifest());
-      log_info("resumed from {} at step {} of {}", checkpoint->directory().string(), count_text(first_step), count_text(trainer.total_steps()));
+    if (checkpoint_) {
+      load_model_checkpoint(*checkpoint_, *model, true);
+      trainer.resume(checkpoint_->manifest());
+      log_info("resumed from {} at step {} of {}", checkpoint_->directory().string(), count_text(first_step()), count_text(trainer.total_steps()));
     }
     const TrainingResult result = trainer.run();
-    Json summary = summary_of(result, data);
-    summary["device"] = setup.gpu == nullptr ? "cpu" : setup.gpu->facts().name;
-    if (!result.stopped && !setup.config.registry.model.empty()) {
+    if (directory_) finish(result, data, json);
+    return result.stopped ? kStopped : kDone;
+  }
+
+  void finish(const TrainingResult& result, const RunData& data, bool json) {
+    Json summary = summary_of(result, data, ranks_.world_size());
+    summary["device"] = setup_.gpu == nullptr ? "cpu" : setup_.gpu->facts().name;
+    if (!result.stopped && !setup_.config.registry.model.empty()) {
       if (result.checkpoint.empty()) throw ConfigError("registry.model needs checkpoint.final = true");
-      summary["model"] = register_model(setup, result, directory);
+      summary["model"] = register_model(setup_, result, *directory_);
     }
     if (result.stopped) {
       log_info("stopped at step {}; the same command with --resume auto goes on", count_text(result.steps));
     } else {
-      print_result(summary, directory, result);
+      print_result(summary, *directory_, result);
     }
     const RunStatus status = result.stopped ? RunStatus::kStopped : RunStatus::kFinished;
-    const Json written = directory.finish(status, summary);
-    write_report(directory);
-    tracker->finish(status, written);
+    const Json written = directory_->finish(status, summary);
+    write_report(*directory_);
+    tracker_->finish(status, written);
     if (json) print(json_line(written) + "\n");
-    return result.stopped ? kStopped : kDone;
-  } catch (const std::exception& error) {
-    Json summary = Json::object();
-    summary["error"] = error.what();
-    const Json written = directory.finish(RunStatus::kFailed, summary);
-    write_report(directory);
-    if (tracker) tracker->finish(RunStatus::kFailed, written);
-    if (json) print(json_line(written) + "\n");
-    throw;
   }
+
+  Setup& setup_;
+  Ranks& ranks_;
+  std::optional<ResumePoint> resume_point_;
+  fs::path root_;
+  const std::atomic<bool>& stop_;  ///< set by a signal, from the first moment on
+  std::unique_ptr<CheckpointReader> checkpoint_;
+  std::optional<RunDirectory> directory_;  ///< rank 0's
+  fs::path path_;                          ///< of it, on all ranks
+  std::unique_ptr<RankLog> log_;
+  std::optional<RunTracker> tracker_;      ///< rank 0's
+};
+
+/// Starts the processes of --nproc, each with the arguments of this one.
+int start_processes(std::span<const std::string> arguments, int processes) {
+  SupervisorSettings settings;
+  settings.program = fs::read_symlink("/proc/self/exe");
+  settings.arguments.emplace_back("run");
+  settings.arguments.insert(settings.arguments.end(), arguments.begin(), arguments.end());
+  settings.environment = all_variables();
+  settings.processes = processes;
+  settings.signal = &count_stop_signals();
+  return supervise(settings);
 }
 
 }  // namespace
@@ -314,28 +355,44 @@ int run_command(std::span<const std::string> arguments) {
       "set,s", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "key=value over everything else: optimizer.dense.lr=0.01")(
       "resume", options::value<std::string>()->default_value("never"), "auto: go on with the unfinished run; never; or a run or checkpoint directory")(
       "out,o", options::value<std::string>()->default_value("runs"), "folder in which the run directory is made")(
-      "nproc", options::value<int>()->default_value(1), "processes");
+      "nproc", options::value<int>()->default_value(1), "processes to start on this machine, each a rank of the run")(
+      "launcher", options::value<std::string>()->default_value(""),
+      "which launcher's variables say what rank this is: rechost, torchrun, ompi, pmi, slurm, env, single; default: looked for in this order");
   add_output_option(visible);
   options::variables_map values;
   if (!parse_arguments(find_command("run", ""), arguments, visible, {}, values)) return kDone;
   const bool json = wants_json(values);
-  if (values["nproc"].as<int>() != 1) throw UsageError("--nproc: this build trains in one process");
+  const int processes = values["nproc"].as<int>();
+  if (processes < 1) throw UsageError("--nproc: at least one process");
+  const ProcessIdentity identity = find_identity(environment_variable, values["launcher"].as<std::string>());
+  if (identity.launcher != "rechost" && identity.world_size > 1 && processes > 1) {
+    throw UsageError(fmt::format("--nproc {}: {} has started {} processes already; leave --nproc out", processes, identity.launcher, identity.world_size));
+  }
+  const bool supervise_others = processes > 1 && identity.world_size == 1;
   auto files = values["config"].as<std::vector<std::string>>();
   const std::string resume = values["resume"].as<std::string>();
   const fs::path root = values["out"].as<std::string>();
+  const bool leads = identity.rank == 0;
+  if (!leads) set_console(LogLevel::kWarning, identity.launcher == "rechost" ? "" : fmt::format("[rank {}] ", identity.rank));
 
   std::optional<ResumePoint> resume_point;
-  if (resume != "auto" && resume != "never") resume_point = explicit_resume(resume);
+  if (resume != "auto" && resume != "never" && (leads || files.empty())) resume_point = explicit_resume(resume);
   std::optional<std::string> plugin;
   if (values.count("plugin") != 0) plugin = values["plugin"].as<std::string>();
   if (files.empty() && !plugin) {
     if (!resume_point) throw UsageError("say what to train: --plugin NAME, or --config FILE (rechost plugins list shows the names)");
     files.push_back((resume_point->checkpoint / "config.toml").string());
   }
-  Setup setup = load_setup(requested_config(plugin, std::move(files), values["set"].as<std::vector<std::string>>()));
-  setup.gpu = choose_gpu(setup.config.run, 1);
-  if (resume == "auto") resume_point = find_unfinished(root, setup.config);
-  return train(setup, resume_point, root, json);
+  Setup setup = load_setup(requested_config(plugin, std::move(files), values["set"].as<std::vector<std::string>>()), identity.local_world_size);
+  if (setup.config.run.deterministic && setup.config.run.device == "cuda") {
+    throw ConfigError("run.device = \"cuda\": run.deterministic computes on the CPU so far; set run.device = \"cpu\", or leave run.deterministic out");
+  }
+  // What is wrong with the command has been said once now, and not by each process.
+  if (supervise_others) return start_processes(arguments, processes);
+  if (leads && !setup.config.run.deterministic) setup.gpu = choose_gpu(setup.config.run, identity.world_size);
+  const std::unique_ptr<Ranks> ranks = Ranks::join(identity);
+  if (leads && resume == "auto") resume_point = find_unfinished(root, setup.config);
+  return TrainingRun(setup, *ranks, resume_point, root).run(json);
 }
 
 }  // namespace rechost::app

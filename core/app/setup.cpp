@@ -67,7 +67,7 @@ Config requested_config(const std::optional<std::string>& plugin, std::vector<st
   return config;
 }
 
-Setup load_setup(Config config) {
+Setup load_setup(Config config, int local_processes) {
   if (config.model.plugin.empty()) {
     throw ConfigError("model.plugin is missing: give --plugin NAME, or plugin = \"dlrm\" under [model]");
   }
@@ -79,7 +79,7 @@ Setup load_setup(Config config) {
   setup.config = std::move(config);
   setup.context.plugin_path = plugin_directories();
   setup.context.lookup = lookup_variable;
-  setup.context.threads = setup.config.run.threads > 0 ? static_cast<int>(setup.config.run.threads) : usable_cores();
+  setup.context.threads = setup.config.run.threads > 0 ? static_cast<int>(setup.config.run.threads) : std::max(1, usable_cores() / local_processes);
   // Options of both plugins are checked before anything long begins.
   setup.loader = load_dataset(setup.config, setup.context);
   setup.model_module = std::make_unique<Module>(load_module(ModuleKind::kModel, setup.config.model.plugin, setup.context.plugin_path));
@@ -110,11 +110,15 @@ ModelSource find_model(const std::string& text) {
   fail<CheckpointError>("\"{}\" is neither a run directory, nor a checkpoint, nor a registry name like models:/dlrm@champion", text);
 }
 
-std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize) {
+std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize,
+                                          Communicator* ranks) {
   ModelRuntime::Settings settings;
   settings.seed = static_cast<std::uint64_t>(setup.config.run.seed);
   settings.initialize = initialize;
   settings.gpu = setup.gpu;
+  // Use of a trained model is not training: what it computes does not depend on slices.
+  settings.deterministic = setup.config.run.deterministic && train != nullptr;
+  settings.communicator = ranks;
   settings.threads = static_cast<std::uint32_t>(setup.context.threads);
   auto model = std::make_unique<ModelRuntime>(setup.config, *setup.model_module, *setup.model_options, data.prepared.plan->schema,
                                               data.prepared.vocabularies, train, settings, *setup.pool);

@@ -41,8 +41,9 @@ std::filesystem::path example_config(std::string_view plugin);
 /// the user names another dataset loader, what the example says of its own loader is left out. `files` and `settings` as given.
 Config requested_config(const std::optional<std::string>& plugin, std::vector<std::string> files, std::vector<std::string> settings);
 
-/// Loads the model plugin and checks the options of both plugins; `config` becomes fully resolved.
-Setup load_setup(Config config);
+/// Loads the model plugin and checks the options of both plugins; `config` becomes fully resolved. This process has its share of the cores
+/// that `local_processes` on this machine have.
+Setup load_setup(Config config, int local_processes = 1);
 
 /// A model on disk: by run directory, checkpoint directory or registry name.
 struct ModelSource {
@@ -61,8 +62,9 @@ struct LoadedModel {
 /// `data` as for open_run_data(), but for what the checkpoint has learnt.
 LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, RunDataOptions data);
 
-/// The model of `setup`, built for `data`. `train` as in ModelRuntime.
-std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize);
+/// The model of `setup`, built for `data`. `train` as in ModelRuntime; `ranks`: all of which build it; null: this process alone.
+std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize,
+                                          Communicator* ranks = nullptr);
 
 /// What the registry is to know of a checkpoint by itself: configuration, data and plugins, but neither run directory nor metrics.
 ModelDescription describe_checkpoint(const std::filesystem::path& checkpoint);

@@ -60,14 +60,21 @@ int config_schema_command(std::span<const std::string> arguments) {
 int plan_command(std::span<const std::string> arguments) {
   options::options_description visible("Options");
   add_config_options(visible);
+  visible.add_options()("nproc", options::value<int>()->default_value(1), "ranks that share the tables");
   add_output_option(visible);
   options::variables_map values;
   if (!parse_arguments(find_command("plan", ""), arguments, visible, {}, values)) return kDone;
   const bool json = wants_json(values);
+  const int ranks = values["nproc"].as<int>();
+  if (ranks < 1) throw UsageError("--nproc: at least one rank");
   Setup setup = setup_from(values);
+  setup.config.run.deterministic = false;  // slices of a batch move nothing between processes
   const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
   const auto model = build_model(setup, data, data.prepared.train.get(), true);
   const EmbeddingTables& tables = model->tables();
+  std::vector<TableConfig> configs;
+  for (std::size_t i = 0; i < tables.table_count(); ++i) configs.push_back(tables.table(i));
+  const Placement placement(table_sizes(configs), ranks);
   Json plan = Json::object();
   Json list = Json::array();
   for (std::size_t i = 0; i < tables.table_count(); ++i) {
@@ -80,7 +87,7 @@ int plan_command(std::span<const std::string> arguments) {
     entry["optimizer"] = optimizer_name(table.optimizer.kind);
     entry["state_floats_per_row"] = tables.state_floats_per_row(i);
     entry["bytes"] = own;
-    entry["placement"] = "rank 0";
+    entry["placement"] = placement.describe(i);
     list.push_back(std::move(entry));
   }
   // Each lookup reads a row, and each update reads and writes one with its state; at most one row per id.
@@ -90,6 +97,7 @@ int plan_command(std::span<const std::string> arguments) {
     row_bytes += static_cast<double>(table.dim + 2 * (table.dim + tables.state_floats_per_row(embedding.table))) * sizeof(float);
   }
   plan["tables"] = list;
+  for (int rank = 0; rank < ranks; ++rank) plan["table_bytes_by_rank"].push_back(placement.bytes(rank));
   const MemoryPlan memory = plan_memory(setup.config, data, *model);
   plan["memory_bytes"]["tables"] = memory.tables;
   plan["memory_bytes"]["dense"] = memory.dense;
@@ -109,7 +117,11 @@ int plan_command(std::span<const std::string> arguments) {
                       entry["dim"].get<std::int64_t>(), entry["optimizer"].get<std::string>(), bytes_text(entry["bytes"].get<std::uint64_t>()),
                       entry["placement"].get<std::string>()));
   }
-  print(fmt::format("\nmemory: {} (tables {}, dense part {}, decoded rows {}, batches {}, libraries {})\n", bytes_text(memory.total()),
+  for (int rank = 0; rank < ranks && ranks > 1; ++rank) {
+    print(fmt::format("{}rank {}: {} of tables and their state\n", rank == 0 ? "\n" : "", rank, bytes_text(static_cast<std::uint64_t>(placement.bytes(rank)))));
+  }
+  print(fmt::format("\nmemory{}: {} (tables {}, dense part {}, decoded rows {}, batches {}, libraries {})\n", ranks > 1 ? " of one process with all tables" : "",
+                    bytes_text(memory.total()),
                     bytes_text(memory.tables), bytes_text(memory.dense), bytes_text(memory.decoded_rows), bytes_text(memory.batches),
                     bytes_text(MemoryPlan::kLibraries)));
   print(fmt::format("step: {} samples, at most {} moved to and from tables; {} steps per epoch\n", count_text(setup.config.data.batch_size),

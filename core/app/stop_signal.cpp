@@ -15,14 +15,28 @@ void on_signal(int number) {
   [[maybe_unused]] const auto written = write(STDERR_FILENO, kText, sizeof(kText) - 1);
 }
 
-}  // namespace
+std::atomic<int> counted_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
 
-const std::atomic<bool>& catch_stop_signals() {
+void count_signal(int number) { counted_signal = (counted_signal & ~0xff) + 0x100 + number; }
+
+void handle_stop_signals(void (*handler)(int)) {
   struct sigaction action {};
-  action.sa_handler = on_signal;
+  action.sa_handler = handler;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
   for (const int number : {SIGTERM, SIGINT, SIGUSR1}) sigaction(number, &action, nullptr);
+}
+
+}  // namespace
+
+const std::atomic<int>& count_stop_signals() {
+  handle_stop_signals(count_signal);
+  return counted_signal;
+}
+
+const std::atomic<bool>& catch_stop_signals() {
+  handle_stop_signals(on_signal);
   return stop_requested;
 }
 

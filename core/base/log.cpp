@@ -14,8 +14,10 @@ LogSink current_sink = nullptr;
 void* sink_context = nullptr;
 std::atomic<LogLevel> lowest_level{LogLevel::kInfo};
 bool live_line_open = false;  // under sink_mutex, as standard error is
+LogLevel console_level = LogLevel::kDebug;
+std::string console_prefix;
 
-std::string_view prefix(LogLevel level) {
+std::string_view level_prefix(LogLevel level) {
   switch (level) {
     case LogLevel::kDebug:
       return "debug: ";
@@ -37,15 +39,23 @@ void set_log_sink(LogSink sink, void* context) {
   sink_context = context;
 }
 
+void set_console(LogLevel level, std::string prefix) {
+  const std::lock_guard lock(sink_mutex);
+  console_level = level;
+  console_prefix = std::move(prefix);
+}
+
 void set_log_level(LogLevel level) { lowest_level = level; }
 
 void write_log(LogLevel level, std::string_view line) {
   if (level < lowest_level.load(std::memory_order_relaxed)) return;
   // One write per line, so that lines of several threads and processes do not interleave.
-  const std::string text = fmt::format("{}{}\n", prefix(level), line);
   const std::lock_guard lock(sink_mutex);
-  if (std::exchange(live_line_open, false)) std::fputs("\n", stderr);
-  std::fwrite(text.data(), 1, text.size(), stderr);
+  if (level >= console_level) {
+    const std::string text = fmt::format("{}{}{}\n", console_prefix, level_prefix(level), line);
+    if (std::exchange(live_line_open, false)) std::fputs("\n", stderr);
+    std::fwrite(text.data(), 1, text.size(), stderr);
+  }
   if (current_sink != nullptr) current_sink(sink_context, level, line);
 }
 

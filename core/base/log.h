@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -14,6 +15,9 @@ void set_log_sink(LogSink sink, void* context);
 
 /// Lines under this level are dropped. Default: kInfo.
 void set_log_level(LogLevel level);
+
+/// Of those, lines under this level go to the sink only. Default: all go to standard error. `prefix` begins each line there.
+void set_console(LogLevel level, std::string prefix);
 
 /// Writes one line to standard error ("warning: …" for warnings, "error: …" for errors, bare for info) and to the sink. Any thread.
 void write_log(LogLevel level, std::string_view line);

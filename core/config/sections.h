@@ -18,7 +18,7 @@ struct RunSection {
   std::int64_t seed = 1;
   std::int64_t epochs = 1;
   std::int64_t steps = 0;
-  bool deterministic = true;
+  bool deterministic = false;
   std::string device = "auto";
   std::string precision = "fp32";
   std::int64_t threads = 0;
@@ -31,10 +31,10 @@ struct RunSection {
     visit("seed", seed, "everything random follows from it").at_least(0);
     visit("epochs", epochs, "passes over the training split").at_least(1);
     visit("steps", steps, "stop after this many steps; 0: after `epochs`").at_least(0);
-    visit("deterministic", deterministic, "same seed and number of threads: same bits");
+    visit("deterministic", deterministic, "the same bits for any number of ranks (at most 16) and threads; slower");
     visit("device", device, "where to compute").one_of({"auto", "cpu", "cuda"});
     visit("precision", precision, "of the dense part").one_of({"fp32", "bf16"});
-    visit("threads", threads, "CPU threads; 0: one per core").at_least(0);
+    visit("threads", threads, "CPU threads of a process; 0: its share of the cores").at_least(0);
     visit("log_every_seconds", log_every_seconds, "interval of progress lines").at_least(0.0);
     visit("log_every_steps", log_every_steps, "interval of lines in metrics.jsonl").at_least(1);
   }

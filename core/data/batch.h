@@ -50,8 +50,9 @@ struct IdColumn {
 struct Batch {
   std::int64_t step = 0;    ///< global step, counted over the whole run from 0
   std::int64_t epoch = 0;
-  std::int64_t rows = 0;    ///< of this rank
-  std::int64_t global_rows = 0;       ///< over all ranks
+  std::int64_t rows = 0;    ///< of this slice
+  std::int64_t first_row = 0;         ///< position of its first row in the global batch
+  std::int64_t global_rows = 0;       ///< of the global batch
   std::vector<std::int64_t> samples;  ///< [rows] sample number in the split
   std::vector<float> dense;           ///< [rows, schema.dense.size()]
   std::vector<IdColumn> sparse;       ///< by sparse feature

@@ -60,10 +60,10 @@ Shuffle parse_shuffle(std::string_view text) {
 }
 
 PositionRange share_of(std::int64_t rows, BatchShare share) {
-  const auto cut = [&](std::int64_t rank) {
-    return static_cast<std::int64_t>(static_cast<__int128>(rows) * rank / share.world_size);
+  const auto cut = [&](std::int64_t part) {
+    return static_cast<std::int64_t>(static_cast<__int128>(rows) * part / share.of);
   };
-  return {cut(share.rank), cut(share.rank + 1)};
+  return {cut(share.index), cut(share.index + 1)};
 }
 
 /// The chunks of one epoch in their permuted order, with the position in the epoch at which each begins.

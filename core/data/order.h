@@ -41,13 +41,13 @@ inline constexpr std::int64_t kShuffleWindowChunks = 8;
 /// "full" | "chunk" | "none"; ConfigError otherwise.
 Shuffle parse_shuffle(std::string_view text);
 
-/// The part of each global batch that a rank works on: contiguous, sizes differ by at most one.
+/// A slice of each global batch, or a rank's part of the slices: contiguous, sizes differ by at most one.
 struct BatchShare {
-  int rank = 0;
-  int world_size = 1;
+  int index = 0;
+  int of = 1;
 };
 
-/// First and one past the last position of `share` in a global batch of `rows`.
+/// First and one past the last position of `share` among `rows`.
 struct PositionRange {
   std::int64_t begin = 0;
   std::int64_t end = 0;
@@ -55,7 +55,7 @@ struct PositionRange {
 PositionRange share_of(std::int64_t rows, BatchShare share);
 
 /// Which samples make up which batch: a pure function of (seed, epoch, step, split, shuffle, batch size). It knows nothing of ranks beyond
-/// the slice asked for, so resuming with another world size goes on with the same global batches.
+/// the slice asked for: resuming with another world size goes on with the same global batches.
 class SampleOrder {
  public:
   struct Settings {

@@ -16,9 +16,8 @@ BatchPipeline::BatchPipeline(const Dataset& dataset, SampleOrder order, const Se
       stage_(std::move(stage)),
       // One more than is prepared ahead: the batch that the caller works on.
       slots_(static_cast<std::size_t>(std::max<std::int64_t>(settings.prefetch, 1)) + 1),
-      claimed_(settings.first_step),
-      released_(settings.first_step),
-      delivered_(settings.first_step) {
+      count_(std::max<std::int64_t>(0, (settings.end_step - settings.first_step + settings.stride - 1) / settings.stride)) {
+  for (Slot& slot : slots_) slot.slices.resize(static_cast<std::size_t>(settings_.slice_count));
   if (order_.samples() != dataset_.samples()) {
     fail<DataError>("an order of {} samples does not fit {} with {}", order_.samples(), dataset_.name(), dataset_.samples());
   }
@@ -39,27 +38,36 @@ BatchPipeline::~BatchPipeline() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+void BatchPipeline::fill(std::int64_t step, BatchShare share, std::vector<std::int64_t>& samples, Batch& batch) const {
+  const std::int64_t steps = order_.steps_per_epoch();
+  order_.batch(step / steps, step % steps, share, samples);
+  dataset_.gather(samples, batch);
+  batch.step = step;
+  batch.epoch = step / steps;
+  batch.global_rows = order_.batch_rows(step % steps);
+  batch.first_row = share_of(batch.global_rows, share).begin;
+}
+
 void BatchPipeline::work() {
   std::vector<std::int64_t> samples;
   const auto slot_count = static_cast<std::int64_t>(slots_.size());
   for (;;) {
-    std::int64_t step = 0;
+    std::int64_t number = 0;
     {
       std::unique_lock lock(mutex_);
-      freed_.wait(lock, [&] { return stopping_ || claimed_ >= settings_.end_step || claimed_ < released_ + slot_count; });
-      if (stopping_ || claimed_ >= settings_.end_step) return;
-      step = claimed_++;
+      freed_.wait(lock, [&] { return stopping_ || claimed_ >= count_ || claimed_ < released_ + slot_count; });
+      if (stopping_ || claimed_ >= count_) return;
+      number = claimed_++;
     }
-    const auto slot_index = static_cast<std::size_t>((step - settings_.first_step) % slot_count);
+    const std::int64_t step = settings_.first_step + number * settings_.stride;
+    const auto slot_index = static_cast<std::size_t>(number % slot_count);
     Slot& slot = slots_[slot_index];
     try {
-      const std::int64_t steps = order_.steps_per_epoch();
-      order_.batch(step / steps, step % steps, settings_.share, samples);
-      dataset_.gather(samples, slot.batch);
-      slot.batch.step = step;
-      slot.batch.epoch = step / steps;
-      slot.batch.global_rows = order_.batch_rows(step % steps);
-      if (stage_) stage_(slot.batch, static_cast<int>(slot_index));
+      for (int i = 0; i < settings_.slice_count; ++i) {
+        Batch& batch = slot.slices[static_cast<std::size_t>(i)];
+        fill(step, {settings_.first_slice + i, settings_.slices}, samples, batch);
+        if (stage_) stage_(batch, static_cast<int>(slot_index) * settings_.slice_count + i);
+      }
     } catch (...) {
       slot.failure = std::current_exception();
     }
@@ -71,15 +79,16 @@ void BatchPipeline::work() {
   }
 }
 
-bool BatchPipeline::next(Batch& batch) {
+bool BatchPipeline::next(std::span<Batch> slices) {
   last_wait_seconds_ = 0.0;
   std::unique_lock lock(mutex_);
   if (released_ < delivered_) {  // the caller is done with the batch before
     ++released_;
     freed_.notify_one();
   }
-  if (delivered_ >= settings_.end_step) return false;
-  const auto slot_index = static_cast<std::size_t>((delivered_ - settings_.first_step) % static_cast<std::int64_t>(slots_.size()));
+  if (delivered_ >= count_) return false;
+  if (slices.size() != static_cast<std::size_t>(settings_.slice_count)) fail("{} batches for {} slices", slices.size(), settings_.slice_count);
+  const auto slot_index = static_cast<std::size_t>(delivered_ % static_cast<std::int64_t>(slots_.size()));
   Slot& slot = slots_[slot_index];
   if (!slot.ready) {
     const auto begin = std::chrono::steady_clock::now();
@@ -90,7 +99,7 @@ bool BatchPipeline::next(Batch& batch) {
   // A failed step stays where it is: asking again fails again.
   if (slot.failure) std::rethrow_exception(slot.failure);
   slot.ready = false;
-  std::swap(batch, slot.batch);
+  std::swap_ranges(slices.begin(), slices.end(), slot.slices.begin());
   delivered_slot_ = static_cast<int>(slot_index);
   ++delivered_;
   return true;

@@ -5,6 +5,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -18,15 +19,18 @@ namespace rechost {
 class BatchPipeline {
  public:
   struct Settings {
-    BatchShare share;
+    int slices = 1;               ///< in how many each global batch is cut ...
+    int first_slice = 0;          ///< ... and which of them are delivered:
+    int slice_count = 1;          ///< so many from this one on
     std::int64_t first_step = 0;  ///< global step to begin with: epoch = step / steps_per_epoch
     std::int64_t end_step = 0;    ///< one past the last
+    std::int64_t stride = 1;      ///< only every so manyth step from the first on
     std::int64_t prefetch = 4;    ///< batches ready or in work ahead of the caller, >= 1
     int threads = 1;              ///< >= 1
   };
-  /// Runs on a worker after assembly, for instance to deduplicate ids ahead of the step. What it makes it keeps per slot,
-  /// 0 <= slot < slots(): the slot of a batch is left alone from here until the call of next() after the one that delivered it.
-  using Stage = std::function<void(Batch& batch, int slot)>;
+  /// Runs on a worker after assembly, for instance to deduplicate ids ahead of the step. What it makes it keeps per place,
+  /// 0 <= place < places(): the place of a slice is left alone from here until the call of next() after the one that delivered it.
+  using Stage = std::function<void(Batch& batch, int place)>;
 
   /// `dataset` outlives the pipeline; `order` was made from its chunk_samples().
   BatchPipeline(const Dataset& dataset, SampleOrder order, const Settings& settings, Stage stage = {});
@@ -35,13 +39,14 @@ class BatchPipeline {
   BatchPipeline(const BatchPipeline&) = delete;  // threads refer to it
   BatchPipeline& operator=(const BatchPipeline&) = delete;
 
-  /// Swaps the next batch with `batch`, whose memory is used again; waits when it is not ready. False after end_step - 1. Rethrows, at its
-  /// place in the order, what a worker threw. One thread.
-  bool next(Batch& batch);
-  /// Of the batch that next() delivered last.
-  int slot() const { return delivered_slot_; }
-  /// prefetch + 1.
-  int slots() const { return static_cast<int>(slots_.size()); }
+  /// Swaps the slices of the next step with `slices` [slice_count], whose memory is used again; waits when they are not ready. False after
+  /// end_step - 1. Rethrows, at its place in the order, what a worker threw. One thread.
+  bool next(std::span<Batch> slices);
+  bool next(Batch& batch) { return next(std::span(&batch, 1)); }
+  /// Of the slice that next() delivered last at this position.
+  int place(int slice = 0) const { return delivered_slot_ * settings_.slice_count + slice; }
+  /// (prefetch + 1) * slice_count.
+  int places() const { return static_cast<int>(slots_.size()) * settings_.slice_count; }
   /// Time that the caller spent waiting in next(): in total, and in the last call.
   double wait_seconds() const { return wait_seconds_; }
   double last_wait_seconds() const { return last_wait_seconds_; }
@@ -49,29 +54,31 @@ class BatchPipeline {
 
  private:
   struct Slot {
-    Batch batch;
+    std::vector<Batch> slices;
     bool ready = false;
     std::exception_ptr failure;
   };
 
   void work();
+  void fill(std::int64_t step, BatchShare share, std::vector<std::int64_t>& samples, Batch& batch) const;
 
   const Dataset& dataset_;
   const SampleOrder order_;
   const Settings settings_;
   const Stage stage_;
 
-  std::vector<Slot> slots_;  ///< step s uses slot (s - first_step) % slots
+  std::vector<Slot> slots_;  ///< the n-th step uses slot n % slots
   std::mutex mutex_;
   std::condition_variable ready_;
   std::condition_variable freed_;
-  std::int64_t claimed_;   ///< next step to be assembled
-  std::int64_t released_;  ///< steps before this one have left their slots
+  std::int64_t claimed_ = 0;   ///< which step is to be assembled next, counted from the first in strides
+  std::int64_t released_ = 0;  ///< steps before this one have left their slots
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 
   // Of the calling thread:
-  std::int64_t delivered_;  ///< next step to be delivered
+  std::int64_t count_ = 0;      ///< steps to deliver in all
+  std::int64_t delivered_ = 0;  ///< which is to be delivered next
   int delivered_slot_ = -1;
   double wait_seconds_ = 0.0;
   double last_wait_seconds_ = 0.0;

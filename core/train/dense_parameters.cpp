@@ -51,7 +51,7 @@ DenseParameters::DenseParameters(const ModelSpec& spec, const OptimizerSettings&
                                  std::shared_ptr<const Gpu> gpu)
     : optimizer_(optimizer) {
   flat_size_ = place(parameters_, spec.parameters);
-  const std::int64_t buffer_floats = place(buffers_, spec.buffers);
+  buffer_size_ = place(buffers_, spec.buffers);
   std::int64_t rows_before = 0;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Slot& slot = parameters_[i];
@@ -73,7 +73,7 @@ DenseParameters::DenseParameters(const ModelSpec& spec, const OptimizerSettings&
   const auto bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
   values_ = HostBuffer(bytes(flat_size_), "dense parameters");
   gradients_ = HostBuffer(bytes(flat_size_), "gradients of dense parameters");
-  buffer_values_ = HostBuffer(bytes(buffer_floats), "buffers of the model");
+  buffer_values_ = HostBuffer(bytes(buffer_size_), "buffers of the model");
   DenseState state;
   for (std::size_t i = 0; i < 2; ++i) {
     state_sizes_[i] = state_sizes[i];
@@ -201,7 +201,7 @@ void DenseParameters::update(const UpdateSettings& settings, ThreadPool& pool) {
     update_on_gpu(settings);
     return;
   }
-  const std::span<float> gradients = gradients_.view<float>().first(static_cast<std::size_t>(flat_size_));
+  const std::span<float> gradients = this->gradients();
   if (settings.clip_value > 0) {
     const auto limit = static_cast<float>(settings.clip_value);
     for (float& gradient : gradients) gradient = std::clamp(gradient, -limit, limit);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,12 @@ class DenseParameters {
     double clip_value = 0.0;
   };
   void update(const UpdateSettings& settings, ThreadPool& pool);
+
+  /// What backward writes, all parameters and the padding between them.
+  std::span<float> gradients() { return gradients_.view<float>().first(static_cast<std::size_t>(flat_size_)); }
+  /// The same of the parameters and of the buffers, for all ranks to begin with those of one.
+  std::span<float> values() { return values_.view<float>().first(static_cast<std::size_t>(flat_size_)); }
+  std::span<float> buffer_values() { return buffer_values_.view<float>().first(static_cast<std::size_t>(buffer_size_)); }
 
   /// Name of the first parameter whose gradient or value is not finite; empty: all are.
   std::string first_not_finite() const;
@@ -88,6 +95,7 @@ class DenseParameters {
   std::vector<DenseRange> ranges_;
   std::int64_t parameter_count_ = 0;
   std::int64_t flat_size_ = 0;
+  std::int64_t buffer_size_ = 0;
   std::int64_t state_sizes_[2] = {0, 0};
   // Mutable: with a GPU they are copies, made when somebody looks.
   mutable HostBuffer values_;

@@ -128,7 +128,14 @@ void Evaluator::score_heads(MetricReport& report) {
     }
   });
   for (auto& metric : metrics) {
-    if (metric) report.append(metric->finish());
+    if (!metric) continue;
+    if (model_.world_size() > 1) {
+      // Every rank ends with the rows of all, and so with the same figures: what follows from them they decide alike.
+      const auto packets = gather_packets(model_.communicator(), metric->pack());
+      metric->clear();
+      for (const std::vector<std::byte>& packet : packets) metric->merge(packet);
+    }
+    report.append(metric->finish());
   }
 }
 

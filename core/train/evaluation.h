@@ -22,7 +22,7 @@ class Evaluator {
   Evaluator(const Config& config, const Dataset& split, const Dataset* train, ModelRuntime& model, ThreadPool& pool);
   ~Evaluator();
 
-  /// The training thread; the model's weights stay as they are.
+  /// The training thread; the model's weights stay as they are. All ranks together: each predicts a part, and all get the same report.
   MetricReport run();
 
   /// The metric that the run watches when the configuration names none; empty: there is nothing to watch.

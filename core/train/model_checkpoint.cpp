@@ -53,10 +53,45 @@ CheckpointTable describe(const EmbeddingTables& tables, std::size_t index) {
   return table;
 }
 
+/// Writes this rank's rows of all tables.
+Json write_own_parts(const std::filesystem::path& staging, const EmbeddingTables& tables, const CheckpointPosition& position, int rank) {
+  Json parts = Json::array();
+  for (std::size_t i = 0; i < tables.table_count(); ++i) {
+    const RowRange own = tables.own_range(i);
+    if (own.count == 0) continue;
+    const bool split = tables.placement().is_split(i);
+    TablePartSource source;
+    source.part = split ? rank + 1 : 1;
+    source.parts = split ? tables.placement().world_size() : 1;
+    source.first_row = own.first;
+    source.row_count = own.count;
+    // The tables keep rows and state side by side and hand out both; the file has all rows first, then all states.
+    source.read_rows = [&, i](std::int64_t first, std::int64_t count, float* out) { tables.read_rows(i, first, count, out, nullptr); };
+    source.read_state = [&, i](std::int64_t first, std::int64_t count, float* out) { tables.read_rows(i, first, count, nullptr, out); };
+    parts.push_back(CheckpointWriter::write_table_part(staging, describe(tables, i), position, source).to_json());
+  }
+  return parts;
+}
+
+/// What other ranks do while rank 0 writes the rest.
+std::filesystem::path help_to_write(ModelRuntime& model, const CheckpointFacts& facts) {
+  Communicator& ranks = model.communicator();
+  const std::filesystem::path staging = broadcast_text(ranks, "");
+  if (!std::filesystem::is_directory(staging)) {
+    fail<CheckpointError>("rank {} cannot see {}, where rank 0 writes a checkpoint: all ranks need one shared file system for --out", ranks.rank(),
+                          staging.string());
+  }
+  const std::string parts = json_line(write_own_parts(staging, model.tables(), facts.position, ranks.rank()));
+  gather_packets(ranks, std::as_bytes(std::span(parts)));
+  return broadcast_text(ranks, "");
+}
+
 }  // namespace
 
-std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpoints, const ModelRuntime& model,
-                                            const Vocabularies& vocabularies, const CheckpointFacts& facts) {
+std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpoints, ModelRuntime& model, const Vocabularies& vocabularies,
+                                            const CheckpointFacts& facts) {
+  Communicator& ranks = model.communicator();
+  if (ranks.rank() != 0) return help_to_write(model, facts);
   CheckpointManifest manifest;
   manifest.position = facts.position;
   manifest.config_checksum = checksum_of(facts.config_text);
@@ -68,19 +103,16 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
   settings.keep = facts.keep;
   settings.keep_steps = facts.keep_steps;
   CheckpointWriter writer(checkpoints, std::move(manifest), settings);
+  broadcast_text(ranks, writer.staging().string());
 
   const std::vector<DenseTensor> dense = model.dense().tensors();
   writer.write_dense(dense);
   const EmbeddingTables& tables = model.tables();
-  for (std::size_t i = 0; i < tables.table_count(); ++i) {
-    const CheckpointTable table = describe(tables, i);
-    writer.add_table(table);
-    TablePartSource source;
-    source.row_count = table.rows;
-    // The engine keeps rows and state side by side and hands out both; the file has all rows first, then all states.
-    source.read_rows = [&, i](std::int64_t first, std::int64_t count, float* out) { tables.read_rows(i, first, count, out, nullptr); };
-    source.read_state = [&, i](std::int64_t first, std::int64_t count, float* out) { tables.read_rows(i, first, count, nullptr, out); };
-    writer.add_part(CheckpointWriter::write_table_part(writer.staging(), table, facts.position, source));
+  for (std::size_t i = 0; i < tables.table_count(); ++i) writer.add_table(describe(tables, i));
+  const std::string own = json_line(write_own_parts(writer.staging(), tables, facts.position, 0));
+  for (const std::vector<std::byte>& packet : gather_packets(ranks, std::as_bytes(std::span(own)))) {
+    const std::string text(reinterpret_cast<const char*>(packet.data()), packet.size());
+    for (const Json& part : Json::parse(text)) writer.add_part(CheckpointWriter::WrittenPart::from_json(part));
   }
   const std::filesystem::path folder = writer.staging() / kVocabularyFolder;
   for (const std::string& name : vocabularies.save(folder)) {
@@ -88,7 +120,9 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
     writer.add_file(std::string(kVocabularyFolder) + "/" + name, [](const std::filesystem::path&) {});
   }
   writer.add_file(kConfigFile, facts.config_text);
-  return writer.commit();
+  const std::filesystem::path written = writer.commit();
+  broadcast_text(ranks, written.string());
+  return written;
 }
 
 void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& model, bool with_optimizer_state) {
@@ -101,8 +135,9 @@ void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& mod
     const CheckpointTable& table = checkpoint.require_table(wanted.name, wanted.rows, wanted.dim, wanted.state_floats);
     rows.resize(static_cast<std::size_t>(kRowsAtOnce * table.dim));
     state.resize(static_cast<std::size_t>(kRowsAtOnce * table.state_floats));
-    for (std::int64_t first = 0; first < table.rows; first += kRowsAtOnce) {
-      const std::int64_t count = std::min(kRowsAtOnce, table.rows - first);
+    const RowRange own = tables.own_range(i);
+    for (std::int64_t first = own.first; first < own.end(); first += kRowsAtOnce) {
+      const std::int64_t count = std::min(kRowsAtOnce, own.end() - first);
       float* const state_out = table.state_floats > 0 ? state.data() : nullptr;
       checkpoint.read_table(table, first, count, rows.data(), state_out);
       tables.write_rows(i, first, count, rows.data(), state_out);

@@ -29,11 +29,11 @@ struct CheckpointFacts {
 };
 
 /// Writes tables, dense parameters, optimizer state, vocabularies and the configuration: all that the model needs to be used or trained on.
-/// Returns the checkpoint's directory.
-std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpoints, const ModelRuntime& model,
+/// Returns the checkpoint's directory. All ranks together, over a file system that they share: each writes the rows that it holds.
+std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpoints, ModelRuntime& model,
                                             const Vocabularies& vocabularies, const CheckpointFacts& facts);
 
-/// Fills tables and dense parameters. Throws CheckpointError where names or shapes differ, naming both sides.
+/// Fills the dense parameters and the rows that this rank holds, however many ranks wrote them. Throws CheckpointError where names or shapes differ, naming both sides.
 void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& model, bool with_optimizer_state);
 
 /// The vocabularies and labels that lie in a checkpoint.

@@ -6,11 +6,13 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/philox.h"
 #include "base/time.h"
 #include "config/parse.h"
 #include "embedding/gpu_tables.h"
 #include "embedding/local_tables.h"
+#include "embedding/sharded_tables.h"
 #include "kernels/losses.h"
 
 namespace rechost {
@@ -78,6 +80,10 @@ LossKind head_loss(ModelSpec::Head::Kind kind) {
 
 IdColumnView view_of(const IdColumn& column, std::int64_t rows, std::string_view name) { return {column.ids, column.offsets, rows, name}; }
 
+double weight_of(const Batch& batch) {
+  return batch.weights.empty() ? static_cast<double>(batch.rows) : std::accumulate(batch.weights.begin(), batch.weights.end(), 0.0);
+}
+
 void gather_columns(const std::vector<float>& from, std::int64_t rows, std::size_t width, std::span<const std::size_t> columns,
                     std::vector<float>& to) {
   to.resize(static_cast<std::size_t>(rows) * columns.size());
@@ -109,6 +115,8 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
       regularization_(config.regularization),
       seed_(settings.seed),
       pool_(pool),
+      communicator_(settings.communicator != nullptr ? *settings.communicator : single_),
+      slice_plan_(plan_slices(settings.deterministic, communicator_)),
       gpu_(settings.gpu),
       trainable_(train != nullptr) {
   std::vector<std::int64_t> table_rows;
@@ -122,11 +130,14 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
   binding.parameters = dense_->parameter_views();
   binding.buffers = dense_->buffer_views();
   binding.initialize = settings.initialize;
-  binding.threads = settings.threads;
+  // The sums inside a matrix product depend on how many threads share it.
+  binding.threads = settings.deterministic ? 1 : settings.threads;
   binding.device = memory_->device();
   model_.bind(binding);
   // The plugin may have written starting values on a stream of its own.
   if (gpu_ != nullptr) gpu_->wait_for_all_streams();
+  share_values();
+  if (slice_plan_.slices > 1) dense_gradients_ = std::make_unique<DenseGradients>(communicator_, slice_plan_, dense_->gradients());
   step_ = std::make_unique<StepBuilder>(spec, schema_, memory_->device());
 
   const auto& dense_columns = spec.group(InputGroup::kSamples).dense;
@@ -136,6 +147,18 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
   gradient_spans_.resize(spec.heads.size());
   block_outputs_.resize(spec.block_count());
   gradient_pointers_.resize(spec.block_count());
+  if (slice_plan_.slices > 1 && communicator_.rank() == 0 && !spec.indexed_entities.empty() && !spec.negatives) {
+    log_warning("the loss takes other rows of the batch as negatives, and each slice of the batch sees only its own: 1 of {} slices. Raise "
+                "data.batch_size, or use a loss with drawn negatives",
+                slice_plan_.slices);
+  }
+}
+
+/// Values that the plugin has filled in may differ from process to process; all ranks begin with those of rank 0.
+void ModelRuntime::share_values() {
+  if (communicator_.world_size() == 1) return;
+  communicator_.broadcast(std::as_writable_bytes(dense_->values()), 0);
+  communicator_.broadcast(std::as_writable_bytes(dense_->buffer_values()), 0);
 }
 
 // The plugin's gradients go back before the plugin's model does: members are destroyed in reverse order, and model_ comes first.
@@ -234,9 +257,17 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
   const std::uint64_t table_seed = derive_seed(seed, kTableSeed);
   if (gpu_ != nullptr) {
     tables_ = std::make_unique<GpuTables>(gpu_, std::move(tables), std::move(lookups), std::move(blocks), table_seed, pool_);
-  } else {
-    tables_ = std::make_unique<LocalTables>(std::move(tables), std::move(lookups), std::move(blocks), table_seed, pool_);
+    return;
   }
+  if (slice_plan_.slices == 1) {
+    tables_ = std::make_unique<LocalTables>(std::move(tables), std::move(lookups), std::move(blocks), table_seed, pool_);
+    return;
+  }
+  ShardedTables::Settings settings;
+  settings.communicator = &communicator_;
+  settings.slices = static_cast<std::size_t>(slice_plan_.most);
+  settings.note_size = settings.slices + 1;
+  tables_ = std::make_unique<ShardedTables>(tables, std::move(lookups), std::move(blocks), table_seed, pool_, settings);
 }
 
 void ModelRuntime::number_entities(const Batch& batch, PreparedBatch& prepared) const {
@@ -255,7 +286,9 @@ void ModelRuntime::number_entities(const Batch& batch, PreparedBatch& prepared) 
 void ModelRuntime::add_negatives(const Batch& batch, PreparedBatch& prepared) const {
   const std::int64_t rows = model_.spec().negatives->rows(batch.rows);
   prepared.drawn.resize(static_cast<std::size_t>(rows));
-  sampler_->draw(batch.step, 0, prepared.drawn);
+  // Those of this slice where each sample has its own; one list for all slices where the batch shares them.
+  const std::int64_t per_sample = model_.spec().negatives->per_sample;
+  sampler_->draw(batch.step, batch.first_row * per_sample, prepared.drawn);
   negatives_catalogue_->fill(prepared.drawn, prepared.negatives);
   prepared.negative_index.assign(prepared.drawn.begin(), prepared.drawn.end());
   prepared.negative_log_probability.resize(prepared.drawn.size());
@@ -331,8 +364,8 @@ void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entri
   tables_->lookups().prepare(prepared.columns, prepared.ids, own);
 }
 
-void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t step_seed, std::uint64_t heads, const Batch& batch,
-                              const PreparedBatch& prepared) {
+void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t step_seed, std::uint64_t heads, std::size_t slice,
+                              const Batch& batch, const PreparedBatch& prepared) {
   const ModelSpec& spec = model_.spec();
   const EmbeddingEngine& lookups = tables_->lookups();
   // One buffer for all blocks, each at a multiple of 64 bytes.
@@ -345,9 +378,7 @@ void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t 
   }
   float* const blocks = memory_->blocks(floats);
   for (std::size_t block = 0; block < block_outputs_.size(); ++block) block_outputs_[block] = blocks + firsts[block];
-  const PreparedIds* const slice = &prepared.ids;
-  tables_->fetch({&slice, 1}, {});
-  tables_->forward(0, block_outputs_, pool_);
+  tables_->forward(slice, block_outputs_, pool_);
 
   // Long enough for both groups before either borrows it.
   const std::size_t offsets_needed = static_cast<std::size_t>(std::max(batch.rows, prepared.negatives.rows)) + 1;
@@ -404,7 +435,8 @@ void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t 
   }
 }
 
-double ModelRuntime::compute_losses(double normaliser) {
+/// The part of the global batch's loss that one slice makes up; `weight` of `total_weight`.
+double ModelRuntime::compute_losses(double weight, double total_weight) {
   const ModelSpec& spec = model_.spec();
   double total = 0.0;
   for (std::size_t i = 0; i < spec.heads.size(); ++i) {
@@ -412,10 +444,11 @@ double ModelRuntime::compute_losses(double normaliser) {
     gradient_spans_[i] = {};
     if (!head.trained()) continue;
     if (head.kind == ModelSpec::Head::Kind::kLoss) {
-      total += head.weight * memory_->read_output(i)[0];
-      memory_->set_output_gradient(i, static_cast<float>(head.weight));
+      // The plugin gives the mean over the samples that it sees.
+      total += head.weight * memory_->read_output(i)[0] * (weight / total_weight);
+      memory_->set_output_gradient(i, static_cast<float>(head.weight * (weight / total_weight)));
     } else {
-      total += head.weight * memory_->loss(i, head_loss(head.kind), head.size, *head.label, head.weight / normaliser) / normaliser;
+      total += head.weight * memory_->loss(i, head_loss(head.kind), head.size, *head.label, head.weight / total_weight) / total_weight;
     }
     gradient_spans_[i] = memory_->output_gradient(i);
   }
@@ -430,8 +463,9 @@ void ModelRuntime::fail_not_finite(std::int64_t step) const {
   const ModelSpec& spec = model_.spec();
   for (std::size_t table = 0; where.empty() && table < tables_->table_count(); ++table) {
     const TableConfig& config = tables_->table(table);
+    const RowRange own = tables_->own_range(table);
     std::vector<float> row(static_cast<std::size_t>(config.dim));
-    for (std::int64_t index = 0; index < config.rows; ++index) {
+    for (std::int64_t index = own.first; index < own.end(); ++index) {
       tables_->read_rows(table, index, 1, row.data(), nullptr);
       if (bad(row.data(), config.dim)) {
         where = fmt::format("row {} of table {}", index, config.name);
@@ -450,37 +484,95 @@ void ModelRuntime::fail_not_finite(std::int64_t step) const {
        step, where.empty() ? "none (the loss itself overflowed)" : where);
 }
 
-ModelRuntime::StepResult ModelRuntime::train_step(const Batch& batch, const PreparedBatch& prepared, const StepSettings& settings,
-                                                  StepTimes& times) {
+/// Gets the rows of all slices; returns the weight of the global batch.
+double ModelRuntime::fetch(std::span<const Batch> slices, std::span<const PreparedBatch> prepared, const StepSettings& settings, bool& stop) {
+  note_.assign(static_cast<std::size_t>(slice_plan_.most) + 1, 0.0);
+  note_[0] = settings.stop ? 1.0 : 0.0;
+  std::vector<const PreparedIds*> ids;
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    note_[i + 1] = weight_of(slices[i]);
+    ids.push_back(&prepared[i].ids);
+  }
+  tables_->fetch(ids, note_);
+  double weight = 0.0;
+  for (const std::vector<double>& note : tables_->notes()) {
+    stop = stop || note[0] != 0.0;
+    for (std::size_t i = 1; i < note.size(); ++i) weight += note[i];
+  }
+  if (!(weight > 0)) fail<DataError>("all samples of step {} have weight 0", settings.step);
+  return weight;
+}
+
+/// Forward, losses and backward of one slice; returns its part of the loss.
+double ModelRuntime::train_slice(std::size_t slice, const Batch& batch, const PreparedBatch& prepared, std::int64_t step, double total_weight,
+                                 StepTimes& times) {
   auto begin = std::chrono::steady_clock::now();
   const ModelSpec& spec = model_.spec();
   std::uint64_t heads = 0;
   for (std::size_t i = 0; i < spec.heads.size(); ++i) heads |= std::uint64_t{spec.heads[i].trained()} << i;
-  const std::uint64_t step_seed = derive_seed(derive_seed(seed_, kStepSeed), static_cast<std::uint64_t>(settings.step));
-  set_inputs(StepPhase::kTrain, settings.step, step_seed, heads, batch, prepared);
+  std::uint64_t step_seed = derive_seed(derive_seed(seed_, kStepSeed), static_cast<std::uint64_t>(step));
+  const auto number = static_cast<std::uint64_t>(slice_plan_.first) + slice;
+  if (slice_plan_.slices > 1) step_seed = derive_seed(step_seed, number);
+  set_inputs(StepPhase::kTrain, step, step_seed, heads, slice, batch, prepared);
   memory_->set_labels({batch.labels, batch.rows, static_cast<std::int64_t>(schema_.labels.size()), batch.weights});
   step_->set_labels(memory_->labels(), memory_->weights());
   times.lookup += seconds_since(begin);
 
   begin = std::chrono::steady_clock::now();
-  StepResult result;
-  result.weight = batch.weights.empty() ? static_cast<double>(batch.rows) : std::accumulate(batch.weights.begin(), batch.weights.end(), 0.0);
-  if (!(result.weight > 0)) fail<DataError>("all samples of step {} have weight 0", settings.step);
   model_.forward(*step_, output_spans_);
-  result.loss = compute_losses(result.weight);
-  if (!std::isfinite(result.loss)) fail_not_finite(settings.step);
+  const double loss = compute_losses(weight_of(batch), total_weight);
   model_.backward(*step_, gradient_spans_, block_gradients_);
   times.model += seconds_since(begin);
 
   begin = std::chrono::steady_clock::now();
   for (std::size_t block = 0; block < gradient_pointers_.size(); ++block) gradient_pointers_[block] = block_gradients_[block];
-  EmbeddingEngine::UpdateSettings update;
-  update.step = settings.step;
-  update.lr_factor = settings.lr_factor;
-  update.l2 = regularization_.l2_sparse;
-  update.clip_value = regularization_.clip_value;
-  tables_->add_gradients(0, gradient_pointers_, pool_);
-  tables_->update(update, regularization_.l2_sparse > 0 && regularization_.l2_scope == "table", pool_);
+  tables_->add_gradients(slice, gradient_pointers_, pool_);
+  if (dense_gradients_) dense_gradients_->keep(slice);
+  times.update += seconds_since(begin);
+  return loss;
+}
+
+ModelRuntime::StepResult ModelRuntime::train_step(std::span<const Batch> slices, std::span<const PreparedBatch> prepared,
+                                                  const StepSettings& settings, StepTimes& times) {
+  StepResult result;
+  auto begin = std::chrono::steady_clock::now();
+  result.weight = fetch(slices, prepared, settings, result.stop);
+  times.comm += seconds_since(begin);
+
+  note_.assign(note_.size(), 0.0);
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    // The last batch of an epoch may have fewer samples than slices. A slice whose samples have no weight has no gradient either.
+    if (slices[i].rows == 0 || !(weight_of(slices[i]) > 0)) {
+      if (dense_gradients_) dense_gradients_->keep_zeros(i);
+      std::fill(gradient_pointers_.begin(), gradient_pointers_.end(), nullptr);
+      tables_->add_gradients(i, gradient_pointers_, pool_);
+    } else {
+      note_[i + 1] = train_slice(i, slices[i], prepared[i], settings.step, result.weight, times);
+    }
+  }
+
+  begin = std::chrono::steady_clock::now();
+  tables_->exchange_gradients(note_);
+  for (const std::vector<double>& note : tables_->notes()) {
+    for (std::size_t i = 1; i < note.size(); ++i) result.loss += note[i];
+  }
+  if (!std::isfinite(result.loss)) fail_not_finite(settings.step);
+  if (dense_gradients_) dense_gradients_->reduce();
+  times.comm += seconds_since(begin);
+
+  begin = std::chrono::steady_clock::now();
+  update(settings);
+  times.update += seconds_since(begin);
+  return result;
+}
+
+void ModelRuntime::update(const StepSettings& settings) {
+  EmbeddingEngine::UpdateSettings sparse;
+  sparse.step = settings.step;
+  sparse.lr_factor = settings.lr_factor;
+  sparse.l2 = regularization_.l2_sparse;
+  sparse.clip_value = regularization_.clip_value;
+  tables_->update(sparse, regularization_.l2_sparse > 0 && regularization_.l2_scope == "table", pool_);
   block_gradients_.clear();
   DenseParameters::UpdateSettings dense;
   dense.step = settings.step;
@@ -489,17 +581,23 @@ ModelRuntime::StepResult ModelRuntime::train_step(const Batch& batch, const Prep
   dense.clip_norm = regularization_.clip_norm;
   dense.clip_value = regularization_.clip_value;
   dense_->update(dense, pool_);
-  times.update += seconds_since(begin);
-  return result;
+  // Running statistics follow the samples of rank 0, as in PyTorch's DistributedDataParallel.
+  if (communicator_.world_size() > 1 && !dense_->buffer_values().empty()) {
+    communicator_.broadcast(std::as_writable_bytes(dense_->buffer_values()), 0);
+  }
 }
 
 std::span<const std::span<float>> ModelRuntime::predict(const Batch& batch, const PreparedBatch& prepared, std::uint64_t heads) {
-  set_inputs(StepPhase::kPredict, 0, 0, heads, batch, prepared);
+  const PreparedIds* const ids = &prepared.ids;
+  tables_->fetch(std::span(&ids, 1), {});
+  set_inputs(StepPhase::kPredict, 0, 0, heads, 0, batch, prepared);
   step_->set_labels(nullptr, nullptr);
   model_.forward(*step_, output_spans_);
   for (std::size_t head = 0; head < output_spans_.size(); ++head) output_spans_[head] = memory_->read_output(head);
   return output_spans_;
 }
+
+void ModelRuntime::predict_nothing() { tables_->fetch({}, {}); }
 
 std::uint64_t ModelRuntime::heads_with_labels() const {
   std::uint64_t heads = 0;

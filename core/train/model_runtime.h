@@ -14,11 +14,15 @@
 #include "data/catalogue.h"
 #include "data/negative_sampler.h"
 #include "data/vocabulary.h"
+#include "comm/communicator.h"
+#include "comm/single_communicator.h"
 #include "device/gpu.h"
 #include "embedding/embedding_tables.h"
 #include "embedding/prepared_ids.h"
 #include "plugin/model_instance.h"
+#include "train/dense_gradients.h"
 #include "train/dense_parameters.h"
+#include "train/slice_plan.h"
 #include "train/step_memory.h"
 
 namespace rechost {
@@ -43,6 +47,7 @@ struct PreparedBatch {
 
 /// Seconds of the step thread, by what it did.
 struct StepTimes {
+  double comm = 0.0;    ///< exchanges with other ranks, waiting for them included
   double lookup = 0.0;  ///< rows of the tables into blocks
   double model = 0.0;   ///< forward and backward of the plugin, loss between them
   double update = 0.0;  ///< optimizers of tables and dense parameters
@@ -56,6 +61,8 @@ class ModelRuntime {
     bool initialize = true;  ///< false: values come from a checkpoint
     std::uint32_t threads = 1;
     std::shared_ptr<const Gpu> gpu;  ///< where the model computes, alone and on whole batches; null: the CPU
+    bool deterministic = false;           ///< the same bits for any number of ranks and threads, see SlicePlan
+    Communicator* communicator = nullptr;  ///< of all ranks, which make the same model; outlives it. Null: one rank
   };
 
   /// `train` gives the catalogues that negatives and entity numbers come from; null when the model is only used: then training is refused.
@@ -71,6 +78,9 @@ class ModelRuntime {
   const BatchSchema& schema() const { return schema_; }
   EmbeddingTables& tables() { return *tables_; }
   const EmbeddingTables& tables() const { return *tables_; }
+  Communicator& communicator() { return communicator_; }
+  int world_size() const { return communicator_.world_size(); }
+  const SlicePlan& slice_plan() const { return slice_plan_; }
   DenseParameters& dense() { return *dense_; }
   const DenseParameters& dense() const { return *dense_; }
 
@@ -84,17 +94,23 @@ class ModelRuntime {
   struct StepSettings {
     std::int64_t step = 1;  ///< from 1
     double lr_factor = 1.0;
+    bool stop = false;      ///< this rank was asked to stop
   };
+  /// Of the global batch, the same on all ranks.
   struct StepResult {
     double loss = 0.0;    ///< weighted over heads, mean over the batch
     double weight = 0.0;  ///< sum of the samples' weights
+    bool stop = false;    ///< some rank was asked to stop
   };
-  /// Forward, losses, backward, updates. Throws Error when the loss is not finite, naming the step and the first tensor that is not;
-  /// nothing is updated then.
-  StepResult train_step(const Batch& batch, const PreparedBatch& prepared, const StepSettings& settings, StepTimes& times);
+  /// Forward, losses, backward, updates; all ranks together, each with its slices of the batch (slice_plan().count). Throws Error when the
+  /// loss is not finite, naming the step and the first tensor that is not; nothing is updated then.
+  StepResult train_step(std::span<const Batch> slices, std::span<const PreparedBatch> prepared, const StepSettings& settings, StepTimes& times);
 
-  /// Forward only. Bit i of `heads` wants head i; the outputs stay valid until the next call.
+  /// Forward only; all ranks together, each with a batch of its own. Bit i of `heads` wants head i; the outputs stay valid until the next
+  /// call.
   std::span<const std::span<float>> predict(const Batch& batch, const PreparedBatch& prepared, std::uint64_t heads);
+  /// What a rank calls that has no batch while others predict.
+  void predict_nothing();
 
   /// Heads of some kinds, as a bit mask.
   std::uint64_t heads_with_labels() const;
@@ -116,9 +132,14 @@ class ModelRuntime {
   void build_catalogues(const Dataset* train, std::uint64_t seed);
   void add_negatives(const Batch& batch, PreparedBatch& prepared) const;
   void number_entities(const Batch& batch, PreparedBatch& prepared) const;
-  void set_inputs(StepPhase phase, std::int64_t step, std::uint64_t step_seed, std::uint64_t heads, const Batch& batch,
+  double fetch(std::span<const Batch> slices, std::span<const PreparedBatch> prepared, const StepSettings& settings, bool& stop);
+  double train_slice(std::size_t slice, const Batch& batch, const PreparedBatch& prepared, std::int64_t step, double total_weight,
+                     StepTimes& times);
+  void share_values();
+  void set_inputs(StepPhase phase, std::int64_t step, std::uint64_t step_seed, std::uint64_t heads, std::size_t slice, const Batch& batch,
                   const PreparedBatch& prepared);
-  double compute_losses(double normaliser);
+  double compute_losses(double weight, double total_weight);
+  void update(const StepSettings& settings);
   [[noreturn]] void fail_not_finite(std::int64_t step) const;
 
   BatchSchema schema_;
@@ -127,11 +148,15 @@ class ModelRuntime {
   RegularizationSection regularization_;
   std::uint64_t seed_;
   ThreadPool& pool_;
+  SingleCommunicator single_;
+  Communicator& communicator_;
+  SlicePlan slice_plan_;
   std::vector<IdSource> id_sources_;
   std::shared_ptr<const Gpu> gpu_;
   std::unique_ptr<StepMemory> memory_;
   std::unique_ptr<EmbeddingTables> tables_;
   std::unique_ptr<DenseParameters> dense_;
+  std::unique_ptr<DenseGradients> dense_gradients_;  ///< null with one slice: there is nothing to add
   std::unique_ptr<StepBuilder> step_;
   BlockGradients block_gradients_;
 
@@ -150,6 +175,7 @@ class ModelRuntime {
   std::vector<std::span<float>> output_spans_;
   std::vector<std::span<const float>> gradient_spans_;
   std::vector<const float*> gradient_pointers_;
+  std::vector<double> note_;  ///< what ranks tell each other about a step
 };
 
 /// The settings of one optimizer section, checked.

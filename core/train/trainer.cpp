@@ -97,6 +97,7 @@ CheckpointFacts Trainer::facts() const {
   facts.state["identity"] = training_identity(config_);
   facts.state["course"] = course_.to_json();
   facts.state["threads"] = parts_.pool->size();  // same seed and number of threads: same bits
+  facts.state["ranks"] = parts_.model->world_size();
   if (plateau_) facts.state["plateau"] = plateau_->to_json();
   facts.config_text = parts_.config_text;
   facts.plugins = parts_.plugins;
@@ -118,7 +119,7 @@ void Trainer::write_checkpoint(TrainingResult& result) {
 bool Trainer::restore_best() {
   if (course_.best_step < 0 || course_.best_step == step_) return false;
   const CheckpointReader reader(parts_.checkpoints / checkpoint_directory_name(course_.best_step));
-  reader.verify();
+  if (parts_.model->communicator().rank() == 0) reader.verify();
   load_model_checkpoint(reader, *parts_.model, true);
   checkpoint_step_ = -1;
   log_info("back to the weights of the best evaluation, step {}", course_.best_step);
@@ -183,36 +184,44 @@ bool Trainer::evaluation_due() const {
 TrainingResult Trainer::run() {
   TrainingResult result;
   BatchPipeline::Settings settings;
+  const SlicePlan& slices = parts_.model->slice_plan();
+  settings.slices = slices.slices;
+  settings.first_slice = slices.first;
+  settings.slice_count = slices.count;
   settings.first_step = step_;
   settings.end_step = total_steps_;
   settings.prefetch = config_.data.prefetch;
   settings.threads = config_.data.reader_threads > 0 ? static_cast<int>(config_.data.reader_threads) : 1;
-  std::vector<PreparedBatch> prepared(static_cast<std::size_t>(settings.prefetch) + 1);
-  BatchPipeline pipeline(*parts_.data->prepared.train, order_, settings, [&](Batch& batch, int slot) {
-    parts_.model->prepare(batch, prepared[static_cast<std::size_t>(slot)], ModelRuntime::Purpose::kTrain);
+  const auto slice_count = static_cast<std::size_t>(slices.count);
+  std::vector<PreparedBatch> prepared((static_cast<std::size_t>(settings.prefetch) + 1) * slice_count);
+  BatchPipeline pipeline(*parts_.data->prepared.train, order_, settings, [&](Batch& batch, int place) {
+    parts_.model->prepare(batch, prepared[static_cast<std::size_t>(place)], ModelRuntime::Purpose::kTrain);
   });
 
   const std::int64_t first_step = step_;
-  Batch batch;
+  std::vector<Batch> batches(slice_count);
   StepReport report;
   report.total_steps = total_steps_;
   // A run that had already stopped early and was killed before its end does not train on.
   result.stopped_early = config_.eval.early_stop > 0 && course_.evaluations_without_improvement >= config_.eval.early_stop;
   auto begin = Clock::now();
-  while (!result.stopped_early && pipeline.next(batch)) {
+  while (!result.stopped_early && pipeline.next(batches)) {
+    const Batch& batch = batches.front();
     ModelRuntime::StepSettings step;
     step.step = step_ + 1;
     step.lr_factor = lr_factor(step.step);
-    const auto outcome = parts_.model->train_step(batch, prepared[static_cast<std::size_t>(pipeline.slot())], step, result.times);
+    step.stop = parts_.stop != nullptr && parts_.stop->load(std::memory_order_relaxed);
+    const auto outcome = parts_.model->train_step(
+        batches, std::span(prepared).subspan(static_cast<std::size_t>(pipeline.place()), slice_count), step, result.times);
     ++step_;
     course_.interval_loss += outcome.loss * outcome.weight;
     course_.interval_weight += outcome.weight;
-    result.samples_here += batch.rows;
+    result.samples_here += batch.global_rows;
     result.wait_seconds += pipeline.last_wait_seconds();
 
     report.step = step_;
     report.epoch = batch.epoch;
-    report.samples = batch.rows;
+    report.samples = batch.global_rows;
     report.loss = outcome.loss;
     report.seconds = result.seconds + seconds_since(begin);
     report.wait_seconds = result.wait_seconds;
@@ -227,7 +236,7 @@ TrainingResult Trainer::run() {
       course_.interval_weight = 0.0;
     }
     const bool evaluate_now = evaluation_due();
-    const bool stop_now = parts_.stop != nullptr && parts_.stop->load(std::memory_order_relaxed);
+    const bool stop_now = outcome.stop;
     const bool checkpoint_now = config_.checkpoint.every_steps > 0 && step_ % config_.checkpoint.every_steps == 0;
     if (!evaluate_now && !stop_now && !checkpoint_now) continue;
 

@@ -188,7 +188,7 @@ void run(bool quick) {
     return rows;
   });
   report.measure("pipeline with 1 worker, batches of 2048, rows", 3e6, [&] {
-    BatchPipeline pipeline(train, order, {{}, 0, order.steps_per_epoch(), 4, 1});
+    BatchPipeline pipeline(train, order, {.end_step = order.steps_per_epoch(), .prefetch = 4, .threads = 1});
     while (pipeline.next(batch)) {
     }
     return rows;

@@ -47,7 +47,7 @@ CASES = [
      ["bce", "\"label\"", "softmax"]),
     ("CUDA where there is none", {}, [*RUN, "--set", "run.device=cuda"], 78, ["cuda", "cpu"]),
     ("bf16 where there is none", {}, [*RUN, "--set", "run.precision=bf16"], 78, ["bf16", "fp32"]),
-    ("several processes", {}, [*RUN, "--nproc", "2"], 2, ["--nproc"]),
+    ("no process at all", {}, [*RUN, "--nproc", "0"], 2, ["--nproc", "at least one"]),
     ("early stop without validation", {}, [*RUN, "--set", "data.valid_rows=0", "--set", "eval.early_stop=1"], 78, ["early_stop", "valid"]),
     ("plateau without validation", {}, [*RUN, "--set", "data.valid_rows=0", "--set", "schedule.kind=plateau"], 78, ["plateau", "valid"]),
     ("unknown metric", {}, [*RUN, "--set", "eval.metric=auk"], 78, ["auk", "auc"]),

@@ -43,7 +43,9 @@ TEST_CASE("a pipeline delivers what direct assembly makes, for any prefetch, thr
         for (const int threads : {1, 3}) {
           for (const std::int64_t first : {0, 5, 13}) {
             const BatchShare share{static_cast<int>(first % 2), 2};
-            BatchPipeline pipeline(*prepared.train, order, {share, first, 20, prefetch, threads});
+            const BatchPipeline::Settings settings{.slices = share.of, .first_slice = share.index, .first_step = first, .end_step = 20,
+                                                   .prefetch = prefetch, .threads = threads};
+            BatchPipeline pipeline(*prepared.train, order, settings);
             Batch batch;
             std::int64_t step = first;
             while (pipeline.next(batch)) REQUIRE(equal(batch, assembled(*prepared.train, order, step++, share)));
@@ -56,21 +58,41 @@ TEST_CASE("a pipeline delivers what direct assembly makes, for any prefetch, thr
   }
 }
 
+TEST_CASE("several slices of a batch come together, and every so manyth step alone") {
+  DataFixture fixture;
+  const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
+  const SampleOrder order = order_of(*prepared.train, Shuffle::kFull, 32);
+  BatchPipeline pipeline(*prepared.train, order,
+                         {.slices = 5, .first_slice = 2, .slice_count = 2, .first_step = 1, .end_step = 14, .stride = 4, .prefetch = 3, .threads = 2});
+  REQUIRE(pipeline.places() == 8);
+  std::vector<Batch> slices(2);
+  for (const std::int64_t step : {1, 5, 9, 13}) {
+    REQUIRE(pipeline.next(slices));
+    for (int i = 0; i < 2; ++i) {
+      const Batch& slice = slices[static_cast<std::size_t>(i)];
+      REQUIRE(equal(slice, assembled(*prepared.train, order, step, {2 + i, 5})));
+      CHECK(slice.first_row == share_of(slice.global_rows, {2 + i, 5}).begin);
+    }
+    CHECK(pipeline.place(1) == pipeline.place() + 1);
+  }
+  REQUIRE_FALSE(pipeline.next(slices));
+}
+
 TEST_CASE("the stage runs once per batch and its slot is left alone while the batch is in use") {
   DataFixture fixture;
   const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
   const SampleOrder order = order_of(*prepared.train, Shuffle::kFull, 16);
   std::vector<std::atomic<std::int64_t>> step_of_slot(4);
   std::atomic<std::int64_t> calls{0};
-  BatchPipeline pipeline(*prepared.train, order, {{}, 0, 60, 3, 2}, [&](Batch& batch, int slot) {
+  BatchPipeline pipeline(*prepared.train, order, {.end_step = 60, .prefetch = 3, .threads = 2}, [&](Batch& batch, int slot) {
     step_of_slot[static_cast<std::size_t>(slot)] = batch.step;
     ++calls;
   });
-  REQUIRE(pipeline.slots() == 4);
+  REQUIRE(pipeline.places() == 4);
   Batch batch;
   while (pipeline.next(batch)) {
     std::this_thread::sleep_for(std::chrono::microseconds(200));
-    REQUIRE(step_of_slot[static_cast<std::size_t>(pipeline.slot())] == batch.step);
+    REQUIRE(step_of_slot[static_cast<std::size_t>(pipeline.place())] == batch.step);
   }
   CHECK(calls == 60);
 }
@@ -78,7 +100,7 @@ TEST_CASE("the stage runs once per batch and its slot is left alone while the ba
 TEST_CASE("what a worker throws comes at its place, after the batches before it") {
   DataFixture fixture;
   const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
-  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kFull, 16), {{}, 0, 60, 4, 3}, [](Batch& batch, int) {
+  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kFull, 16), {.end_step = 60, .prefetch = 4, .threads = 3}, [](Batch& batch, int) {
     if (batch.step == 7) fail<DataError>("step {} is cursed", batch.step);
   });
   Batch batch;
@@ -94,7 +116,7 @@ TEST_CASE("a chunk that can no longer be read is reported while it is used") {
   const auto data = mixed_source(200, 10);
   const PreparedData prepared = fixture.prepare("train", data);
   data->break_chunk(15);
-  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kNone, 50), {{}, 0, 4, 2, 2});
+  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kNone, 50), {.end_step = 4, .prefetch = 2, .threads = 2});
   Batch batch;
   for (int step = 0; step < 3; ++step) REQUIRE(pipeline.next(batch));
   CHECK_THROWS_WITH(pipeline.next(batch), Contains("chunk 15 is torn"));
@@ -109,7 +131,7 @@ TEST_CASE("chunk shuffle reads each chunk about once per epoch") {
   REQUIRE_FALSE(prepared.train->resident());
   const std::int64_t before = data->reads();
   const SampleOrder order = order_of(*prepared.train, Shuffle::kChunk, 64);
-  BatchPipeline pipeline(*prepared.train, order, {{}, 0, order.steps_per_epoch(), 4, 3});
+  BatchPipeline pipeline(*prepared.train, order, {.end_step = order.steps_per_epoch(), .prefetch = 4, .threads = 3});
   Batch batch;
   while (pipeline.next(batch)) {
   }
@@ -121,11 +143,11 @@ TEST_CASE("a pipeline can be left at any time, and measures what the caller wait
   const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
   const SampleOrder order = order_of(*prepared.train, Shuffle::kFull, 16);
   for (int taken = 0; taken < 4; ++taken) {
-    BatchPipeline pipeline(*prepared.train, order, {{}, 0, 1000, 2, 2});
+    BatchPipeline pipeline(*prepared.train, order, {.end_step = 1000, .prefetch = 2, .threads = 2});
     Batch batch;
     for (int i = 0; i < taken; ++i) REQUIRE(pipeline.next(batch));
   }
-  BatchPipeline slow(*prepared.train, order, {{}, 0, 2, 1, 1},
+  BatchPipeline slow(*prepared.train, order, {.end_step = 2, .prefetch = 1, .threads = 1},
                      [](Batch&, int) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); });
   Batch batch;
   REQUIRE(slow.next(batch));
@@ -136,5 +158,5 @@ TEST_CASE("a pipeline can be left at any time, and measures what the caller wait
 TEST_CASE("an order of another split is refused") {
   DataFixture fixture;
   const PreparedData prepared = fixture.prepare("train", mixed_source(20, 10));
-  CHECK_THROWS_AS(BatchPipeline(*prepared.train, SampleOrder({Shuffle::kFull, 1, 4}, {19}), {{}, 0, 1, 1, 1}), DataError);
+  CHECK_THROWS_AS(BatchPipeline(*prepared.train, SampleOrder({Shuffle::kFull, 1, 4}, {19}), {.end_step = 1, .prefetch = 1, .threads = 1}), DataError);
 }

@@ -35,7 +35,7 @@ class Recorder {
     data_.train->gather_range(0, rows, batch_);
     StepTimes times;
     model_.prepare(batch_, prepared_, ModelRuntime::Purpose::kTrain);
-    model_.train_step(batch_, prepared_, {}, times);
+    model_.train_step({&batch_, 1}, {&prepared_, 1}, {}, times);
     return inputs();
   }
   const RecordedInputs& export_items() {

@@ -1,0 +1,159 @@
+#include "app/ranks.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+
+#include <unistd.h>
+
+#include "app/command.h"
+#include "app/environment.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "comm/job.h"
+#include "comm/module.h"
+#include "comm/single_communicator.h"
+
+namespace rechost::app {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// A broken connection is known at once, the rank that is to blame a little later.
+constexpr milliseconds kTimeToBlame{10'000};
+/// What a process that others have left may take to write down why.
+constexpr milliseconds kTimeToEnd{2'000};
+
+class Alone final : public Ranks {
+ public:
+  Communicator& communicator() override { return communicator_; }
+  void require_same(std::string_view /*what*/, const std::string& /*text*/) override {}
+  void fail(std::string_view /*why*/) override {}
+
+ private:
+  SingleCommunicator communicator_;
+};
+
+/// Another communicator, whose errors name the rank that is to blame.
+class BlamingCommunicator final : public Communicator {
+ public:
+  BlamingCommunicator(std::unique_ptr<Communicator> inner, Job& job) : inner_(std::move(inner)), job_(job) {}
+
+  int rank() const override { return inner_->rank(); }
+  int world_size() const override { return inner_->world_size(); }
+  std::string name() const override { return inner_->name(); }
+  void all_reduce_sum(std::span<float> values) override {
+    guarded("all_reduce_sum", [&] { inner_->all_reduce_sum(values); });
+  }
+  void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
+                  std::span<const std::int64_t> receive_bytes) override {
+    guarded("all_to_all", [&] { inner_->all_to_all(send, send_bytes, receive, receive_bytes); });
+  }
+  void all_gather(std::span<const std::byte> send, std::span<const std::int64_t> bytes, std::span<std::byte> receive) override {
+    guarded("all_gather", [&] { inner_->all_gather(send, bytes, receive); });
+  }
+  void broadcast(std::span<std::byte> bytes, int root) override {
+    guarded("broadcast", [&] { inner_->broadcast(bytes, root); });
+  }
+  void barrier() override {
+    guarded("barrier", [&] { inner_->barrier(); });
+  }
+  void abort() override { inner_->abort(); }
+
+ private:
+  template <typename Operation>
+  void guarded(const char* operation, const Operation& run) {
+    try {
+      run();
+    } catch (const CommError& error) {
+      const auto blamed = job_.failure(kTimeToBlame);
+      rechost::fail<CommError>("{}; this rank was in {}", blamed.value_or(error.what()), operation);
+    }
+  }
+
+  std::unique_ptr<Communicator> inner_;
+  Job& job_;
+};
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "?";
+}
+
+class Together final : public Ranks {
+ public:
+  explicit Together(const ProcessIdentity& identity) {
+    // Gloo may write to a connection that a dead rank has left; that is an error to report, not a reason to die.
+    std::signal(SIGPIPE, SIG_IGN);
+    JobSettings settings;
+    settings.rank = identity.rank;
+    settings.world_size = identity.world_size;
+    for (const int port : identity.ports) settings.meeting.push_back({identity.host, port});
+    settings.listener = FileDescriptor(identity.listener);
+    settings.token = identity.token;
+    settings.program = std::string(version());
+    settings.host = host_name();
+    job_ = Job::join(std::move(settings));
+
+    CommunicatorSettings peers;
+    peers.rank = identity.rank;
+    peers.world_size = identity.world_size;
+    peers.address = job_->address();
+    peers.exchange = [this](const std::string& own) { return job_->exchange(own); };
+    // Whatever this process waits for will not come any more.
+    job_->on_failure([this](const std::string& what) {
+      std::unique_lock lock(mutex_);
+      if (communicator_ != nullptr) communicator_->abort();
+      // The main thread finds out in its next exchange, and ends in an orderly way.
+      if (leaving_.wait_for(lock, kTimeToEnd, [this] { return left_; })) return;
+      // Still here: it is busy with something long. What is on disk is whole, so nothing is lost.
+      write_log(LogLevel::kError, what);
+      _exit(kPeerLost);
+    });
+    auto opened = std::make_unique<BlamingCommunicator>(open_communicator(host_module("rechost_gloo.so"), peers), *job_);
+    const std::lock_guard lock(mutex_);
+    communicator_ = std::move(opened);
+  }
+
+  ~Together() override {
+    {
+      const std::lock_guard lock(mutex_);
+      left_ = true;
+    }
+    leaving_.notify_all();
+    // First the job, whose thread may be about to end an exchange; nothing is exchanged any more.
+    job_.reset();
+    communicator_.reset();
+  }
+
+  Communicator& communicator() override { return *communicator_; }
+
+  void require_same(std::string_view what, const std::string& text) override {
+    const std::vector<std::string> all = job_->exchange(checksum_of(text));
+    for (std::size_t rank = 1; rank < all.size(); ++rank) {
+      if (all[rank] == all[0]) continue;
+      rechost::fail<ConfigError>("rank {} has another {} than rank 0: start all ranks with the same command, files and RECHOST_ variables", rank, what);
+    }
+  }
+
+  void fail(std::string_view why) override { job_->fail(why); }
+
+ private:
+  std::unique_ptr<Job> job_;
+  std::mutex mutex_;
+  std::condition_variable leaving_;
+  bool left_ = false;
+  std::unique_ptr<Communicator> communicator_;
+};
+
+}  // namespace
+
+std::unique_ptr<Ranks> Ranks::join(const ProcessIdentity& identity) {
+  if (identity.world_size == 1) return std::make_unique<Alone>();
+  return std::make_unique<Together>(identity);
+}
+
+}  // namespace rechost::app

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "comm/communicator.h"
+#include "launch/process_identity.h"
+
+namespace rechost::app {
+
+/// This process among the ranks of its run. What it says on standard error is warnings and errors unless it leads.
+class Ranks {
+ public:
+  /// Meets the others; a process alone meets nobody. All ranks return together. CommError when some do not come.
+  static std::unique_ptr<Ranks> join(const ProcessIdentity& identity);
+  virtual ~Ranks() = default;
+
+  virtual Communicator& communicator() = 0;
+  int rank() { return communicator().rank(); }
+  int world_size() { return communicator().world_size(); }
+  /// Rank 0: the one that keeps the run directory and talks.
+  bool leads() { return rank() == 0; }
+
+  /// `text` must be the same on all ranks: a ConfigError names the first that differs.
+  virtual void require_same(std::string_view what, const std::string& text) = 0;
+  /// Tells the others why this rank ends.
+  virtual void fail(std::string_view why) = 0;
+};
+
+}  // namespace rechost::app

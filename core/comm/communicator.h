@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace rechost {
+
+/// What ranks do together. Every rank calls the same operations in the same order, each from one thread; a call returns when this rank's
+/// part is done and its buffers may be used again. Throws CommError when a peer is gone or an operation passes its deadline; the
+/// communicator is of no further use then.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int world_size() const = 0;
+  /// "single", "gloo".
+  virtual std::string name() const = 0;
+
+  /// Element-wise sum over all ranks, in place; every rank ends with the same bits.
+  virtual void all_reduce_sum(std::span<float> values) = 0;
+
+  /// `send` holds send_bytes[r] bytes for each rank r, one rank after another; `receive` gets receive_bytes[r] from each, likewise.
+  virtual void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
+                          std::span<const std::int64_t> receive_bytes) = 0;
+
+  /// `receive` gets bytes[r] from each rank r, one after another; bytes[rank()] is the size of `send`.
+  virtual void all_gather(std::span<const std::byte> send, std::span<const std::int64_t> bytes, std::span<std::byte> receive) = 0;
+
+  /// Every rank ends with the bytes of `root`.
+  virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
+
+  /// Returns when all ranks have called it.
+  virtual void barrier() = 0;
+
+  /// Ends an operation that waits, from another thread: it throws CommError.
+  virtual void abort() = 0;
+};
+
+/// Packets of any size: what each rank sent, by rank.
+std::vector<std::vector<std::byte>> gather_packets(Communicator& communicator, std::span<const std::byte> own);
+
+/// The text of rank `root`, on every rank.
+std::string broadcast_text(Communicator& communicator, const std::string& text, int root = 0);
+
+}  // namespace rechost

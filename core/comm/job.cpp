@@ -1,0 +1,451 @@
+#include "comm/job.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+
+namespace rechost {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kHeartbeat{1000};
+constexpr milliseconds kSendWait{5000};
+constexpr milliseconds kHandshakeWait{10'000};
+constexpr milliseconds kFirstPause{50};
+constexpr milliseconds kLongestPause{1000};
+
+/// The other end of a connection, as the watching thread knows it.
+struct Peer {
+  int rank = -1;
+  std::string host;
+  FileDescriptor socket;
+  FrameReader reader;
+  Clock::time_point last_heard = Clock::now();
+  bool gone = false;  ///< has said goodbye, or is lost
+};
+
+std::string name_of(const Peer& peer) { return fmt::format("rank {} on host {}", peer.rank, peer.host); }
+
+/// Names and texts of all ranks in one body.
+std::string pack(const std::vector<std::string>& texts) {
+  Json list = Json::array();
+  for (const std::string& text : texts) {
+    // Packets are bytes; JSON holds text: two hexadecimal digits a byte.
+    std::string digits;
+    for (const char letter : text) digits += fmt::format("{:02x}", static_cast<unsigned char>(letter));
+    list.push_back(digits);
+  }
+  return json_line(list);
+}
+
+std::vector<std::string> unpack(const std::string& body) {
+  std::vector<std::string> texts;
+  for (const Json& entry : parse_json(body, "packets of the ranks")) {
+    const std::string digits = entry.get<std::string>();
+    std::string text;
+    for (std::size_t i = 0; i + 1 < digits.size(); i += 2) text += static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16));
+    texts.push_back(std::move(text));
+  }
+  return texts;
+}
+
+std::string list_ranks(const std::vector<int>& ranks) {
+  constexpr std::size_t kMost = 16;
+  std::string text = fmt::format("{}", fmt::join(ranks.begin(), ranks.begin() + static_cast<std::ptrdiff_t>(std::min(kMost, ranks.size())), ", "));
+  if (ranks.size() > kMost) text += fmt::format(" and {} more", ranks.size() - kMost);
+  return text;
+}
+
+/// A job of several processes. Rank 0 has a peer for each other rank, the others have rank 0.
+class ProcessJob final : public Job {
+ public:
+  explicit ProcessJob(JobSettings settings) : settings_(std::move(settings)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    packets_.resize(static_cast<std::size_t>(settings_.world_size));
+    if (settings_.rank == 0) {
+      gather_ranks();
+    } else {
+      reach_rank_zero();
+    }
+    watcher_ = std::thread([this] { watch(); });
+  }
+
+  ~ProcessJob() override {
+    {
+      const std::lock_guard lock(mutex_);
+      leaving_ = true;
+      for (Peer& peer : peers_) {
+        if (!peer.gone) send_frame(peer.socket, {Frame::Kind::kGoodbye, ""}, kSendWait);
+      }
+    }
+    wake();
+    watcher_.join();
+  }
+
+  std::vector<std::string> exchange(std::string_view own) override {
+    std::unique_lock lock(mutex_);
+    const auto check = [&] {
+      if (failure_) throw CommError(*failure_);
+    };
+    check();
+    if (settings_.rank != 0) {
+      send(peers_.front(), {Frame::Kind::kPacket, std::string(own)});
+      changed_.wait(lock, [&] { return failure_.has_value() || !answers_.empty() || peers_.front().gone; });
+      if (answers_.empty()) check();
+      if (answers_.empty()) rechost::fail<CommError>("{} has left", name_of(peers_.front()));
+      const std::vector<std::string> texts = unpack(answers_.front());
+      answers_.pop_front();
+      return texts;
+    }
+    packets_[0].emplace_back(own);
+    const auto complete = [&] { return std::none_of(packets_.begin(), packets_.end(), [](const auto& queue) { return queue.empty(); }); };
+    const auto left = [&] {
+      return std::find_if(peers_.begin(), peers_.end(),
+                          [&](const Peer& peer) { return peer.gone && packets_[static_cast<std::size_t>(peer.rank)].empty(); });
+    };
+    changed_.wait(lock, [&] { return failure_.has_value() || complete() || left() != peers_.end(); });
+    check();
+    if (!complete()) rechost::fail<CommError>("{} has left", name_of(*left()));
+    std::vector<std::string> texts;
+    for (auto& queue : packets_) {
+      texts.push_back(std::move(queue.front()));
+      queue.pop_front();
+    }
+    const std::string body = pack(texts);
+    for (Peer& peer : peers_) send(peer, {Frame::Kind::kPacket, body});
+    return texts;
+  }
+
+  void on_failure(std::function<void(const std::string&)> call) override {
+    const std::lock_guard lock(mutex_);
+    call_ = std::move(call);
+    wake();
+  }
+
+  std::optional<std::string> failure(milliseconds wait) override {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, wait, [&] { return failure_.has_value(); });
+    return failure_;
+  }
+
+  void fail(std::string_view why) override {
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+    over_ = true;
+    const std::string text = fmt::format("rank {} on host {} failed: {}", settings_.rank, settings_.host, why);
+    tell_others(text, -1);
+  }
+
+  std::string address() const override { return address_; }
+
+ private:
+  // ---- the start: no other thread yet ----
+
+  Json hello() const {
+    Json hello = Json::object();
+    hello["token"] = settings_.token;
+    hello["rank"] = settings_.rank;
+    hello["world_size"] = settings_.world_size;
+    hello["program"] = settings_.program;
+    hello["host"] = settings_.host;
+    return hello;
+  }
+
+  /// On the interface that the others are told, where it is one of this machine: behind an address translation it is not.
+  static std::optional<FileDescriptor> listen_at(const Endpoint& endpoint) {
+    try {
+      return listen_on(endpoint);
+    } catch (const CommError&) {
+      return listen_on({"", endpoint.port});
+    }
+  }
+
+  void open_listener() {
+    if (settings_.listener) return;
+    std::string tried;
+    for (const Endpoint& endpoint : settings_.meeting) {
+      if (auto listener = listen_at(endpoint)) {
+        settings_.listener = std::move(*listener);
+        return;
+      }
+      tried += (tried.empty() ? "" : ", ") + std::to_string(endpoint.port);
+    }
+    rechost::fail<CommError>("rank 0 cannot listen: the ports {} are all in use; choose one with RECHOST_MASTER_PORT or MASTER_PORT", tried);
+  }
+
+  void gather_ranks() {
+    open_listener();
+    const Clock::time_point deadline = Clock::now() + settings_.join_within;
+    std::vector<bool> here(static_cast<std::size_t>(settings_.world_size), false);
+    here[0] = true;
+    while (peers_.size() + 1 < here.size()) {
+      const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
+      if (left.count() <= 0) give_up(here);
+      auto accepted = accept_from(settings_.listener, std::min(left, kLongestPause));
+      if (!accepted) continue;
+      if (auto peer = admit(std::move(*accepted), here)) peers_.push_back(std::move(*peer));
+    }
+    std::sort(peers_.begin(), peers_.end(), [](const Peer& a, const Peer& b) { return a.rank < b.rank; });
+    settings_.listener = FileDescriptor();
+    for (Peer& peer : peers_) {
+      peer.last_heard = Clock::now();
+      send(peer, {Frame::Kind::kStart, ""});
+    }
+    address_ = peers_.empty() ? "127.0.0.1" : own_address(peers_.front().socket);
+  }
+
+  [[noreturn]] void give_up(const std::vector<bool>& here) {
+    std::vector<int> missing;
+    for (std::size_t rank = 0; rank < here.size(); ++rank) {
+      if (!here[rank]) missing.push_back(static_cast<int>(rank));
+    }
+    const std::string text = fmt::format("of {} ranks these have not come within {} s: {}. Look at their logs; they must reach this machine's "
+                                         "port", here.size(), settings_.join_within.count() / 1000, list_ranks(missing));
+    tell_others(text, -1);
+    throw CommError(text);
+  }
+
+  /// Nothing for a stranger; refused with the reason, here and there, for a rank of this job that does not fit.
+  std::optional<Peer> admit(FileDescriptor socket, std::vector<bool>& here) {
+    Peer peer;
+    peer.socket = std::move(socket);
+    std::optional<Frame> frame;
+    try {
+      frame = receive_frame(peer.socket, peer.reader, kHandshakeWait);
+    } catch (const CommError&) {
+    }
+    if (!frame || frame->kind != Frame::Kind::kHello) return std::nullopt;
+    Json theirs;
+    try {
+      theirs = parse_json(frame->body, "hello");
+      if (theirs.at("token") != settings_.token) return std::nullopt;
+      peer.rank = theirs.at("rank").get<int>();
+      peer.host = theirs.at("host").get<std::string>();
+    } catch (const std::exception&) {
+      return std::nullopt;
+    }
+    const std::string problem = problem_with(theirs, peer, here);
+    if (!problem.empty()) {
+      send_frame(peer.socket, {Frame::Kind::kRefused, problem}, kSendWait);
+      tell_others(problem, -1);
+      throw CommError(problem);
+    }
+    here[static_cast<std::size_t>(peer.rank)] = true;
+    send(peer, {Frame::Kind::kWelcome, settings_.host});
+    return peer;
+  }
+
+  std::string problem_with(const Json& theirs, const Peer& peer, const std::vector<bool>& here) const {
+    const auto world_size = theirs.value("world_size", 0);
+    const auto program = theirs.value("program", "");
+    if (world_size != settings_.world_size) {
+      return fmt::format("rank {} on host {} believes in {} ranks, rank 0 in {}: start all with one command", peer.rank, peer.host, world_size,
+                         settings_.world_size);
+    }
+    if (peer.rank < 1 || peer.rank >= settings_.world_size) {
+      return fmt::format("a process on host {} calls itself rank {}; the ranks are 0 to {}", peer.host, peer.rank, settings_.world_size - 1);
+    }
+    if (here[static_cast<std::size_t>(peer.rank)]) return fmt::format("two processes call themselves rank {}; the second is on host {}", peer.rank, peer.host);
+    if (program != settings_.program) {
+      return fmt::format("rank {} on host {} runs rechost {}, rank 0 runs {}: install one version", peer.rank, peer.host, program, settings_.program);
+    }
+    return "";
+  }
+
+  void reach_rank_zero() {
+    const Clock::time_point deadline = Clock::now() + settings_.join_within;
+    milliseconds pause = kFirstPause;
+    for (;;) {
+      for (const Endpoint& endpoint : settings_.meeting) {
+        if (knock(endpoint, deadline)) return;
+      }
+      if (Clock::now() >= deadline) {
+        std::vector<std::string> tried;
+        for (const Endpoint& endpoint : settings_.meeting) tried.push_back(endpoint.text());
+        rechost::fail<CommError>("rank {} cannot reach rank 0 within {} s at {}: is rank 0 running, and is the address right?", settings_.rank,
+                                 settings_.join_within.count() / 1000, fmt::join(tried, ", "));
+      }
+      std::this_thread::sleep_for(pause);
+      pause = std::min(pause * 2, kLongestPause);
+    }
+  }
+
+  /// Whether this is rank 0 of this job and all ranks have come.
+  bool knock(const Endpoint& endpoint, Clock::time_point deadline) {
+    auto socket = connect_to(endpoint, kLongestPause);
+    if (!socket) return false;
+    Peer peer;
+    peer.rank = 0;
+    peer.host = endpoint.host;
+    peer.socket = std::move(*socket);
+    if (!send_frame(peer.socket, {Frame::Kind::kHello, json_line(hello())}, kSendWait)) return false;
+    std::optional<Frame> frame;
+    try {
+      frame = receive_frame(peer.socket, peer.reader, kHandshakeWait);
+    } catch (const CommError&) {
+    }
+    if (!frame) return false;  // another program, or another job
+    if (frame->kind == Frame::Kind::kRefused) throw CommError(frame->body);
+    if (frame->kind != Frame::Kind::kWelcome) return false;
+    peer.host = frame->body;
+    // Others may come much later than this rank.
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()) + kHandshakeWait;
+    frame = receive_frame(peer.socket, peer.reader, left);
+    if (!frame) rechost::fail<CommError>("{} has gone before all ranks had come", name_of(peer));
+    if (frame->kind == Frame::Kind::kFailure) throw CommError(frame->body);
+    if (frame->kind != Frame::Kind::kStart) rechost::fail<CommError>("{} does not follow the protocol", name_of(peer));
+    peer.last_heard = Clock::now();
+    address_ = own_address(peer.socket);
+    peers_.push_back(std::move(peer));
+    return true;
+  }
+
+  // ---- after the start: mutex_ held ----
+
+  void send(Peer& peer, const Frame& frame) {
+    if (!peer.gone && !send_frame(peer.socket, frame, kSendWait)) lose(peer, "does not take what is sent to it");
+  }
+
+  void tell_others(const std::string& text, int but) {
+    for (Peer& peer : peers_) {
+      if (!peer.gone && peer.rank != but) send_frame(peer.socket, {Frame::Kind::kFailure, text}, kSendWait);
+    }
+  }
+
+  void lose(Peer& peer, std::string_view how) {
+    peer.gone = true;
+    set_failure(fmt::format("{} {}", name_of(peer), how), peer.rank);
+  }
+
+  void set_failure(const std::string& text, int from) {
+    if (failure_ || over_) return;
+    failure_ = text;
+    if (settings_.rank == 0) tell_others(text, from);
+    changed_.notify_all();
+  }
+
+  void take(Peer& peer, Frame&& frame) {
+    switch (frame.kind) {
+      case Frame::Kind::kPacket:
+        if (settings_.rank == 0) {
+          packets_[static_cast<std::size_t>(peer.rank)].push_back(std::move(frame.body));
+        } else {
+          answers_.push_back(std::move(frame.body));
+        }
+        changed_.notify_all();
+        break;
+      case Frame::Kind::kFailure:
+        set_failure(frame.body, peer.rank);
+        break;
+      case Frame::Kind::kGoodbye:
+        peer.gone = true;
+        changed_.notify_all();
+        break;
+      default:
+        break;
+    }
+  }
+
+  void listen_to(Peer& peer) {
+    const FrameReader::State state = peer.reader.read_from(peer.socket);
+    try {
+      while (auto frame = peer.reader.next()) {
+        peer.last_heard = Clock::now();
+        take(peer, std::move(*frame));
+      }
+    } catch (const CommError& error) {
+      lose(peer, error.what());
+    }
+    if (state == FrameReader::State::kClosed && !peer.gone) lose(peer, "was lost: its connection has ended");
+  }
+
+  // ---- the watching thread ----
+
+  void wake() {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = write(wake_.number(), &one, sizeof(one));
+  }
+
+  void watch() {
+    Clock::time_point beat = Clock::now();
+    Clock::time_point before = beat;
+    bool called = false;
+    for (;;) {
+      std::vector<pollfd> waiting{{.fd = wake_.number(), .events = POLLIN, .revents = 0}};
+      std::function<void(const std::string&)> call;
+      std::string what;
+      {
+        const std::lock_guard lock(mutex_);
+        if (leaving_) return;
+        for (const Peer& peer : peers_) {
+          // A negative number is passed over.
+          waiting.push_back({.fd = peer.gone ? -1 : peer.socket.number(), .events = POLLIN, .revents = 0});
+        }
+        if (failure_ && !called && call_) {
+          called = true;
+          call = call_;
+          what = *failure_;
+        }
+      }
+      if (call) call(what);
+      const auto left = std::chrono::duration_cast<milliseconds>(beat - Clock::now());
+      poll(waiting.data(), waiting.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+      if (waiting[0].revents != 0) {
+        std::uint64_t count = 0;
+        [[maybe_unused]] const auto taken = read(wake_.number(), &count, sizeof(count));
+      }
+      const std::lock_guard lock(mutex_);
+      const Clock::time_point now = Clock::now();
+      // This process itself was stopped: what the others said meanwhile is still to be read.
+      const bool slept = now - before > 2 * kHeartbeat;
+      before = now;
+      for (std::size_t i = 0; i < peers_.size(); ++i) {
+        Peer& peer = peers_[i];
+        if (peer.gone) continue;
+        if (slept) peer.last_heard = now;
+        if (waiting[i + 1].revents != 0) listen_to(peer);
+        if (!peer.gone && now - peer.last_heard > settings_.lost_after) {
+          lose(peer, fmt::format("was lost: nothing heard of it for {} s", settings_.lost_after.count() / 1000));
+        }
+      }
+      if (now >= beat) {
+        for (Peer& peer : peers_) {
+          if (!over_) send(peer, {Frame::Kind::kHeartbeat, ""});
+        }
+        beat = now + kHeartbeat;
+      }
+    }
+  }
+
+  JobSettings settings_;
+  std::string address_;
+  FileDescriptor wake_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Peer> peers_;
+  std::vector<std::deque<std::string>> packets_;  ///< rank 0: by rank, what is not yet answered
+  std::deque<std::string> answers_;               ///< others: of rank 0
+  std::optional<std::string> failure_;
+  std::function<void(const std::string&)> call_;
+  bool over_ = false;     ///< this rank has told the others that it fails
+  bool leaving_ = false;
+  std::thread watcher_;
+};
+
+}  // namespace
+
+std::unique_ptr<Job> Job::join(JobSettings settings) { return std::make_unique<ProcessJob>(std::move(settings)); }
+
+}  // namespace rechost

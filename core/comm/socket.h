@@ -1,0 +1,61 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+
+namespace rechost {
+
+/// TCP between the processes of a job. Errors are CommError, with host and port.
+
+struct Endpoint {
+  std::string host;  ///< name, IPv4 or IPv6 address
+  int port = 0;
+  std::string text() const;
+};
+
+/// Listens on `endpoint.port` of the interface that `endpoint.host` is an address of; "" is every interface. Nothing when the port is taken.
+std::optional<FileDescriptor> listen_on(const Endpoint& endpoint);
+
+/// One try of at most `wait`; nothing when nobody listens there, or the name cannot be looked up yet.
+std::optional<FileDescriptor> connect_to(const Endpoint& endpoint, std::chrono::milliseconds wait);
+
+/// The next connection, or nothing after `wait`.
+std::optional<FileDescriptor> accept_from(const FileDescriptor& listener, std::chrono::milliseconds wait);
+
+/// "10.0.0.7": the other end's, or this end's address.
+std::string peer_address(const FileDescriptor& socket);
+std::string own_address(const FileDescriptor& socket);
+
+/// A message with its length before it.
+struct Frame {
+  enum class Kind : std::uint8_t { kHello = 1, kWelcome, kRefused, kStart, kHeartbeat, kPacket, kFailure, kGoodbye };
+  Kind kind = Kind::kHeartbeat;
+  std::string body;
+};
+
+/// Sends all of it, waiting at most `wait` for the other side to take it. False: the connection is broken or stuck.
+bool send_frame(const FileDescriptor& socket, const Frame& frame, std::chrono::milliseconds wait);
+
+/// Collects bytes of a connection until a frame is whole.
+class FrameReader {
+ public:
+  enum class State { kOpen, kClosed };
+  /// Reads what has arrived, without waiting.
+  State read_from(const FileDescriptor& socket);
+  /// The next whole frame, if there is one. CommError for a length that no frame has: the other side does not speak this protocol.
+  std::optional<Frame> next();
+
+ private:
+  std::string bytes_;
+};
+
+/// One frame within `wait`, or nothing when it does not come or the connection ends.
+std::optional<Frame> receive_frame(const FileDescriptor& socket, FrameReader& reader, std::chrono::milliseconds wait);
+
+}  // namespace rechost

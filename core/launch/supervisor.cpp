@@ -1,0 +1,247 @@
+#include "launch/supervisor.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+
+namespace rechost {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kPeerLost = 76;
+/// Peers of a dead process find out by themselves, and write why, within ten seconds.
+constexpr std::chrono::seconds kPatience{12};
+constexpr std::chrono::seconds kTimeToEnd{10};
+
+struct Process {
+  int rank = 0;
+  pid_t pid = -1;
+  FileDescriptor errors;  ///< the end that this process reads
+  std::string line;       ///< begun, not ended
+  bool running = false;
+};
+
+/// A socket on a free port of the loopback interface.
+FileDescriptor listen_on_loopback(int& port) {
+  FileDescriptor listener(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));  // not close-on-exec: rank 0 inherits it
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  if (bind(listener.number(), reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(listener.number(), 1024) != 0 ||
+      getsockname(listener.number(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    fail<CommError>("cannot listen on the loopback interface: {}", std::strerror(errno));
+  }
+  port = ntohs(address.sin_port);
+  return listener;
+}
+
+std::string random_token() {
+  std::random_device random;
+  std::string token;
+  for (int i = 0; i < 4; ++i) token += fmt::format("{:08x}", random());
+  return token;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> list;
+  for (std::string& text : texts) list.push_back(text.data());
+  list.push_back(nullptr);
+  return list;
+}
+
+class Supervisor {
+ public:
+  explicit Supervisor(const SupervisorSettings& settings) : settings_(settings), listener_(listen_on_loopback(port_)), token_(random_token()) {}
+
+  int run() {
+    processes_.resize(static_cast<std::size_t>(settings_.processes));
+    for (int rank = 0; rank < settings_.processes; ++rank) start(rank);
+    listener_ = FileDescriptor();
+    while (std::any_of(processes_.begin(), processes_.end(), [](const Process& process) { return process.running; })) {
+      pass_lines();
+      pass_signal();
+      collect();
+      hurry();
+    }
+    for (Process& process : processes_) drain(process);
+    return code_;
+  }
+
+ private:
+  void start(int rank) {
+    Process& process = processes_[static_cast<std::size_t>(rank)];
+    process.rank = rank;
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) fail<Error>("cannot make a pipe: {}", std::strerror(errno));
+    process.errors = FileDescriptor(ends[0]);
+    const FileDescriptor child_end(ends[1]);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+
+    std::vector<std::string> arguments{settings_.program.string()};
+    arguments.insert(arguments.end(), settings_.arguments.begin(), settings_.arguments.end());
+    std::vector<std::string> environment = environment_of(rank);
+    const std::vector<char*> argument_list = pointers(arguments);
+    const std::vector<char*> environment_list = pointers(environment);
+    const pid_t parent = getpid();
+    process.pid = fork();
+    if (process.pid < 0) fail<Error>("cannot start a process: {}", std::strerror(errno));
+    if (process.pid == 0) {
+      // Only calls that are safe after fork from here on.
+      setpgid(0, 0);  // Ctrl-C reaches this process alone, which hands it on once
+      prctl(PR_SET_PDEATHSIG, SIGTERM);
+      if (getppid() != parent) _exit(kPeerLost);
+      dup2(child_end.number(), STDERR_FILENO);
+      if (rank != 0) {
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+        close(listener_.number());
+      }
+      execve(argument_list[0], argument_list.data(), environment_list.data());
+      _exit(127);
+    }
+    setpgid(process.pid, process.pid);
+    process.running = true;
+  }
+
+  std::vector<std::string> environment_of(int rank) const {
+    std::vector<std::string> environment = settings_.environment;
+    const auto set = [&](const std::string& name, const std::string& value) {
+      const auto same = [&](const std::string& entry) { return entry.rfind(name + "=", 0) == 0; };
+      environment.erase(std::remove_if(environment.begin(), environment.end(), same), environment.end());
+      environment.push_back(name + "=" + value);
+    };
+    set("RECHOST_RANK", std::to_string(rank));
+    set("RECHOST_WORLD_SIZE", std::to_string(settings_.processes));
+    set("RECHOST_LOCAL_RANK", std::to_string(rank));
+    set("RECHOST_LOCAL_WORLD_SIZE", std::to_string(settings_.processes));
+    set("RECHOST_MASTER_ADDR", "127.0.0.1");
+    set("RECHOST_MASTER_PORT", std::to_string(port_));
+    set("RECHOST_JOB_TOKEN", token_);
+    if (rank == 0) set("RECHOST_LISTENER", std::to_string(listener_.number()));
+    return environment;
+  }
+
+  static void write_line(const Process& process, const std::string& line) {
+    const std::string text = fmt::format("[{}] {}\n", process.rank, line);
+    std::fwrite(text.data(), 1, text.size(), stderr);
+  }
+
+  /// Writes whole lines as they come.
+  static void read_lines(Process& process) {
+    std::array<char, 16384> piece;
+    for (;;) {
+      const ssize_t count = read(process.errors.number(), piece.data(), piece.size());
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) {
+        if (count == 0) process.errors = FileDescriptor();
+        return;
+      }
+      process.line.append(piece.data(), static_cast<std::size_t>(count));
+      for (std::size_t end = process.line.find('\n'); end != std::string::npos; end = process.line.find('\n')) {
+        write_line(process, process.line.substr(0, end));
+        process.line.erase(0, end + 1);
+      }
+    }
+  }
+
+  static void drain(Process& process) {
+    if (process.errors) read_lines(process);
+    if (!process.line.empty()) write_line(process, process.line);
+    process.line.clear();
+  }
+
+  void pass_lines() {
+    constexpr int kLookAgain_ms = 100;
+    std::vector<pollfd> waiting;
+    for (const Process& process : processes_) {
+      waiting.push_back({.fd = process.errors ? process.errors.number() : -1, .events = POLLIN, .revents = 0});
+    }
+    poll(waiting.data(), waiting.size(), kLookAgain_ms);
+    for (std::size_t i = 0; i < processes_.size(); ++i) {
+      if (waiting[i].revents != 0) read_lines(processes_[i]);
+    }
+  }
+
+  void signal_all(int number) {
+    for (const Process& process : processes_) {
+      if (process.running) kill(process.pid, number);
+    }
+  }
+
+  void pass_signal() {
+    const int number = settings_.signal == nullptr ? 0 : settings_.signal->load();
+    if (number == 0 || number == passed_signal_) return;
+    passed_signal_ = number;
+    signal_all(number & 0xff);
+  }
+
+  void collect() {
+    for (Process& process : processes_) {
+      if (!process.running) continue;
+      int status = 0;
+      const pid_t ended = waitpid(process.pid, &status, WNOHANG);
+      if (ended != process.pid) continue;
+      process.running = false;
+      drain(process);
+      const bool killed = WIFSIGNALED(status);
+      const int code = killed ? kPeerLost : WEXITSTATUS(status);
+      if (code == 0) continue;
+      if (killed) {
+        log_warning("rank {} (process {}) was ended by signal {} ({})", process.rank, process.pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+      }
+      if (code_ == 0) {
+        code_ = code;
+        first_failure_ = Clock::now();
+      }
+    }
+  }
+
+  /// What does not end by itself after a failure is ended.
+  void hurry() {
+    if (code_ == 0) return;
+    const auto since = Clock::now() - first_failure_;
+    // A failed rank tells the others why; one that stops with a checkpoint (75) stops with them.
+    if (since > kPatience && !asked_) {
+      asked_ = true;
+      signal_all(SIGTERM);
+      signal_all(SIGCONT);
+    }
+    if (since > kPatience + kTimeToEnd) signal_all(SIGKILL);
+  }
+
+  const SupervisorSettings& settings_;
+  int port_ = 0;
+  FileDescriptor listener_;
+  std::string token_;
+  std::vector<Process> processes_;
+  int code_ = 0;
+  int passed_signal_ = 0;
+  bool asked_ = false;
+  Clock::time_point first_failure_;
+};
+
+}  // namespace
+
+int supervise(const SupervisorSettings& settings) { return Supervisor(settings).run(); }
+
+}  // namespace rechost

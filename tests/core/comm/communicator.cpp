@@ -1,0 +1,139 @@
+// What every communicator must do, for each that there is.
+#include "comm/communicator.h"
+
+#include <catch2/catch.hpp>
+#include <future>
+
+#include "base/error.h"
+#include "comm/single_communicator.h"
+#include "core/comm/in_threads.h"
+
+using namespace rechost;
+using rechost::test::with_gloo;
+
+namespace {
+
+using Body = std::function<void(Communicator&)>;
+
+/// Catch2's checks belong to one thread: what a rank finds wrong is thrown.
+void require(bool condition, const std::string& what) {
+  if (!condition) throw std::runtime_error(what);
+}
+
+void on_each_communicator(const Body& body) {
+  SingleCommunicator single;
+  body(single);
+  for (const int ranks : {1, 2, 3, 5}) with_gloo(ranks, body);
+}
+
+std::byte letter(int from, int to, std::int64_t i) { return static_cast<std::byte>((from * 31 + to * 7 + i) & 0xff); }
+
+}  // namespace
+
+TEST_CASE("all_reduce_sum adds up in the order of the ranks, whatever the size") {
+  on_each_communicator([](Communicator& all) {
+    for (const std::size_t size : {0u, 1u, 2u, 7u, 1000u, 100003u}) {
+      std::vector<float> values(size);
+      std::vector<float> expected(size, 0.0F);
+      for (std::size_t i = 0; i < size; ++i) {
+        const auto value = [&](int rank) { return 0.1F * static_cast<float>(rank + 1) + 1e-3F * static_cast<float>(i % 97); };
+        values[i] = value(all.rank());
+        for (int rank = 0; rank < all.world_size(); ++rank) expected[i] = rank == 0 ? value(0) : expected[i] + value(rank);
+      }
+      all.all_reduce_sum(values);
+      require(values == expected, "a sum differs in some bit");
+    }
+  });
+}
+
+TEST_CASE("all_to_all brings to each rank what each has for it, and nothing where there is nothing") {
+  on_each_communicator([](Communicator& all) {
+    const auto size = [](int from, int to) { return std::int64_t{(from + 2 * to) % 3} * 1001; };
+    std::vector<std::byte> send;
+    std::vector<std::int64_t> send_bytes;
+    std::vector<std::int64_t> receive_bytes;
+    std::vector<std::byte> expected;
+    for (int rank = 0; rank < all.world_size(); ++rank) {
+      send_bytes.push_back(size(all.rank(), rank));
+      receive_bytes.push_back(size(rank, all.rank()));
+      for (std::int64_t i = 0; i < send_bytes.back(); ++i) send.push_back(letter(all.rank(), rank, i));
+      for (std::int64_t i = 0; i < receive_bytes.back(); ++i) expected.push_back(letter(rank, all.rank(), i));
+    }
+    for (int round = 0; round < 20; ++round) {
+      std::vector<std::byte> received(expected.size());
+      all.all_to_all(send, send_bytes, received, receive_bytes);
+      require(received == expected, "all_to_all mixed something up");
+    }
+  });
+}
+
+TEST_CASE("all_gather, broadcast and packets carry the bytes of the right rank") {
+  on_each_communicator([](Communicator& all) {
+    std::vector<std::int64_t> bytes;
+    std::vector<std::byte> expected;
+    for (int rank = 0; rank < all.world_size(); ++rank) {
+      bytes.push_back(rank == 1 ? 0 : 100 * rank + 5);
+      for (std::int64_t i = 0; i < bytes.back(); ++i) expected.push_back(letter(rank, 0, i));
+    }
+    std::vector<std::byte> own;
+    for (std::int64_t i = 0; i < bytes[static_cast<std::size_t>(all.rank())]; ++i) own.push_back(letter(all.rank(), 0, i));
+    std::vector<std::byte> received(expected.size());
+    all.all_gather(own, bytes, received);
+    require(received == expected, "all_gather mixed something up");
+
+    const auto packets = gather_packets(all, own);
+    require(packets[static_cast<std::size_t>(all.rank())] == own, "a packet differs");
+    for (int root = 0; root < all.world_size(); ++root) {
+      const std::string text = "rank " + std::to_string(all.rank());
+      require(broadcast_text(all, text, root) == "rank " + std::to_string(root), "broadcast of another rank's text");
+    }
+    all.barrier();
+  });
+}
+
+TEST_CASE("arguments that do not fit are refused before anything is sent") {
+  on_each_communicator([](Communicator& all) {
+    const std::vector<std::int64_t> sizes(static_cast<std::size_t>(all.world_size()), 4);
+    std::vector<std::byte> too_short(1);
+    std::vector<std::byte> room(4 * sizes.size());
+    const auto refused = [](const std::function<void()>& call) {
+      try {
+        call();
+      } catch (const CommError&) {
+        return;
+      }
+      throw std::runtime_error("was not refused");
+    };
+    refused([&] { all.all_to_all(too_short, sizes, room, sizes); });
+    refused([&] { all.all_gather(too_short, sizes, room); });
+    refused([&] { all.broadcast(room, all.world_size()); });
+    all.barrier();
+  });
+}
+
+TEST_CASE("a rank that waits for one that does not come is let go by abort") {
+  const int port = rechost::test::free_port();
+  std::promise<void> over;
+  std::string ended;
+  rechost::test::in_threads(2, [&](int rank) {
+    const auto job = Job::join(rechost::test::job_settings(rank, 2, port));
+    const auto all = rechost::test::open_gloo(*job, rank, 2);
+    if (rank == 1) {
+      over.get_future().wait();
+      return;
+    }
+    std::thread other([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      all->abort();
+    });
+    std::vector<std::byte> from_nobody(8);
+    try {
+      all->broadcast(from_nobody, 1);
+    } catch (const CommError& error) {
+      ended = error.what();
+    }
+    other.join();
+    over.set_value();
+  });
+  CHECK_THAT(ended, Catch::Contains("broadcast"));
+}

@@ -1,0 +1,159 @@
+// Tables spread over ranks against the same tables in one process.
+#include "embedding/sharded_tables.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "comm/single_communicator.h"
+#include "core/comm/in_threads.h"
+#include "core/embedding/lookup_model.h"
+#include "data/order.h"
+
+using namespace rechost;
+using namespace rechost::test;
+
+namespace {
+
+constexpr int kSlices = 6;
+constexpr std::int64_t kRows = 96;
+
+/// Samples [begin, end) of all columns.
+std::vector<Column> cut(const std::vector<Column>& columns, PositionRange range) {
+  std::vector<Column> parts;
+  for (const Column& column : columns) {
+    Column part{.name = column.name, .ids = {}, .offsets = {}, .rows = range.end - range.begin};
+    for (std::int64_t sample = range.begin; sample < range.end; ++sample) {
+      if (!column.offsets.empty()) part.offsets.push_back(static_cast<std::int64_t>(part.ids.size()));
+      part.ids.insert(part.ids.end(), column.ids.begin() + column.begin(sample), column.ids.begin() + column.end(sample));
+    }
+    if (!column.offsets.empty()) part.offsets.push_back(static_cast<std::int64_t>(part.ids.size()));
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+struct Trained {
+  std::vector<std::vector<float>> rows;  ///< by table: values and state of all rows, in order
+  std::vector<double> notes;
+};
+
+/// Three steps of slices on so many ranks, with gradients that are a function of the looked-up rows.
+Trained train(const Model& model, int ranks, const std::function<void(const std::function<void(Communicator&)>&)>& with_ranks) {
+  Trained trained;
+  trained.rows.resize(model.tables.size());
+  std::mutex mutex;
+  std::map<std::pair<std::size_t, std::int64_t>, std::vector<float>> parts;
+  with_ranks([&](Communicator& all) {
+    ThreadPool pool(1);
+    const PositionRange own = share_of(kSlices, {all.rank(), ranks});
+    ShardedTables::Settings settings{.communicator = &all, .slices = kSlices, .note_size = 2};
+    ShardedTables tables(model.tables, model.lookups, model.blocks, 1, pool, settings);
+    for (std::int64_t step = 1; step <= 3; ++step) {
+      std::vector<PreparedIds> prepared(static_cast<std::size_t>(own.end - own.begin));
+      std::vector<const PreparedIds*> pointers;
+      for (std::size_t s = 0; s < prepared.size(); ++s) {
+        const std::vector<Column> columns = cut(model.columns, share_of(kRows, {static_cast<int>(own.begin) + static_cast<int>(s), kSlices}));
+        std::vector<IdColumnView> views;
+        for (const Column& column : columns) views.push_back(column.view());
+        tables.lookups().prepare(views, prepared[s], pool);
+        pointers.push_back(&prepared[s]);
+      }
+      const double note[] = {static_cast<double>(all.rank()), static_cast<double>(step)};
+      tables.fetch(pointers, note);
+      for (std::size_t s = 0; s < prepared.size(); ++s) {
+        std::vector<std::vector<float>> outputs;
+        std::vector<float*> output_pointers;
+        std::vector<const float*> gradients;
+        for (std::size_t b = 0; b < model.blocks.size(); ++b) {
+          const EmbeddingEngine& lookups = tables.lookups();
+          outputs.emplace_back(static_cast<std::size_t>(lookups.block_rows(prepared[s], b) * lookups.block_slots(b) * lookups.block_dim(b)));
+        }
+        for (std::vector<float>& output : outputs) output_pointers.push_back(output.data());
+        tables.forward(s, output_pointers, pool);
+        for (std::vector<float>& output : outputs) {
+          for (float& value : output) value = std::sin(value * 3.0F);
+          gradients.push_back(output.data());
+        }
+        tables.add_gradients(s, gradients, pool);
+      }
+      tables.exchange_gradients(note);
+      for (std::size_t rank = 0; rank < tables.notes().size(); ++rank) {
+        if (tables.notes()[rank] != std::vector<double>{static_cast<double>(rank), static_cast<double>(step)}) throw std::runtime_error("a note was lost");
+      }
+      tables.update({.step = step, .lr_factor = 0.5, .l2 = 0.01, .clip_value = 0.8}, true, pool);
+    }
+    for (std::size_t t = 0; t < model.tables.size(); ++t) {
+      const RowRange range = tables.own_range(t);
+      if (range.count == 0) continue;
+      const std::int64_t state = tables.state_floats_per_row(t);
+      std::vector<float> rows(static_cast<std::size_t>(range.count * model.tables[t].dim));
+      std::vector<float> states(static_cast<std::size_t>(range.count * state));
+      tables.read_rows(t, range.first, range.count, rows.data(), states.data());
+      const std::lock_guard lock(mutex);
+      std::vector<float>& part = parts[{t, range.first}];
+      for (std::int64_t row = 0; row < range.count; ++row) {
+        part.insert(part.end(), rows.begin() + row * model.tables[t].dim, rows.begin() + (row + 1) * model.tables[t].dim);
+        part.insert(part.end(), states.begin() + row * state, states.begin() + (row + 1) * state);
+      }
+    }
+  });
+  for (auto& [place, part] : parts) trained.rows[place.first].insert(trained.rows[place.first].end(), part.begin(), part.end());
+  return trained;
+}
+
+Trained train_in_one_process(const Model& model) {
+  return train(model, 1, [](const auto& body) {
+    SingleCommunicator single;
+    body(single);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("rows and state have the same bits however the slices and tables are spread over ranks") {
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kRowwiseAdagrad, OptimizerKind::kAdam}) {
+    RandomValues random(11);
+    const Model model(8, kind, Pooling::kMean, kRows, random);
+    const Trained alone = train_in_one_process(model);
+    for (const int ranks : {2, 3, 4}) {
+      const Trained together = train(model, ranks, [&](const auto& body) { with_gloo(ranks, body); });
+      for (std::size_t t = 0; t < model.tables.size(); ++t) {
+        INFO("table " << model.tables[t].name << ", " << ranks << " ranks");
+        CHECK(together.rows[t] == alone.rows[t]);
+      }
+    }
+  }
+}
+
+TEST_CASE("slices add up to what one engine does with the whole batch") {
+  RandomValues random(12);
+  const Model model(16, OptimizerKind::kSgd, Pooling::kSum, kRows, random);
+  const Trained alone = train_in_one_process(model);
+  ThreadPool pool(1);
+  const auto engine = model.engine(pool);
+  PreparedIds prepared;
+  engine->prepare(model.views(), prepared, pool);
+  for (std::int64_t step = 1; step <= 3; ++step) {
+    std::vector<std::vector<float>> outputs;
+    std::vector<float*> pointers;
+    for (std::size_t b = 0; b < model.blocks.size(); ++b) {
+      outputs.emplace_back(static_cast<std::size_t>(engine->block_rows(prepared, b) * engine->block_slots(b) * engine->block_dim(b)));
+    }
+    for (std::vector<float>& output : outputs) pointers.push_back(output.data());
+    engine->forward(prepared, pointers, pool);
+    std::vector<const float*> gradients;
+    for (std::vector<float>& output : outputs) {
+      for (float& value : output) value = std::sin(value * 3.0F);
+      gradients.push_back(output.data());
+    }
+    const EmbeddingEngine::UpdateSettings settings{.step = step, .lr_factor = 0.5, .l2 = 0.01, .clip_value = 0.8};
+    engine->update(prepared, gradients, settings, pool);
+    engine->decay_untouched(prepared, settings, pool);
+  }
+  for (std::size_t t = 0; t < model.tables.size(); ++t) {
+    std::vector<float> rows(static_cast<std::size_t>(model.tables[t].rows * model.tables[t].dim));
+    engine->read_rows(t, 0, model.tables[t].rows, rows.data(), nullptr);
+    REQUIRE(rows.size() == alone.rows[t].size());
+    for (std::size_t i = 0; i < rows.size(); ++i) REQUIRE(rows[i] == Approx(alone.rows[t][i]).epsilon(1e-5).margin(1e-6));
+  }
+}
