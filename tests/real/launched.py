@@ -1,0 +1,69 @@
+"""A run of several ranks under somebody else's launcher, and the ranks it consists of."""
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(os.environ["RECHOST_SOURCE_DIR"]) / "tests" / "cli"))
+
+from program import BIN, expect  # noqa: E402
+
+RUN = [BIN, "run", "--plugin", "dlrm", "--set", "run.deterministic=true", "--set", "run.threads=1"]
+SHORT = ["--set", "run.steps=60"]
+ENDLESS = ["--set", "run.steps=100000000", "--set", "run.epochs=1000000"]
+
+
+def run_folder(out):
+    """The one run's folder in out: ranks that did not find each other would have made several."""
+    found = list(pathlib.Path(out).glob("dlrm-*"))
+    expect(len(found) == 1, f"{out} holds {len(found)} runs, not one")
+    return found[0]
+
+
+def launch(*command, env=None):
+    """Runs a launcher to its end; returns all that it and its ranks said."""
+    done = subprocess.run(list(map(str, command)), env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          stdin=subprocess.DEVNULL, text=True, timeout=120)
+    expect(done.returncode == 0, f"{command[0]}: exit code {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def ranks(out):
+    """pid -> environment of the processes that train into out."""
+    found = {}
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
+            if arguments[0] == BIN.encode() and str(out).encode() in arguments:
+                entries = (process / "environ").read_bytes().decode(errors="replace").split("\0")
+                found[int(process.name)] = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def kill_rank_one(variable, out, *command):
+    """Launches an endless run, kills rank 1 once it trains, and expects everything to end by itself, not with 0; returns the output."""
+    log = pathlib.Path(f"{out}.log")
+    with log.open("w") as file:
+        launcher = subprocess.Popen(list(map(str, command)), stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(pathlib.Path(out).glob("dlrm-*/metrics.jsonl")):
+            expect(launcher.poll() is None and time.monotonic() < deadline, f"the run did not start\n{log.read_text()}")
+            time.sleep(0.05)
+        victims = [pid for pid, env in ranks(out).items() if env.get(variable) == "1"]
+        expect(len(victims) == 1, f"{len(victims)} processes have {variable}=1")
+        os.kill(victims[0], signal.SIGKILL)
+        code = launcher.wait(60)
+        expect(code != 0, f"exit code 0 though a rank was killed\n{log.read_text()}")
+        expect(not ranks(out), f"ranks {list(ranks(out))} outlived their launcher")
+        return log.read_text()
+    finally:
+        for pid in ranks(out):
+            os.kill(pid, signal.SIGKILL)
+        if launcher.poll() is None:
+            launcher.kill()
+            launcher.wait()

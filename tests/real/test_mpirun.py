@@ -1,0 +1,30 @@
+# label: real
+"""Open MPI's mpirun and MPICH's mpiexec.hydra start the ranks; the weights are those of one process."""
+import pathlib
+
+from launched import ENDLESS, RUN, SHORT, kill_rank_one, launch, run_folder
+
+from checkpoints import expect_same_weights
+from program import folder, main
+
+OPEN_MPI = ["mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "-n"]
+HYDRA = ["mpiexec.hydra", "-n"]
+
+
+def the_weights_are_those_of_one_process():
+    with folder() as place:
+        place = pathlib.Path(place)
+        launch(*RUN, *SHORT, "--out", place / "one")
+        for name, launcher in (("open-2", [*OPEN_MPI, 2]), ("open-3", [*OPEN_MPI, 3]), ("hydra-2", [*HYDRA, 2])):
+            launch(*launcher, *RUN, *SHORT, "--out", place / name)
+            expect_same_weights(run_folder(place / "one"), run_folder(place / name))
+
+
+def a_killed_rank_ends_all():
+    with folder() as place:
+        for name, launcher, variable in (("open", OPEN_MPI, "OMPI_COMM_WORLD_RANK"), ("hydra", HYDRA, "PMI_RANK")):
+            out = pathlib.Path(place) / name
+            kill_rank_one(variable, out, *launcher, 2, *RUN, *ENDLESS, "--out", out)
+
+
+main([the_weights_are_those_of_one_process, a_killed_rank_ends_all])
