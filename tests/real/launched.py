@@ -1,4 +1,5 @@
 """A run of several ranks under somebody else's launcher, and the ranks it consists of."""
+import contextlib
 import os
 import pathlib
 import signal
@@ -12,7 +13,7 @@ from program import BIN, expect  # noqa: E402
 
 RUN = [BIN, "run", "--plugin", "dlrm", "--set", "run.deterministic=true", "--set", "run.threads=1"]
 SHORT = ["--set", "run.steps=60"]
-ENDLESS = ["--set", "run.steps=100000000", "--set", "run.epochs=1000000"]
+ENDLESS = ["--set", "run.steps=100000000", "--set", "run.epochs=1000000", "--set", "run.log_every_steps=10"]
 
 
 def run_folder(out):
@@ -44,26 +45,34 @@ def ranks(out):
     return found
 
 
-def kill_rank_one(variable, out, *command):
-    """Launches an endless run, kills rank 1 once it trains, and expects everything to end by itself, not with 0; returns the output."""
+@contextlib.contextmanager
+def training(out, *command):
+    """Launches an endless run into out and waits until it trains; gives the launcher and its log. At the end nothing of it is left."""
     log = pathlib.Path(f"{out}.log")
     with log.open("w") as file:
         launcher = subprocess.Popen(list(map(str, command)), stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
-        while not list(pathlib.Path(out).glob("dlrm-*/metrics.jsonl")):
+        while not any(metrics.stat().st_size for metrics in pathlib.Path(out).glob("dlrm-*/metrics.jsonl")):
             expect(launcher.poll() is None and time.monotonic() < deadline, f"the run did not start\n{log.read_text()}")
             time.sleep(0.05)
-        victims = [pid for pid, env in ranks(out).items() if env.get(variable) == "1"]
-        expect(len(victims) == 1, f"{len(victims)} processes have {variable}=1")
-        os.kill(victims[0], signal.SIGKILL)
-        code = launcher.wait(60)
-        expect(code != 0, f"exit code 0 though a rank was killed\n{log.read_text()}")
-        expect(not ranks(out), f"ranks {list(ranks(out))} outlived their launcher")
-        return log.read_text()
+        yield launcher, log
     finally:
         for pid in ranks(out):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if launcher.poll() is None:
             launcher.kill()
             launcher.wait()
+
+
+def kill_rank_one(variable, out, *command):
+    """Launches an endless run, kills rank 1 once it trains, and expects everything to end by itself, not with 0; returns the output."""
+    with training(out, *command) as (launcher, log):
+        victims = [pid for pid, env in ranks(out).items() if env.get(variable) == "1"]
+        expect(len(victims) == 1, f"{len(victims)} processes have {variable}=1")
+        os.kill(victims[0], signal.SIGKILL)
+        code = launcher.wait(30)
+        expect(code != 0, f"exit code 0 though a rank was killed\n{log.read_text()}")
+        expect(not ranks(out), f"ranks {list(ranks(out))} outlived their launcher")
+        return log.read_text()
