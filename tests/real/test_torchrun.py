@@ -12,7 +12,7 @@ from program import SOURCE, folder, main
 
 def torchrun():
     python = subprocess.run([SOURCE / "packaging" / "peers"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    # Not bin/torchrun: its first line names the folder in which the environment was made.
+    # As a module, which runs with this Python wherever the environment has been moved.
     return [python, "-m", "torch.distributed.run", "--no-python", "--nproc-per-node", 2]
 
 
