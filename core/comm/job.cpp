@@ -23,6 +23,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kHeartbeat{1000};
 constexpr milliseconds kSendWait{5000};
 constexpr milliseconds kHandshakeWait{10'000};
+constexpr milliseconds kPatience{10'000};  ///< with rank 0, before a rank says that it waits
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{1000};
 
@@ -266,6 +267,7 @@ class ProcessJob final : public Job {
   void reach_rank_zero() {
     const Clock::time_point deadline = Clock::now() + settings_.join_within;
     milliseconds pause = kFirstPause;
+    bool said = false;
     for (;;) {
       for (const Endpoint& endpoint : settings_.meeting) {
         if (knock(endpoint, deadline)) return;
@@ -275,6 +277,11 @@ class ProcessJob final : public Job {
         for (const Endpoint& endpoint : settings_.meeting) tried.push_back(endpoint.text());
         rechost::fail<CommError>("rank {} cannot reach rank 0 within {} s at {}: is rank 0 running, and is the address right?", settings_.rank,
                                  settings_.join_within.count() / 1000, fmt::join(tried, ", "));
+      }
+      if (!said && Clock::now() >= deadline - settings_.join_within + kPatience) {
+        said = true;
+        log_warning("rank {} still looks for rank 0 at {} and {} more ports; if the name does not resolve here, set MASTER_ADDR", settings_.rank,
+                    settings_.meeting.front().text(), settings_.meeting.size() - 1);
       }
       std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, kLongestPause);

@@ -143,6 +143,8 @@ ProcessIdentity from_slurm(Variables& variables) {
   const std::string job = variables.text("SLURM_JOB_ID").value_or("0") + "." + variables.text("SLURM_STEP_ID").value_or("0");
   identity.token = "slurm " + job + "/" + variables.text("SLURM_RESTART_COUNT").value_or("0");
   read_meeting(variables, identity, 0);
+  // The names of nodes need not resolve; on one machine no name is needed.
+  if (identity.host.empty() && identity.local_world_size == identity.world_size) identity.host = kLoopback;
   if (identity.host.empty()) {
     if (const auto nodes = variables.text("SLURM_STEP_NODELIST")) identity.host = expand_slurm_hosts(*nodes).front();
   }

@@ -45,6 +45,10 @@ TEST_CASE("a step of Slurm") {
   CHECK(found.local_world_size == 2);
   CHECK(found.host == "rack1n08");
   CHECK(found.ports == ports_of_job(found.token));
+  auto one_node = kSlurmStep;
+  one_node["SLURM_STEP_TASKS_PER_NODE"] = "8";
+  one_node["SLURM_NODEID"] = "0";
+  CHECK(identity(one_node).host == "127.0.0.1");
   auto again = kSlurmStep;
   again["SLURM_RESTART_COUNT"] = "1";
   CHECK(identity(again).token != found.token);
