@@ -46,8 +46,8 @@ std::string word(const Parsed& parsed, const char* name) { return parsed.values[
 void print_version(const ModelVersion& version) {
   print(fmt::format("models:/{}/{}{}\n", version.model, version.version,
                     version.aliases.empty() ? "" : fmt::format("  @{}", fmt::join(version.aliases, " @"))));
-  print(fmt::format("  created     {}\n  plugin      {} {}\n  checkpoint  {}\n  run         {}\n  data        {}\n", version.created, version.plugin_id,
-                    version.plugin_version, version.checkpoint.string(), version.run_directory.string(), version.data_fingerprint));
+  print(fmt::format("  created     {}\n  plugin      {} {} (SDK {})\n  checkpoint  {}\n  run         {}\n  data        {}\n", version.created, version.plugin_id,
+                    version.plugin_version, version.sdk_version, version.checkpoint.string(), version.run_directory.string(), version.data_fingerprint));
   for (const auto& [name, value] : version.metrics.items()) print(fmt::format("  {:<28} {}\n", name, json_line(value)));
 }
 

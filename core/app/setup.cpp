@@ -11,6 +11,7 @@
 #include "base/philox.h"
 #include "config/parse.h"
 #include "config/show.h"
+#include "plugin/library.h"
 #include "train/checkpoint_store.h"
 #include "train/model_checkpoint.h"
 
@@ -158,7 +159,7 @@ ModelDescription describe_checkpoint(const fs::path& checkpoint) {
   description.checkpoint = checkpoint;
   description.config_text = read_file(reader.file("config.toml"));
   description.data_fingerprint = manifest.state.value("data_fingerprint", "");
-  description.sdk_version = "1.0";
+  description.sdk_version = sdk_version();
   for (const PluginIdentity& plugin : manifest.plugins) {
     if (plugin.role != "model") continue;
     description.plugin_id = plugin.id;

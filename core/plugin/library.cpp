@@ -210,6 +210,8 @@ const void* Module::interface(std::string_view id) const {
   return table;
 }
 
+std::string sdk_version() { return fmt::format("{}.{}", RH_ABI_MAJOR, RH_ABI_MINOR); }
+
 std::vector<Module> load_plugin(const std::filesystem::path& file) {
   LoadedPlugins& loaded = loaded_plugins();
   const std::scoped_lock lock(loaded.mutex);

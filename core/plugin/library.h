@@ -44,6 +44,9 @@ class Module {
   std::vector<OptionInfo> options_;
 };
 
+/// Version of the SDK that this host offers: "1.0".
+std::string sdk_version();
+
 /// Loads a file (once per process, however often it is asked for) and checks its tables. All its modules.
 std::vector<Module> load_plugin(const std::filesystem::path& file);
 

@@ -1,8 +1,9 @@
 #include "registry/model_registry.h"
 
 #include <algorithm>
-#include <atomic>
+#include <charconv>
 #include <chrono>
+#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/nearest_name.h"
 #include "base/time.h"
 #include "registry/database.h"
@@ -22,7 +24,7 @@ constexpr std::int64_t kSchemaVersion = 1;
 constexpr std::int64_t kApplicationId = 0x72636873;  // "rchs": tells our file from another program's
 constexpr int kBusyTimeoutMs = 60'000;
 constexpr std::string_view kAddingPrefix = ".adding-";
-constexpr auto kAbandonedAfter = std::chrono::hours(24);
+constexpr std::string_view kLockSuffix = ".lock";
 
 constexpr const char* kSchema = R"(
 CREATE TABLE models (
@@ -195,6 +197,7 @@ ModelRegistry::ModelRegistry(std::filesystem::path directory) : directory_(std::
   std::filesystem::create_directories(directory_ / "models", reason);
   if (reason) fail("cannot create {}: {}", (directory_ / "models").string(), reason.message());
   database_ = std::make_unique<Database>(directory_ / "registry.sqlite");
+  remove_leftovers();
 }
 
 ModelRegistry::~ModelRegistry() = default;
@@ -206,40 +209,79 @@ std::filesystem::path ModelRegistry::version_directory(std::string_view model, s
 
 namespace {
 
-/// A directory of its own for files on their way in. Removes it unless it was moved away, and those that dead processes left.
+/// A directory of its own for files on their way in, with a lock beside it that dies with this process. Removes both, unless the directory was
+/// moved away. Both are made while nobody else writes to the database, so that remove_leftovers() never sees the one without the other.
 class Arrival {
  public:
-  explicit Arrival(const std::filesystem::path& models) {
-    static std::atomic<int> counter{0};
-    remove_abandoned(models);
-    path_ = models /
-            fmt::format("{}{}-{}-{}", kAddingPrefix, ::getpid(), std::chrono::steady_clock::now().time_since_epoch().count(), counter++);
+  Arrival(const SqliteDatabase& database, const std::filesystem::path& models)
+      : path_(models / fmt::format("{}{}-{}", kAddingPrefix, ::getpid(), std::chrono::steady_clock::now().time_since_epoch().count())) {
+    SqliteDatabase::Transaction transaction(database);
+    lock_ = LockFile::acquire(lock_of(path_));
+    std::filesystem::create_directory(path_);
+    transaction.commit();
   }
   ~Arrival() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
+    std::filesystem::remove(lock_of(path_), ignored);
   }
   Arrival(const Arrival&) = delete;  // owns the directory
   Arrival& operator=(const Arrival&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
 
- private:
-  static void remove_abandoned(const std::filesystem::path& models) {
-    std::error_code ignored;
-    std::vector<std::filesystem::path> abandoned;
-    for (const auto& entry : std::filesystem::directory_iterator(models, ignored)) {
-      if (!entry.path().filename().string().starts_with(kAddingPrefix)) continue;
-      const auto age = std::filesystem::file_time_type::clock::now() - entry.last_write_time(ignored);
-      if (!ignored && age > kAbandonedAfter) abandoned.push_back(entry.path());
-    }
-    for (const std::filesystem::path& path : abandoned) std::filesystem::remove_all(path, ignored);
-  }
+  static std::filesystem::path lock_of(const std::filesystem::path& directory) { return directory.string() + std::string(kLockSuffix); }
 
+ private:
   std::filesystem::path path_;
+  std::optional<LockFile> lock_;
 };
 
+/// What processes that were killed on their way in have left, of files and locks.
+std::vector<std::filesystem::path> abandoned_arrivals(const std::filesystem::path& models) {
+  std::error_code ignored;
+  std::vector<std::filesystem::path> abandoned;
+  for (const auto& entry : std::filesystem::directory_iterator(models, ignored)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kAddingPrefix)) continue;
+    if (!LockFile::held(name.ends_with(kLockSuffix) ? entry.path() : Arrival::lock_of(entry.path()))) abandoned.push_back(entry.path());
+  }
+  return abandoned;
+}
+
 }  // namespace
+
+std::vector<std::filesystem::path> ModelRegistry::leftovers() const {
+  std::vector<std::filesystem::path> found = abandoned_arrivals(directory_ / "models");
+  std::error_code ignored;
+  for (const auto& model : std::filesystem::directory_iterator(directory_ / "models", ignored)) {
+    const std::string name = model.path().filename();
+    if (name.starts_with(kAddingPrefix)) continue;
+    const std::int64_t id = database_->model_id(name);
+    for (const auto& entry : std::filesystem::directory_iterator(model.path(), ignored)) {
+      const std::string number = entry.path().filename();
+      std::int64_t version = 0;
+      const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), version);
+      const bool numbered = error == std::errc() && end == number.data() + number.size();
+      if (numbered && !database_->has_version(id, version)) found.push_back(entry.path());
+    }
+  }
+  return found;
+}
+
+void ModelRegistry::remove_leftovers() const {
+  try {
+    if (leftovers().empty()) return;
+    // While nobody adds: what is still left over then belongs to nobody.
+    SqliteDatabase::Transaction transaction(*database_);
+    std::error_code ignored;
+    for (const std::filesystem::path& path : leftovers()) std::filesystem::remove_all(path, ignored);
+    transaction.commit();
+  } catch (const Error& error) {
+    // A registry that may only be read is as good with them as without.
+    log_debug("leftovers in {} stay: {}", directory_.string(), error.what());
+  }
+}
 
 ModelVersion ModelRegistry::add(std::string_view model, const ModelDescription& description) {
   require_model_name(model);
@@ -248,7 +290,7 @@ ModelVersion ModelRegistry::add(std::string_view model, const ModelDescription& 
   if (reason) fail<CheckpointError>("there is no checkpoint {}: {}", description.checkpoint.string(), reason.message());
   const CheckpointFileList list = read_checkpoint_file_list(checkpoint);
 
-  const Arrival arrival(directory_ / "models");
+  const Arrival arrival(*database_, directory_ / "models");
   link_checkpoint(checkpoint, list, arrival.path());
   // Checked where they are now: what happens to the run's own files from here on does not matter.
   if (const std::vector<std::string> defects = checkpoint_defects(arrival.path(), list); !defects.empty()) {
@@ -281,7 +323,7 @@ ModelVersion ModelRegistry::add(std::string_view model, const ModelDescription& 
   const std::filesystem::path target = version_directory(model, version);
   try {
     std::filesystem::create_directories(target.parent_path());
-    // Of a process that died between the rename and the commit: no row ever pointed at it.
+    // Of a process that died between the rename and the commit, since this registry was opened: no row ever pointed at it.
     std::filesystem::remove_all(target);
     std::filesystem::rename(arrival.path(), target);
   } catch (const std::filesystem::filesystem_error& error) {
@@ -417,6 +459,8 @@ void ModelRegistry::remove(std::string_view model, std::int64_t version) {
     transaction.commit();
   }
   // After the commit: a row without files would be a lie, files without a row are only space, and their number is never given again.
+  // Still while nobody else writes, because others delete such files too.
+  const SqliteDatabase::Transaction alone(*database_);
   std::error_code reason;
   std::filesystem::remove_all(version_directory(model, version), reason);
   if (reason) fail("version {} of \"{}\" was removed, but not its files: {}", version, model, reason.message());

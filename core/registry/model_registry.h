@@ -63,7 +63,8 @@ struct AliasChange {
 ///
 /// Files of a checkpoint are hard-linked, because they are written once and never changed: a registered model then costs no space, and
 /// survives pruning and deletion of its run. On another file system they are copied. Any number of processes may use one registry at a
-/// time: each change is one transaction that waits its turn. One object: one thread.
+/// time: each change is one transaction that waits its turn. What a killed process left half-way is never part of it, and is deleted by the
+/// next one that opens the registry. One object: one thread.
 class ModelRegistry {
  public:
   /// Opens or creates. Throws Error for a registry of a newer rechost, or a file that is none.
@@ -105,6 +106,10 @@ class ModelRegistry {
 
  private:
   class Database;
+
+  /// Files that no version owns, of processes that were killed while they added or removed one.
+  std::vector<std::filesystem::path> leftovers() const;
+  void remove_leftovers() const;
 
   std::filesystem::path version_directory(std::string_view model, std::int64_t version) const;
 

@@ -320,6 +320,32 @@ TEST_CASE("Several processes register, point and roll back at once") {
   for (const AliasChange& change : registry.alias_history("dlrm", "champion")) CHECK(change.version > 0);
 }
 
+TEST_CASE("What killed processes left behind is gone when the registry is opened again, and what living ones are at is not") {
+  const Shop shop;
+  ModelVersion model;
+  {
+    ModelRegistry registry(shop.registry_path());
+    model = shop.add(registry, "dlrm", "a");
+  }
+  const std::filesystem::path models = shop.registry_path() / "models";
+  std::filesystem::create_directories(models / ".adding-1-2/tables");  // killed while it linked
+  write_file_atomically(models / ".adding-3-4.lock", "host:3");        // killed before, or after it moved the files away
+  std::filesystem::create_directories(models / "dlrm/2/tables");       // killed between the move and the commit, or after a removal
+  std::filesystem::create_directories(models / "never/1");             // the same of a model's first version
+  std::filesystem::create_directories(models / ".adding-5-6");
+  const LockFile living = LockFile::acquire(models / ".adding-5-6.lock");
+  write_file_atomically(models / "dlrm/notes.txt", "not ours");
+  const ModelRegistry registry(shop.registry_path());
+  CHECK_FALSE(std::filesystem::exists(models / ".adding-1-2"));
+  CHECK_FALSE(std::filesystem::exists(models / ".adding-3-4.lock"));
+  CHECK_FALSE(std::filesystem::exists(models / "dlrm/2"));
+  CHECK_FALSE(std::filesystem::exists(models / "never/1"));
+  CHECK(std::filesystem::exists(models / ".adding-5-6"));
+  CHECK(std::filesystem::exists(models / ".adding-5-6.lock"));
+  CHECK(std::filesystem::exists(models / "dlrm/notes.txt"));
+  CHECK(registry.verify(ModelReference::parse("dlrm")).empty());
+}
+
 TEST_CASE("Files of a process that died before its commit are replaced") {
   const Shop shop;
   ModelRegistry registry(shop.registry_path());
