@@ -173,5 +173,15 @@ def what_cannot_be_done_says_why(place, towers):
     expect("mask or keep" in rechost("recommend", towers, "--seen", "all", code=2).err, "seen")
 
 
+@with_models
+def a_registered_model_is_used_by_its_alias(place, towers):
+    rechost("models", "register", "towers", towers)
+    rechost("models", "alias", "models:/towers/1", "champion")
+    for model, out in ((towers, "by-run"), ("models:/towers@champion", "by-alias")):
+        rechost("export", model, "--what", "items", "--out", place / out)
+    expect((place / "by-run/vectors.npy").read_bytes() == (place / "by-alias/vectors.npy").read_bytes(), "other vectors")
+    expect(lists_of(rechost("recommend", "models:/towers@champion", "--k", K)) == lists_of(rechost("recommend", towers, "--k", K)), "other lists")
+
+
 main([exported_vectors_give_the_recommended_lists, users_come_from_a_file_or_a_split, a_ranking_model_puts_the_candidates_in_its_own_order,
-      what_cannot_be_done_says_why])
+      what_cannot_be_done_says_why, a_registered_model_is_used_by_its_alias])
