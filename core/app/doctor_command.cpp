@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/version.h"
 #include "device/instruction_set.h"
+#include "launch/process_identity.h"
 #include "plugin/library.h"
 
 namespace rechost::app {
@@ -79,13 +80,22 @@ Finding gpus() {
 }
 
 Finding launcher() {
-  for (const auto& [variable, name] : {std::pair{"TORCHELASTIC_RUN_ID", "torchrun"}, {"OMPI_COMM_WORLD_RANK", "Open MPI"}, {"PMI_RANK", "PMI"},
-                                       {"SLURM_STEP_ID", "Slurm step"}, {"PET_NODE_RANK", "Kubeflow"}}) {
-    if (environment_variable(variable)) {
-      return {"launcher", fmt::format("{} (because {} is set)", name, variable), "this build trains in one process: start it once, without a launcher"};
-    }
+  try {
+    const ProcessIdentity identity = find_identity(environment_variable);
+    if (identity.world_size == 1) return {"launcher", "none: single process", ""};
+    return {"launcher",
+            fmt::format("{}: rank {} of {}, {} of {} on this machine; rank 0 at {}:{} (because {})", identity.launcher, identity.rank, identity.world_size,
+                        identity.local_rank, identity.local_world_size, identity.host, identity.ports.front(), fmt::join(identity.because, ", ")),
+            ""};
+  } catch (const ConfigError& error) {
+    return {"launcher", "cannot be told", error.what()};
   }
-  return {"launcher", "none: single process", ""};
+}
+
+Finding messages_between_ranks() {
+  const std::filesystem::path module = host_module("rechost_gloo.so");
+  if (std::filesystem::exists(module)) return {"messages of ranks", "Gloo: " + module.string(), ""};
+  return {"messages of ranks", "none", fmt::format("{} is missing: several ranks cannot train; build it, or install the package again", module.string())};
 }
 
 Finding mlflow() {
@@ -136,6 +146,7 @@ int doctor_command(std::span<const std::string> arguments) {
   findings.push_back(disk());
   findings.push_back(gpus());
   findings.push_back(launcher());
+  findings.push_back(messages_between_ranks());
   findings.push_back(mlflow());
   findings.push_back({"registry", registry_directory().string(), ""});
   add_plugins(findings);

@@ -208,7 +208,14 @@ def plain_variables_make_ranks():
         checkpoints.expect_same_weights(run_directory(f"{temporary}/one"), run_directory(f"{temporary}/two"))
 
 
+def doctor_says_which_rank_this_is():
+    found = rechost("doctor", env={"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}, code=None).out
+    expect("env: rank 1 of 2" in found and "RANK=1" in found and "rechost_gloo.so" in found, found)
+    found = rechost("doctor", env={"WORLD_SIZE": "2"}, code=1).out
+    expect("WORLD_SIZE is set but RANK is not" in found, found)
+
+
 if __name__ == "__main__":
     main([losses_do_not_depend_on_the_number_of_ranks, deterministic_runs_have_the_same_bits, a_table_is_split_by_rows_and_joined_again,
           a_killed_rank_is_named_and_a_rerun_on_another_number_ends_with_the_same_weights, a_stopped_rank_is_named,
-          a_signal_stops_all_ranks_with_a_checkpoint, an_error_of_one_rank_ends_all, plain_variables_make_ranks])
+          a_signal_stops_all_ranks_with_a_checkpoint, an_error_of_one_rank_ends_all, plain_variables_make_ranks, doctor_says_which_rank_this_is])
