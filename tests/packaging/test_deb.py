@@ -25,6 +25,9 @@ def installs_runs_and_leaves(chroot, repository):
     expect(mine["status"] == "finished", mine)
     expect((chroot.root / mine["run_dir"].lstrip("/") / "summary.json").stat().st_uid != 0, "the run belongs to root")
 
+    # The module that ranks talk through, and the library that it needs, came with the packages.
+    together = summary(chroot.run("rechost", "run", "--plugin", "dlrm", "--set", "data.rows=50000", "--nproc", "2", "--output", "json", user="ada"))
+    expect(together["status"] == "finished" and together["ranks"] == 2, f"two ranks: {together}")
     listed = chroot.run("rechost", "plugins", "list", user="ada").stdout
     expect("cannot be loaded" not in listed, listed)
     for plugin in ("dlrm", "deepfm", "two_tower", "synthetic", "criteo", "csv", "mds", "ratings", "parquet"):

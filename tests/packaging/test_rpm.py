@@ -59,7 +59,8 @@ def base_package(chroot, folder):
 
 def dnf_installs_what_runs_and_can_be_removed():
     # None of the libraries that our packages bring along: what runs here needs no more than they ask for.
-    with Chroot("libstdc++6", "zlib1g", "libzstd1", "libxxhash0", "libsqlite3-0", "libcurl4", "passwd", variant="essential") as chroot, \
+    with Chroot("libstdc++6", "zlib1g", "libzstd1", "libxxhash0", "libsqlite3-0", "libcurl4", "libibverbs1", "passwd",
+                variant="essential") as chroot, \
             tempfile.TemporaryDirectory(prefix="rechost-repository-") as place, DnfRepository(place) as repository:
         repository.add(base_package(chroot, pathlib.Path(place)))
         repository.publish()
@@ -75,6 +76,9 @@ def dnf_installs_what_runs_and_can_be_removed():
 
         trained = json.loads(chroot.run("rechost", "run", "--plugin", "dlrm", "--output", "json", user="ada").stdout.strip().splitlines()[-1])
         expect(trained["status"] == "finished" and trained["metrics"]["test"]["auc"] > 0.8, trained)
+        # The module that ranks talk through brings the library that it needs.
+        pair = chroot.run("rechost", "run", "--plugin", "dlrm", "--set", "data.rows=50000", "--nproc", "2", "--output", "json", user="ada")
+        expect(json.loads(pair.stdout.strip().splitlines()[-1])["ranks"] == 2, pair.stdout)
         listed = chroot.run("rechost", "plugins", "list", user="ada").stdout
         expect("cannot be loaded" not in listed and listed.count("/usr/lib64/rechost/plugins/") >= 8, listed)
         names = ["rechost", "rechost-models", "rechost-libtorch"]
