@@ -46,6 +46,12 @@ std::vector<std::pair<std::string, std::string>> config_variables() {
   return found;
 }
 
+std::string host_name() {
+  char name[256] = "?";
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
 fs::path program_directory() {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);

@@ -78,11 +78,6 @@ class BlamingCommunicator final : public Communicator {
   Job& job_;
 };
 
-std::string host_name() {
-  char name[256] = {};
-  return gethostname(name, sizeof(name) - 1) == 0 ? name : "?";
-}
-
 class Together final : public Ranks {
  public:
   explicit Together(const ProcessIdentity& identity) {

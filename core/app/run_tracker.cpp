@@ -28,12 +28,6 @@ std::string user_name() {
   return entry != nullptr ? entry->pw_name : std::to_string(geteuid());
 }
 
-std::string host_name() {
-  char name[256] = "";
-  gethostname(name, sizeof name - 1);
-  return name;
-}
-
 bool is_web_address(std::string_view uri) { return uri.starts_with("http://") || uri.starts_with("https://"); }
 
 /// "http://user:password@host/": what comes before the host is not ours to write down.

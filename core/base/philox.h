@@ -49,7 +49,8 @@ constexpr std::uint64_t derive_seed(std::uint64_t seed, std::uint64_t purpose) {
   return z ^ (z >> 31);
 }
 
-/// A number for a name (FNV-1a), so that what is drawn for "user" does not depend on which other names exist.
+/// A number for a name (FNV-1a), so that what is drawn for "user" does not depend on which other names exist. Part of what a seed means: it
+/// must never change.
 constexpr std::uint64_t name_seed(std::string_view name) {
   std::uint64_t hash = 0xCBF29CE484222325ull;
   for (const char character : name) hash = (hash ^ static_cast<unsigned char>(character)) * 0x100000001B3ull;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "data/order.h"
+
 namespace rechost {
 
 Placement::Placement(std::vector<TableSize> tables, int world_size)
@@ -26,8 +28,8 @@ Placement::Placement(std::vector<TableSize> tables, int world_size)
     if (world_size > 1 && rows >= world_size && 2 * bytes_of(t) > total / world_size) {
       split_[t] = true;
       for (int rank = 0; rank < world_size; ++rank) {
-        const std::int64_t first = rows * rank / world_size;
-        ranges_[t][static_cast<std::size_t>(rank)] = {first, rows * (rank + 1) / world_size - first};
+        const PositionRange part = share_of(rows, {rank, world_size});
+        ranges_[t][static_cast<std::size_t>(rank)] = {part.begin, part.end - part.begin};
         load[static_cast<std::size_t>(rank)] += ranges_[t][static_cast<std::size_t>(rank)].count * tables_[t].bytes_per_row;
       }
       continue;

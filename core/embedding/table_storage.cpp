@@ -12,13 +12,6 @@ namespace {
 
 constexpr std::int64_t kFloatsPerLine = 16;
 
-/// FNV-1a: part of what a seed means, so it must never change.
-std::uint64_t name_hash(std::string_view name) {
-  std::uint64_t hash = 0xcbf29ce484222325ull;
-  for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3ull;
-  return hash;
-}
-
 /// Values of columns [4 * block, 4 * block + 4).
 std::array<float, 4> starting_values(const Initializer& initializer, const Philox& random, std::int64_t row, std::int64_t block) {
   const double a = initializer.a;
@@ -72,7 +65,7 @@ void TableStorage::fill(const TableConfig& config, std::uint64_t seed, ThreadPoo
   const OptimizerKind optimizer = config.optimizer.kind;
   const bool accumulates = optimizer == OptimizerKind::kAdagrad || optimizer == OptimizerKind::kRowwiseAdagrad;
   const float state = accumulates ? static_cast<float>(config.optimizer.initial_accumulator) : 0.0f;
-  const Philox random(derive_seed(seed, name_hash(config.name)));
+  const Philox random(derive_seed(seed, name_seed(config.name)));
   // About a huge page of rows at a time: a page is then touched by one thread.
   const std::int64_t rows_per_chunk =
       std::max<std::int64_t>(1, static_cast<std::int64_t>(HostBuffer::kAlignment / sizeof(float)) / stride_);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/philox.h"
 #include "launch/slurm_hosts.h"
 
 namespace rechost {
@@ -208,8 +209,7 @@ std::vector<int> ports_of_job(const std::string& job) {
   // The system hands out ports from 32768 on; of those below, 10000 to 29999 are seldom in use.
   constexpr std::uint64_t kFirst = 10000;
   constexpr std::uint64_t kCount = 20000;
-  std::uint64_t hash = 0xcbf29ce484222325ull;
-  for (const char letter : job) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3ull;
+  const std::uint64_t hash = name_seed(job);
   std::vector<int> ports;
   for (int i = 0; i < kPortsToTry; ++i) ports.push_back(static_cast<int>(kFirst + (hash + static_cast<std::uint64_t>(i) * 7919) % kCount));
   return ports;

@@ -9,12 +9,15 @@
 #include "embedding/prepared_ids.h"
 
 using namespace rechost;
+using rechost::test::all_rows;
+using rechost::test::all_state;
 using rechost::test::Column;
 using rechost::test::make_column;
 using rechost::test::make_table;
 using rechost::test::Model;
 using rechost::test::RandomValues;
 using rechost::test::ReferenceEngine;
+using rechost::test::require_close;
 
 namespace {
 
@@ -26,29 +29,6 @@ std::vector<float> forward_block(const EmbeddingEngine& engine, const PreparedId
   outputs[block] = output.data();
   engine.forward(prepared, outputs, pool);
   return output;
-}
-
-template <typename Expected>
-void require_close(const std::vector<float>& ours, const std::vector<Expected>& expected) {
-  REQUIRE(ours.size() == expected.size());
-  for (std::size_t i = 0; i < ours.size(); ++i) {
-    if (!(std::abs(ours[i] - expected[i]) <= 1e-5 + 1e-5 * std::abs(expected[i]))) {
-      FAIL("element " << i << " is " << ours[i] << ", expected " << expected[i]);
-    }
-  }
-}
-
-std::vector<float> all_rows(const EmbeddingEngine& engine, std::size_t table) {
-  const TableConfig& config = engine.table(table);
-  std::vector<float> rows(static_cast<std::size_t>(config.rows * config.dim));
-  engine.read_rows(table, 0, config.rows, rows.data(), nullptr);
-  return rows;
-}
-
-std::vector<float> all_state(const EmbeddingEngine& engine, std::size_t table) {
-  std::vector<float> state(static_cast<std::size_t>(engine.table(table).rows * engine.state_floats_per_row(table)));
-  engine.read_rows(table, 0, engine.table(table).rows, nullptr, state.data());
-  return state;
 }
 
 /// Steps `engine` three times with gradients from `random`, and `reference` beside it if there is one.

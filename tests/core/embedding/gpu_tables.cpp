@@ -9,36 +9,17 @@
 #include "embedding/local_tables.h"
 
 using namespace rechost;
+using rechost::test::all_rows;
+using rechost::test::all_state;
 using rechost::test::Model;
 using rechost::test::OnGpu;
 using rechost::test::RandomValues;
 using rechost::test::ReferenceEngine;
+using rechost::test::require_close;
 
 namespace {
 
 constexpr std::uint64_t kSeed = 4711;
-
-void require_close(const std::vector<float>& ours, const std::vector<double>& expected) {
-  REQUIRE(ours.size() == expected.size());
-  for (std::size_t i = 0; i < ours.size(); ++i) {
-    if (!(std::abs(ours[i] - expected[i]) <= 1e-5 + 1e-5 * std::abs(expected[i]))) {
-      FAIL("element " << i << " is " << ours[i] << ", expected " << expected[i]);
-    }
-  }
-}
-
-std::vector<float> all_rows(const EmbeddingTables& tables, std::size_t table) {
-  const TableConfig& config = tables.table(table);
-  std::vector<float> rows(static_cast<std::size_t>(config.rows * config.dim));
-  tables.read_rows(table, 0, config.rows, rows.data(), nullptr);
-  return rows;
-}
-
-std::vector<float> all_state(const EmbeddingTables& tables, std::size_t table) {
-  std::vector<float> state(static_cast<std::size_t>(tables.table(table).rows * tables.state_floats_per_row(table)));
-  tables.read_rows(table, 0, tables.table(table).rows, nullptr, state.data());
-  return state;
-}
 
 /// Three steps with gradients from `random`, each checked against the reference; the second has no gradient for the sequence.
 void train(const std::shared_ptr<Gpu>& gpu, GpuTables& tables, ReferenceEngine& reference, const Model& model,

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <catch2/catch.hpp>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,5 +62,31 @@ struct Model {
     return std::make_unique<EmbeddingEngine>(tables, lookups, blocks, seed, pool);
   }
 };
+
+template <typename Expected>
+void require_close(const std::vector<float>& ours, const std::vector<Expected>& expected) {
+  REQUIRE(ours.size() == expected.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    if (!(std::abs(ours[i] - expected[i]) <= 1e-5 + 1e-5 * std::abs(expected[i]))) {
+      FAIL("element " << i << " is " << ours[i] << ", expected " << expected[i]);
+    }
+  }
+}
+
+/// Values of a table of an EmbeddingEngine or EmbeddingTables.
+template <typename Tables>
+std::vector<float> all_rows(const Tables& tables, std::size_t table) {
+  const TableConfig& config = tables.table(table);
+  std::vector<float> rows(static_cast<std::size_t>(config.rows * config.dim));
+  tables.read_rows(table, 0, config.rows, rows.data(), nullptr);
+  return rows;
+}
+
+template <typename Tables>
+std::vector<float> all_state(const Tables& tables, std::size_t table) {
+  std::vector<float> state(static_cast<std::size_t>(tables.table(table).rows * tables.state_floats_per_row(table)));
+  tables.read_rows(table, 0, tables.table(table).rows, nullptr, state.data());
+  return state;
+}
 
 }  // namespace rechost::test
