@@ -1,158 +1,31 @@
-// What the data floor costs on a Criteo-like split (13 dense columns, 26 id columns with Zipf-distributed values, one label): learning the
-// vocabularies, encoding, assembling batches, the order of samples, negatives. Data comes from memory, so the loader costs nothing.
+// What loading costs on a Criteo-like split (13 dense columns, 26 id columns with Zipf-distributed values, one label). First the data floor
+// alone, from memory: learning the vocabularies, encoding, assembling batches, the order of samples, negatives. Then from files to batches,
+// loader and all, with --peers beside the readers of other frameworks: the same files, in turns.
 //
 // Speeds are per second of processor time, because the aims are per core and benches often share a machine; the table has wall time beside.
 // A table goes to standard error, one JSON object per case to standard output.
 
-#include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
-#include <ctime>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "base/philox.h"
 #include "data/negative_sampler.h"
 #include "data/pipeline.h"
 #include "data/prepare.h"
+#include "bench/loading/criteo_like.h"
+#include "bench/loading/file_cases.h"
+#include "bench/loading/report.h"
 
 namespace {
 
 using namespace rechost;
+using namespace rechost::bench;
 
-constexpr std::size_t kDense = 13;
-constexpr std::size_t kSparse = 26;
-constexpr std::int64_t kRowsPerChunk = 65536;
-
-class CriteoLike : public ChunkSource {
- public:
-  explicit CriteoLike(std::int64_t rows) : rows_(rows) {
-    for (std::size_t i = 0; i < kDense; ++i) {
-      columns_.push_back({.name = fmt::format("I{}", i + 1), .role = ColumnRole::kDense, .type = ValueType::kFloat32});
-    }
-    for (std::size_t i = 0; i < kSparse; ++i) {
-      columns_.push_back({.name = fmt::format("C{}", i + 1), .role = ColumnRole::kSparse, .type = ValueType::kInt64});
-    }
-    columns_.push_back({.name = "label", .role = ColumnRole::kLabel, .type = ValueType::kFloat32});
-    dense_.resize(kDense);
-    sparse_.resize(kSparse);
-    const Philox random(1);
-    for (std::size_t i = 0; i < kDense; ++i) {
-      for (std::int64_t row = 0; row < rows; ++row) dense_[i].push_back(uniform_float(random(static_cast<std::uint64_t>(row), i)[0]) * 100.0F - 1.0F);
-    }
-    for (std::size_t i = 0; i < kSparse; ++i) {
-      // Cardinalities from tens to millions, as in Criteo; log-uniform ranks are Zipf-distributed with exponent 1.
-      const double distinct = std::pow(10.0, 1.0 + 6.0 * static_cast<double>(i) / kSparse);
-      for (std::int64_t row = 0; row < rows; ++row) {
-        const double u = uniform_double(random.word64(static_cast<std::uint64_t>(row), 100 + i));
-        const auto rank = static_cast<std::uint64_t>(std::pow(distinct, u));
-        sparse_[i].push_back(static_cast<std::int64_t>(derive_seed(rank, i) >> 32));  // values as arbitrary as Criteo's hashes
-      }
-    }
-    for (std::int64_t row = 0; row < rows; ++row) label_.push_back(static_cast<float>(random(static_cast<std::uint64_t>(row), 77)[0] & 1U));
-  }
-
-  const std::vector<ColumnInfo>& columns() const override { return columns_; }
-  std::int64_t chunk_count() const override { return (rows_ + kRowsPerChunk - 1) / kRowsPerChunk; }
-  std::int64_t chunk_rows(std::int64_t chunk) const override { return std::min(kRowsPerChunk, rows_ - chunk * kRowsPerChunk); }
-  std::uint64_t fingerprint() override { return 1; }
-  std::optional<double> best_auc() const override { return std::nullopt; }
-
-  std::unique_ptr<ChunkData> read(std::int64_t chunk, std::span<const std::uint32_t> wanted, const std::function<void(BadRow&&)>&) override {
-    class Views : public ChunkData {
-     public:
-      std::span<const ColumnView> columns() const override { return views; }
-      std::int64_t rows() const override { return row_count; }
-      std::vector<ColumnView> views;
-      std::int64_t row_count = 0;
-    };
-    auto data = std::make_unique<Views>();
-    data->row_count = chunk_rows(chunk);
-    const std::int64_t first = chunk * kRowsPerChunk;
-    for (const std::uint32_t column : wanted) {
-      ColumnView view;
-      view.type = columns_[column].type;
-      view.rows = data->row_count;
-      view.values = column < kDense             ? static_cast<const void*>(dense_[column].data() + first)
-                    : column < kDense + kSparse ? static_cast<const void*>(sparse_[column - kDense].data() + first)
-                                                : static_cast<const void*>(label_.data() + first);
-      data->views.push_back(view);
-    }
-    return data;
-  }
-
- private:
-  std::int64_t rows_;
-  std::vector<ColumnInfo> columns_;
-  std::vector<std::vector<float>> dense_;
-  std::vector<std::vector<std::int64_t>> sparse_;
-  std::vector<float> label_;
-};
-
-std::string machine() {
-  std::string name = "unknown processor";
-  if (std::FILE* const file = std::fopen("/proc/cpuinfo", "r")) {
-    char line[512];
-    while (std::fgets(line, sizeof line, file) != nullptr) {
-      if (std::strncmp(line, "model name", 10) != 0) continue;
-      name = std::strchr(line, ':') + 2;
-      name.erase(name.find_last_not_of('\n') + 1);
-      break;
-    }
-    std::fclose(file);
-  }
-  return fmt::format("{}, {} threads", name, std::thread::hardware_concurrency());
-}
-
-/// Of all threads of this process.
-double processor_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-class Report {
- public:
-  explicit Report(int rounds) : rounds_(rounds), machine_(machine()) {
-    std::fprintf(stderr, "%s\n%-50s %14s %14s %8s %12s\n", machine_.c_str(), "case", "per core", "per second", "spread", "at least");
-  }
-
-  /// Best of some rounds: body() returns how many things it did. `limit`: what is asked for, things per second; 0: nothing.
-  template <typename Body>
-  void measure(const std::string& name, double limit, Body&& body) {
-    std::vector<double> speeds;
-    double best_wall = 0.0;
-    for (int round = 0; round < rounds_; ++round) {
-      const double processor_begin = processor_seconds();
-      const auto begin = std::chrono::steady_clock::now();
-      const auto done = static_cast<double>(body());
-      const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      speeds.push_back(done / (processor_seconds() - processor_begin));
-      best_wall = std::max(best_wall, done / wall);
-    }
-    const double best = *std::max_element(speeds.begin(), speeds.end());
-    const double spread = 1.0 - *std::min_element(speeds.begin(), speeds.end()) / best;
-    std::fprintf(stderr, "%-50s %14.0f %14.0f %7.0f%% %12.0f\n", name.c_str(), best, best_wall, 100.0 * spread, limit);
-    std::fputs(fmt::format(R"({{"case":"data: {}","ours":{:.0f},"peer":null,"ratio":null,"spread":{:.3f},"limit":{:.0f},"machine":"{}"}})" "\n",
-                           name, best, spread, limit, machine_)
-                   .c_str(),
-               stdout);
-    std::fflush(stdout);
-  }
-
- private:
-  int rounds_;
-  std::string machine_;
-};
-
-void run(bool quick) {
-  Report report(quick ? 2 : 5);
+void measure_floor(Report& report, bool quick) {
   const std::int64_t rows = quick ? 400'000 : 2'000'000;
   const auto source = std::make_shared<CriteoLike>(rows);
   PrepareOptions options;
@@ -206,20 +79,26 @@ void run(bool quick) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool quick = false;
+  bool quick = false, peers = false;
+  std::string only;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     if (option == "--quick") {
       quick = true;
     } else if (option == "--peers") {
-      std::fprintf(stderr, "no peer is measured here: loaders of other frameworks do not run inside this program\n");
+      peers = true;
+    } else if (option.starts_with("--only=")) {
+      only = option.substr(7);
     } else {
-      std::fprintf(stderr, "usage: bench_data [--quick] [--peers]\nSpeed of vocabularies, encoding and batches, from memory.\n");
+      std::fprintf(stderr, "usage: bench_data [--quick] [--peers] [--only=floor|mds|parquet|text]\nSpeed of vocabularies, encoding and batches, from memory and from files. "
+                           "--peers: beside mosaicml-streaming, pyarrow, polars and zstd (packaging/mosaic and packaging/parquet-peers).\n");
       return option == "--help" ? 0 : 2;
     }
   }
   try {
-    run(quick);
+    Report report(quick ? 2 : 5);
+    if (only.empty() || only == "floor") measure_floor(report, quick);
+    if (only != "floor") measure_files(report, quick, peers, only);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;
