@@ -17,7 +17,7 @@ namespace rechost {
 
 /// One key of a section, as describe() told it.
 struct KeyDescription {
-  using Target = std::variant<bool*, std::int64_t*, double*, std::string*, std::vector<std::int64_t>*>;
+  using Target = std::variant<bool*, std::int64_t*, double*, std::string*, std::vector<std::int64_t>*, std::vector<double>*>;
 
   std::string name;
   Target target;  ///< where the value lives; borrowed from the described object

@@ -69,6 +69,21 @@ class Assignment {
     }
     *target = std::move(values);
   }
+  void operator()(std::vector<double>* target) const {
+    const auto* array = std::get_if<ConfigNode::Array>(&node_.value);
+    std::vector<double> values;
+    for (const ConfigNode& element : array != nullptr ? *array : ConfigNode::Array{}) {
+      const auto* integer = std::get_if<std::int64_t>(&element.value);
+      const auto* real = std::get_if<double>(&element.value);
+      if (integer == nullptr && real == nullptr) break;
+      values.push_back(real != nullptr ? *real : static_cast<double>(*integer));
+      check_range(values.back());
+    }
+    if (array == nullptr || values.size() != array->size()) {
+      fail<ConfigError>("{}{}: expected a list of numbers such as [0.5, 10], got {}", at(node_), full_key_, node_.text());
+    }
+    *target = std::move(values);
+  }
 
  private:
   [[noreturn]] void wrong_type(std::string_view expected) const {

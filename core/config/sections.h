@@ -73,6 +73,8 @@ struct DataSection {
   std::int64_t prefetch = 4;
   std::int64_t reader_threads = 0;
   double memory_gib = 4.0;
+  double vocabulary_memory_gib = 2.0;
+  std::string temporary_path = "/var/tmp";
   SplitSection split;
   ConfigNode options;  ///< table: every other key of [data]
 
@@ -87,6 +89,8 @@ struct DataSection {
     visit("prefetch", prefetch, "batches prepared ahead").between(1, 64);
     visit("reader_threads", reader_threads, "threads that decode; 0: chosen").at_least(0);
     visit("memory_gib", memory_gib, "limit for decoded rows kept in memory").at_least(0.01);
+    visit("vocabulary_memory_gib", vocabulary_memory_gib, "limit for vocabularies while they are learnt; the rest is sorted on disk").at_least(0.001);
+    visit("temporary_path", temporary_path, "directory of a disk with room for that");
     visit.section("split", split);
   }
 };

@@ -17,9 +17,9 @@ ConfigNode to_node(const KeyDescription::Target& target) {
   ConfigNode node;
   std::visit(
       [&]<typename Value>(const Value* value) {
-        if constexpr (std::is_same_v<Value, std::vector<std::int64_t>>) {
+        if constexpr (std::is_same_v<Value, std::vector<std::int64_t>> || std::is_same_v<Value, std::vector<double>>) {
           ConfigNode::Array array;
-          for (const std::int64_t element : *value) array.push_back(ConfigNode{.value = element, .origin = {}, .typed = {}});
+          for (const auto element : *value) array.push_back(ConfigNode{.value = element, .origin = {}, .typed = {}});
           node.value = std::move(array);
         } else {
           node.value = *value;
@@ -119,7 +119,7 @@ Json schema_of(const KeyDescription& key) {
           schema["type"] = "string";
         } else {
           schema["type"] = "array";
-          schema["items"]["type"] = "integer";
+          schema["items"]["type"] = std::is_same_v<Value, std::vector<double>> ? "number" : "integer";
           constrained = &schema["items"];
         }
         if (key.minimum) (*constrained)["minimum"] = *key.minimum;

@@ -14,7 +14,7 @@
 #include "data/chunk_window.h"
 #include "data/ordered_chunks.h"
 #include "data/row_store.h"
-#include "data/vocabulary_builder.h"
+#include "data/vocabulary_learning.h"
 
 namespace rechost {
 namespace {
@@ -80,7 +80,7 @@ class Preparation {
       if (learn && !holds(pass, kTrain)) {
         fail<DataError>("vocabularies are learnt from training rows, but the loader offers none: it has \"{}\"", pass.name);
       }
-      if (learn) start_learning();
+      if (learn) learning_ = std::make_unique<VocabularyLearning>(plan_->tables, learning_limits());
       read_all(pass, learn);
       if (learn) finish_learning(pass);
     }
@@ -102,6 +102,10 @@ class Preparation {
  private:
   static bool holds(const SourcePass& pass, std::uint8_t split) {
     return std::find(pass.splits.begin(), pass.splits.end(), split) != pass.splits.end();
+  }
+
+  static bool keeps_rows(const SourcePass& pass) {
+    return std::any_of(pass.stores.begin(), pass.stores.end(), [](const auto& store) { return store != nullptr; });
   }
 
   void open_sources(const std::vector<SplitSource>& sources) {
@@ -225,21 +229,17 @@ class Preparation {
         rows, gibibytes(bytes), options_.data.memory_gib, gibibytes(memory_left_));
   }
 
-  void start_learning() {
-    for (const TableEncoding& table : plan_->tables) {
-      builders_.push_back(std::make_unique<VocabularyBuilder>(table));
-      builder_pointers_.push_back(builders_.back().get());
-      // Identity and hash need no learning; a vocabulary is asked for its kind alone until it is finished.
-      fixed_.push_back(std::make_unique<Vocabulary>(table));
-      table_vocabularies_.push_back(fixed_.back().get());
-    }
+  VocabularyLearning::Limits learning_limits() const {
+    const double bytes = options_.data.vocabulary_memory_gib * static_cast<double>(std::uint64_t{1} << 30);
+    return {static_cast<std::uint64_t>(bytes), options_.temporary_directory};
   }
 
   void read_all(SourcePass& pass, bool learn) {
     OrderedChunks<PassScratch> chunks(pool_, [&] { return std::make_unique<PassScratch>(*plan_, *layout_); });
     const auto encode = [&](std::int64_t chunk, PassScratch& scratch) {
       if (learn) {
-        scratch.encoder.encode_and_count(pass.input, chunk, kTrain, builder_pointers_, table_vocabularies_, scratch.values, scratch.chunk);
+        scratch.encoder.encode_and_count(pass.input, chunk, kTrain, learning_->builders(), learning_->fixed_vocabularies(), scratch.values,
+                                         scratch.chunk);
       } else {
         scratch.encoder.encode(pass.input, chunk, table_vocabularies_, scratch.chunk);
       }
@@ -248,10 +248,8 @@ class Preparation {
       for (const BadRow& row : scratch.chunk.bad_rows) policy_.add(pass.name, row);
       note_classes(scratch.chunk);
       if (learn) {
-        for (std::size_t table = 0; table < builders_.size(); ++table) {
-          if (builders_[table]->encoding().encoder != EncoderKind::kVocabulary) continue;
-          builders_[table]->merge(scratch.values[table], scratch.numbers[table]);
-        }
+        learning_->merge(scratch.values, scratch.numbers);
+        if (keeps_rows(pass)) learning_->require_numbers();
         rename_lists(scratch);
       }
       append(pass, chunk, scratch);
@@ -305,7 +303,7 @@ class Preparation {
   void rename_lists(PassScratch& scratch) const {
     for (std::size_t i = 0; i < layout_->list_features.size(); ++i) {
       const std::size_t table = table_of_list(i);
-      if (builders_[table]->encoding().encoder != EncoderKind::kVocabulary) continue;
+      if (!learning_->learns(table)) continue;
       for (std::int32_t& id : scratch.chunk.lists[i].ids) id = scratch.numbers[table][static_cast<std::size_t>(id)];
     }
   }
@@ -313,7 +311,7 @@ class Preparation {
   void rename_singles(PassScratch& scratch) const {
     for (std::size_t i = 0; i < layout_->single_features.size(); ++i) {
       const std::size_t table = table_of_feature(layout_->single_features[i]);
-      if (builders_[table]->encoding().encoder != EncoderKind::kVocabulary) continue;
+      if (!learning_->learns(table)) continue;
       for (std::uint32_t& word : scratch.chunk.words[layout_->first_id() + i]) {
         const auto id = static_cast<std::int32_t>(word);
         if (id >= 0) word = static_cast<std::uint32_t>(scratch.numbers[table][static_cast<std::size_t>(id)]);
@@ -337,16 +335,10 @@ class Preparation {
   }
 
   void finish_learning(SourcePass& pass) {
-    std::vector<std::vector<std::int32_t>> rows(builders_.size());
-    std::vector<std::unique_ptr<Vocabulary>> made(builders_.size());
-    pool_.parallel_for(static_cast<std::int64_t>(builders_.size()), [&](std::int64_t i) {
-      const auto table = static_cast<std::size_t>(i);
-      made[table] = std::make_unique<Vocabulary>(builders_[table]->finish(rows[table]));
-    });
-    std::vector<Vocabulary> tables;
-    for (std::unique_ptr<Vocabulary>& vocabulary : made) tables.push_back(std::move(*vocabulary));
+    std::vector<std::vector<std::int32_t>> rows;
+    std::vector<Vocabulary> tables = learning_->finish(pool_, keeps_rows(pass) ? &rows : nullptr);
     const auto renaming_of = [&](std::size_t table) {
-      const bool learnt = plan_->tables[table].encoder == EncoderKind::kVocabulary;
+      const bool learnt = !rows.empty() && plan_->tables[table].encoder == EncoderKind::kVocabulary;
       return RowStore::Renaming{learnt ? &rows[table] : nullptr, tables[table].missing_row()};
     };
     std::vector<RowStore::Renaming> singles;
@@ -361,8 +353,7 @@ class Preparation {
         store->rename_list_ids(static_cast<std::size_t>(list), renaming_of(table_of_list(static_cast<std::size_t>(list))));
       });
     }
-    builders_.clear();
-    builder_pointers_.clear();
+    learning_ = nullptr;
     use_vocabularies(std::make_shared<Vocabularies>(std::move(tables)));
   }
 
@@ -417,10 +408,7 @@ class Preparation {
   std::shared_ptr<const Vocabularies> vocabularies_;
   std::vector<const Vocabulary*> table_vocabularies_;  // by table of the plan
   std::vector<float> largest_label_;
-  // While learning, by table:
-  std::vector<std::unique_ptr<VocabularyBuilder>> builders_;
-  std::vector<VocabularyBuilder*> builder_pointers_;
-  std::vector<std::unique_ptr<Vocabulary>> fixed_;
+  std::unique_ptr<VocabularyLearning> learning_;       // while there is something to learn
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ struct PrepareOptions {
   FeatureSettings feature_settings;
   std::uint64_t seed = 1;                      ///< for split.by = "random"
   std::filesystem::path quarantine_directory;  ///< created when wanted
+  std::filesystem::path temporary_directory;   ///< exists; for vocabularies larger than data.vocabulary_memory_gib
   /// Of an earlier run (resume, eval, predict); null: built from the training rows.
   std::shared_ptr<const Vocabularies> vocabularies;
   std::vector<LabelInfo> labels;  ///< of that run: they keep their kinds and classes, whatever these data hold
@@ -46,7 +47,7 @@ struct PreparedData {
 };
 
 /// Reads every chunk of every source once: checks and counts rows, builds the vocabularies from training rows, and keeps the encoded rows as
-/// long as data.memory_gib allows. The result does not depend on the number of threads. With shuffle = "full" a training split that does
+/// long as data.memory_gib allows. Vocabularies are learnt within data.vocabulary_memory_gib: beyond, they are sorted on disk. The result does not depend on the number of threads. With shuffle = "full" a training split that does
 /// not fit is a DataError; otherwise such a split is decoded again, chunk by chunk, while it is used.
 ///
 /// split.by = "tail": of the declared rows in file order the first are for training, then validation, then test. "random": each declared

@@ -23,6 +23,16 @@ void check_room(std::size_t values) {
   }
 }
 
+/// Slots for so many values: at most two thirds are taken, which keeps probes short.
+std::size_t slots_for(std::size_t values) { return std::bit_ceil(std::max(kSmallestSlots, values * 3 / 2 + 1)); }
+
+/// Of an array that moves to twice the room when it is full: both are there then.
+template <typename Element>
+std::uint64_t bytes_with(const std::vector<Element>& array, std::size_t wanted) {
+  const std::size_t room = array.capacity();
+  return (wanted <= room ? room : room + std::max(wanted, 2 * room)) * sizeof(Element);
+}
+
 }  // namespace
 
 std::size_t IntegerIndex::home(std::int64_t value) const {
@@ -75,9 +85,14 @@ void IntegerIndex::insert_all(std::span<const std::int64_t> values, std::int32_t
 }
 
 void IntegerIndex::reserve(std::int64_t count) {
-  const std::size_t slots = std::bit_ceil(std::max(kSmallestSlots, static_cast<std::size_t>(count) * 3 / 2 + 1));
+  const std::size_t slots = slots_for(static_cast<std::size_t>(count));
   if (slots > slots_.size()) grow(slots);
   values_.reserve(static_cast<std::size_t>(count));
+}
+
+std::uint64_t IntegerIndex::memory_bytes_with(std::int64_t more) const {
+  const std::size_t count = values_.size() + static_cast<std::size_t>(more);
+  return bytes_with(slots_, std::max(slots_.size(), slots_for(count))) + bytes_with(values_, count);
 }
 
 void IntegerIndex::clear() {
@@ -131,6 +146,12 @@ std::int32_t StringIndex::insert(std::string_view value) {
     ends_.push_back(characters_.size());
     return slot.number;
   }
+}
+
+std::uint64_t StringIndex::memory_bytes_with(std::int64_t more, std::uint64_t characters) const {
+  const std::size_t count = ends_.size() + static_cast<std::size_t>(more);
+  return bytes_with(slots_, std::max(slots_.size(), slots_for(count))) + bytes_with(ends_, count) +
+         bytes_with(characters_, characters_.size() + static_cast<std::size_t>(characters));
 }
 
 void StringIndex::clear() {

@@ -25,6 +25,8 @@ class IntegerIndex {
   void insert_all(std::span<const std::int64_t> values, std::int32_t* numbers);
 
   void reserve(std::int64_t count);
+  /// What it takes, at most, while `more` values come in.
+  std::uint64_t memory_bytes_with(std::int64_t more) const;
   /// Forgets all values, keeps the memory.
   void clear();
 
@@ -52,6 +54,9 @@ class StringIndex {
   std::int32_t find(std::string_view value) const;
   std::int32_t insert(std::string_view value);
 
+  std::uint64_t character_count() const { return characters_.size(); }
+  /// What it takes, at most, while `more` values of so many characters come in.
+  std::uint64_t memory_bytes_with(std::int64_t more, std::uint64_t characters) const;
   void clear();
 
  private:

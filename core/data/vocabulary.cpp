@@ -43,19 +43,19 @@ Vocabulary::Vocabulary(TableEncoding encoding) : encoding_(std::move(encoding)) 
       missing_row_ = kMissingVocabularyRow;
       break;
   }
-  counts_.assign(static_cast<std::size_t>(rows_), 0);
+  counts_.append(0, rows_);
 }
 
-Vocabulary::Vocabulary(TableEncoding encoding, IntegerIndex values) : Vocabulary(std::move(encoding)) {
+Vocabulary::Vocabulary(TableEncoding encoding, IntegerRows values) : Vocabulary(std::move(encoding)) {
   integers_ = std::move(values);
   rows_ = checked_rows(kFirstValueRow + integers_.size(), encoding_.name);
-  counts_.assign(static_cast<std::size_t>(rows_), 0);
+  counts_.append(0, integers_.size());
 }
 
-Vocabulary::Vocabulary(TableEncoding encoding, StringIndex values) : Vocabulary(std::move(encoding)) {
+Vocabulary::Vocabulary(TableEncoding encoding, StringRows values) : Vocabulary(std::move(encoding)) {
   strings_ = std::move(values);
   rows_ = checked_rows(kFirstValueRow + strings_.size(), encoding_.name);
-  counts_.assign(static_cast<std::size_t>(rows_), 0);
+  counts_.append(0, strings_.size());
 }
 
 bool Vocabulary::is_value_row(std::int32_t row) const {
@@ -107,8 +107,8 @@ std::string Vocabulary::value_text(std::int32_t row) const {
   return encoding_.values == ValueKind::kInteger ? std::to_string(integers_.value(number)) : std::string(strings_.value(number));
 }
 
-void Vocabulary::set_counts(std::vector<std::int64_t> counts) {
-  if (static_cast<std::int64_t>(counts.size()) != rows_) {
+void Vocabulary::set_counts(RowCounts counts) {
+  if (counts.size() != rows_) {
     fail<DataError>("table \"{}\": {} counts for {} rows", encoding_.name, counts.size(), rows_);
   }
   counts_ = std::move(counts);

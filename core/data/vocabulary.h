@@ -7,7 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "data/value_index.h"
+#include "data/row_counts.h"
+#include "data/value_rows.h"
 
 namespace rechost {
 
@@ -39,8 +40,8 @@ class Vocabulary {
   /// Identity or hash, complete; a vocabulary without values: every value is unknown.
   explicit Vocabulary(TableEncoding encoding);
   /// With values in order of rows from kFirstValueRow on.
-  Vocabulary(TableEncoding encoding, IntegerIndex values);
-  Vocabulary(TableEncoding encoding, StringIndex values);
+  Vocabulary(TableEncoding encoding, IntegerRows values);
+  Vocabulary(TableEncoding encoding, StringRows values);
 
   const TableEncoding& encoding() const { return encoding_; }
   const std::string& name() const { return encoding_.name; }
@@ -61,8 +62,8 @@ class Vocabulary {
   std::string value_text(std::int32_t row) const;
 
   /// How often each row occurs in the training split, over all features of the table. [rows()]
-  std::span<const std::int64_t> counts() const { return counts_; }
-  void set_counts(std::vector<std::int64_t> counts);
+  const RowCounts& counts() const { return counts_; }
+  void set_counts(RowCounts counts);
 
   /// Writes `<table>.json` (what it is) and `<table>.tsv` (per row: count, tab, value; \t \n \r \\ escaped) into `directory`, which exists.
   /// Appends the names of both files. Reads only what save wrote; DataError names file and line.
@@ -74,9 +75,9 @@ class Vocabulary {
   std::int64_t rows_ = 0;
   std::int32_t missing_row_ = -1;
   std::uint64_t salt_ = 0;
-  IntegerIndex integers_;
-  StringIndex strings_;
-  std::vector<std::int64_t> counts_;
+  IntegerRows integers_;
+  StringRows strings_;
+  RowCounts counts_;
 };
 
 /// The vocabularies of a run, by table.

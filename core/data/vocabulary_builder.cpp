@@ -2,24 +2,84 @@
 
 #include <algorithm>
 #include <atomic>
-#include <numeric>
+#include <functional>
+#include <map>
+#include <type_traits>
 #include <utility>
+
+#include "base/error.h"
 
 namespace rechost {
 namespace {
 
-template <typename Index>
-void merge_values(const Index& chunk_index, const std::vector<std::int64_t>& chunk_counts, Index& index,
-                  std::vector<std::int64_t>& counts, std::vector<std::int32_t>& numbers) {
-  const auto size = static_cast<std::size_t>(chunk_index.size());
-  numbers.resize(size);
-  if constexpr (std::is_same_v<Index, IntegerIndex>) {
-    index.insert_all(chunk_index.values(), numbers.data());
-  } else {
-    for (std::size_t n = 0; n < size; ++n) numbers[n] = index.insert(chunk_index.value(static_cast<std::int32_t>(n)));
+/// Room for the values of one vocabulary, filled in any order of rows.
+class IntegerPlaces {
+ public:
+  void set_room(std::int64_t rows, std::uint64_t) { values_.resize(static_cast<std::size_t>(rows)); }
+  static std::uint64_t bytes_of(std::int64_t) { return 0; }
+  void put(std::int64_t row, std::uint64_t, std::int64_t value) { values_[static_cast<std::size_t>(row)] = value; }
+  IntegerRows finish(std::uint64_t) { return IntegerRows(std::move(values_)); }
+
+ private:
+  std::vector<std::int64_t> values_;
+};
+
+class StringPlaces {
+ public:
+  void set_room(std::int64_t rows, std::uint64_t bytes) {
+    ends_.resize(static_cast<std::size_t>(rows));
+    characters_.resize(static_cast<std::size_t>(bytes));
   }
-  counts.resize(static_cast<std::size_t>(index.size()), 0);
-  for (std::size_t n = 0; n < size; ++n) counts[static_cast<std::size_t>(numbers[n])] += chunk_counts[n];
+  static std::uint64_t bytes_of(std::string_view value) { return value.size(); }
+  void put(std::int64_t row, std::uint64_t first_byte, std::string_view value) {
+    std::copy(value.begin(), value.end(), characters_.begin() + static_cast<std::ptrdiff_t>(first_byte));
+    ends_[static_cast<std::size_t>(row)] = first_byte + value.size();
+  }
+  StringRows finish(std::uint64_t bytes) {
+    characters_.resize(static_cast<std::size_t>(bytes));
+    return {std::move(characters_), std::move(ends_)};
+  }
+
+ private:
+  std::vector<char> characters_;
+  std::vector<std::uint64_t> ends_;
+};
+
+/// Values that occur equally often have neighbouring rows, in the order of the values.
+struct Bucket {
+  std::int64_t values = 0;
+  std::uint64_t bytes = 0;
+  std::int64_t next = 0;  ///< number (row - kFirstValueRow) of its next value, and where that is put
+  std::int64_t end = 0;
+  std::uint64_t next_byte = 0;
+};
+
+/// By count. Most values are rare: the buckets of small counts are found without a search.
+class Buckets {
+ public:
+  Buckets() : small_(kSmallCounts) {}
+
+  Bucket& at(std::int64_t count) { return count < kSmallCounts ? small_[static_cast<std::size_t>(count)] : large_[count]; }
+
+  /// From the highest count down, those that hold values.
+  template <typename Visit>
+  void descend(Visit&& visit) {
+    for (auto& [count, bucket] : large_) visit(count, bucket);
+    for (std::int64_t count = kSmallCounts - 1; count >= 0; --count) {
+      Bucket& bucket = small_[static_cast<std::size_t>(count)];
+      if (bucket.values > 0) visit(count, bucket);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kSmallCounts = 4096;
+  std::vector<Bucket> small_;
+  std::map<std::int64_t, Bucket, std::greater<>> large_;
+};
+
+std::uint64_t most_bytes(const std::vector<std::int64_t>& array, std::size_t more) {
+  const std::size_t wanted = array.size() + more;
+  return (wanted <= array.capacity() ? array.capacity() : array.capacity() + std::max(wanted, 2 * array.capacity())) * sizeof(std::int64_t);
 }
 
 }  // namespace
@@ -37,11 +97,16 @@ VocabularyBuilder::VocabularyBuilder(TableEncoding encoding) : encoding_(std::mo
 
 void VocabularyBuilder::merge(const ChunkValues& chunk, std::vector<std::int32_t>& numbers) {
   missing_ += chunk.missing;
+  numbers.resize(chunk.counts.size());
   if (encoding_.values == ValueKind::kInteger) {
-    merge_values(chunk.integers, chunk.counts, integers_, counts_, numbers);
+    integers_.insert_all(chunk.integers.values(), numbers.data());
   } else {
-    merge_values(chunk.strings, chunk.counts, strings_, counts_, numbers);
+    for (std::size_t n = 0; n < numbers.size(); ++n) numbers[n] = strings_.insert(chunk.strings.value(static_cast<std::int32_t>(n)));
   }
+  counts_.resize(static_cast<std::size_t>(integers_.size() + strings_.size()), 0);
+  for (std::size_t n = 0; n < numbers.size(); ++n) counts_[static_cast<std::size_t>(numbers[n])] += chunk.counts[n];
+  if (forgotten_numbers_ == 0) return;
+  for (std::int32_t& number : numbers) number = static_cast<std::int32_t>(number + forgotten_numbers_);
 }
 
 void VocabularyBuilder::count_row(std::int32_t row) {
@@ -49,49 +114,127 @@ void VocabularyBuilder::count_row(std::int32_t row) {
   std::atomic_ref(counts_[static_cast<std::size_t>(row)]).fetch_add(1, std::memory_order_relaxed);
 }
 
-Vocabulary VocabularyBuilder::finish(std::vector<std::int32_t>& row_of_number) {
-  if (encoding_.encoder != EncoderKind::kVocabulary) {
-    Vocabulary made(encoding_);
-    made.set_counts(std::move(counts_));
-    return made;
+std::uint64_t VocabularyBuilder::memory_bytes_with(const ChunkValues& chunk) const {
+  if (encoding_.encoder != EncoderKind::kVocabulary) return 0;
+  const auto more = static_cast<std::int64_t>(chunk.counts.size());
+  const auto values = counts_.size() + chunk.counts.size();
+  const std::uint64_t counts = most_bytes(counts_, chunk.counts.size());
+  if (encoding_.values == ValueKind::kInteger) {
+    return integers_.memory_bytes_with(more) + counts + values * sizeof(CountedValue<std::int64_t>);
   }
-  return encoding_.values == ValueKind::kInteger ? finish_values(integers_, row_of_number) : finish_values(strings_, row_of_number);
+  return strings_.memory_bytes_with(more, chunk.strings.character_count()) + counts + values * sizeof(CountedValue<std::string_view>);
 }
 
-template <typename Index>
-Vocabulary VocabularyBuilder::finish_values(const Index& index, std::vector<std::int32_t>& row_of_number) const {
-  // Everything that is compared lies in the entry: looking values up while sorting would cost most of the time.
-  struct Entry {
-    std::int64_t count;
-    decltype(index.value(0)) value;
-    std::int32_t number;
-  };
-  std::vector<Entry> kept;
-  const std::int64_t least = std::max<std::int64_t>(encoding_.min_count, 1);  // values of validation rows alone have count 0
+/// The values in ascending order; strings are borrowed from the index. The counts are given up.
+template <typename Index, typename Value>
+std::vector<CountedValue<Value>> VocabularyBuilder::take_sorted(Index& index) {
+  std::vector<CountedValue<Value>> entries;
+  entries.reserve(counts_.size());
   for (std::size_t n = 0; n < counts_.size(); ++n) {
-    const auto number = static_cast<std::int32_t>(n);
-    if (counts_[n] >= least) kept.push_back({counts_[n], index.value(number), number});
+    entries.push_back({index.value(static_cast<std::int32_t>(n)), counts_[n], static_cast<std::int64_t>(n) + forgotten_numbers_});
   }
-  std::sort(kept.begin(), kept.end(), [](const Entry& left, const Entry& right) {
-    return left.count != right.count ? left.count > right.count : left.value < right.value;
-  });
-  if (encoding_.max_rows > 0 && static_cast<std::int64_t>(kept.size()) > encoding_.max_rows) {
-    kept.resize(static_cast<std::size_t>(encoding_.max_rows));
-  }
+  forgotten_numbers_ += static_cast<std::int64_t>(counts_.size());
+  counts_ = {};
+  if constexpr (std::is_same_v<Index, IntegerIndex>) index = {};
+  std::sort(entries.begin(), entries.end(), [](const auto& left, const auto& right) { return left.value < right.value; });
+  return entries;
+}
 
-  Index values;
-  if constexpr (std::is_same_v<Index, IntegerIndex>) values.reserve(static_cast<std::int64_t>(kept.size()));
-  std::vector<std::int64_t> row_counts(kept.size() + Vocabulary::kFirstValueRow, 0);
-  row_of_number.assign(counts_.size(), Vocabulary::kUnknownRow);
-  for (const Entry& entry : kept) {
-    const std::int32_t row = Vocabulary::kFirstValueRow + values.insert(entry.value);
-    row_of_number[static_cast<std::size_t>(entry.number)] = row;
-    row_counts[static_cast<std::size_t>(row)] = entry.count;
+template <typename Index, typename Value>
+void VocabularyBuilder::spill_values(Index& index, std::unique_ptr<ValueRuns<Value>>& runs, const std::filesystem::path& directory) {
+  if (index.size() == 0) return;
+  try {
+    if (runs == nullptr) runs = std::make_unique<ValueRuns<Value>>(directory);
+    runs->add_run(take_sorted<Index, Value>(index));
+  } catch (const Error& error) {
+    fail<DataError>("the vocabulary of table \"{}\" is larger than data.vocabulary_memory_gib and cannot be sorted on disk: {}; raise that limit, or "
+                    "name a directory with room as data.temporary_path",
+                    encoding_.name, error.what());
   }
-  Vocabulary made(encoding_, std::move(values));
-  const std::int64_t all = std::accumulate(counts_.begin(), counts_.end(), std::int64_t{0});
-  row_counts[Vocabulary::kUnknownRow] = all - std::accumulate(row_counts.begin(), row_counts.end(), std::int64_t{0});
-  row_counts[static_cast<std::size_t>(made.missing_row())] = missing_;
+  index = {};
+}
+
+void VocabularyBuilder::spill(const std::filesystem::path& directory) {
+  directory_ = directory;
+  if (encoding_.values == ValueKind::kInteger) {
+    spill_values(integers_, integer_runs_, directory);
+  } else {
+    spill_values(strings_, string_runs_, directory);
+  }
+}
+
+Vocabulary VocabularyBuilder::finish(std::vector<std::int32_t>* row_of_number) {
+  if (encoding_.encoder != EncoderKind::kVocabulary) {
+    Vocabulary made(encoding_);
+    made.set_counts(RowCounts(std::move(counts_)));
+    return made;
+  }
+  if (spilled()) spill(directory_);
+  return encoding_.values == ValueKind::kInteger ? finish_values(integers_, integer_runs_, row_of_number)
+                                                 : finish_values(strings_, string_runs_, row_of_number);
+}
+
+template <typename Index, typename Value>
+Vocabulary VocabularyBuilder::finish_values(Index& index, std::unique_ptr<ValueRuns<Value>>& runs, std::vector<std::int32_t>* row_of_number) {
+  const auto all_numbers = static_cast<std::size_t>(numbers());
+  const auto in_memory = runs == nullptr ? take_sorted<Index, Value>(index) : std::vector<CountedValue<Value>>{};
+  const auto for_each_value = [&](const typename ValueRuns<Value>::Take& take) {
+    if (runs != nullptr) return runs->merge(take);
+    for (const CountedValue<Value>& entry : in_memory) take(entry.value, entry.count, {&entry.number, 1});
+  };
+  using Places = std::conditional_t<std::is_same_v<Value, std::int64_t>, IntegerPlaces, StringPlaces>;
+
+  // How many values there are of each count says which rows they get; then they are put there, still in the order of the values.
+  Buckets buckets;
+  std::int64_t occurrences = 0;
+  const std::int64_t least = std::max<std::int64_t>(encoding_.min_count, 1);  // values of validation rows alone have count 0
+  for_each_value([&](Value value, std::int64_t count, std::span<const std::int64_t>) {
+    occurrences += count;
+    if (count < least) return;
+    Bucket& bucket = buckets.at(count);
+    ++bucket.values;
+    bucket.bytes += Places::bytes_of(value);
+  });
+  std::int64_t kept = 0;
+  std::uint64_t bytes = 0;
+  std::int64_t kept_occurrences = 0;
+  RowCounts value_counts;
+  buckets.descend([&](std::int64_t count, Bucket& bucket) {
+    const std::int64_t room = encoding_.max_rows > 0 ? encoding_.max_rows - kept : bucket.values;
+    bucket.next = kept;
+    bucket.next_byte = bytes;
+    kept += std::min(bucket.values, room);
+    bucket.end = kept;
+    if (bucket.end > bucket.next) bytes += bucket.bytes;
+    kept_occurrences += count * (bucket.end - bucket.next);
+    value_counts.append(count, bucket.end - bucket.next);
+  });
+
+  Places places;
+  places.set_room(kept, bytes);
+  if (row_of_number != nullptr) row_of_number->assign(all_numbers, Vocabulary::kUnknownRow);
+  std::uint64_t used_bytes = 0;
+  for_each_value([&](Value value, std::int64_t count, std::span<const std::int64_t> numbers) {
+    if (count < least) return;
+    Bucket& bucket = buckets.at(count);
+    if (bucket.next == bucket.end) return;
+    places.put(bucket.next, bucket.next_byte, value);
+    if (row_of_number != nullptr) {
+      for (const std::int64_t number : numbers) {
+        (*row_of_number)[static_cast<std::size_t>(number)] = static_cast<std::int32_t>(Vocabulary::kFirstValueRow + bucket.next);
+      }
+    }
+    ++bucket.next;
+    bucket.next_byte += Places::bytes_of(value);
+    used_bytes = std::max(used_bytes, bucket.next_byte);
+  });
+  runs = nullptr;
+
+  Vocabulary made(encoding_, places.finish(used_bytes));
+  RowCounts row_counts;
+  row_counts.append(occurrences - kept_occurrences, 1);  // kUnknownRow
+  row_counts.append(missing_, 1);
+  row_counts.append(value_counts);
   made.set_counts(std::move(row_counts));
   return made;
 }

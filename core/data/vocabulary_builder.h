@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "data/value_index.h"
+#include "data/value_runs.h"
 #include "data/vocabulary.h"
 
 namespace rechost {
@@ -18,7 +21,8 @@ struct ChunkValues {
   void clear();
 };
 
-/// Learns one table from chunks. Which numbers values get on the way depends on the order of merge(); the finished vocabulary does not.
+/// Learns one table from chunks. Which numbers values get on the way depends on the order of merge() and on spill(); the finished vocabulary
+/// does not.
 class VocabularyBuilder {
  public:
   explicit VocabularyBuilder(TableEncoding encoding);
@@ -30,17 +34,34 @@ class VocabularyBuilder {
   /// Identity and hash tables: counts rows. Several threads at once.
   void count_row(std::int32_t row);
 
-  /// The finished encoder; row_of_number[n] is the row of the value that merge() called n (vocabulary tables only). Once.
-  Vocabulary finish(std::vector<std::int32_t>& row_of_number);
+  /// Memory that it takes, at most, while `chunk` is merged, or when it spills or finishes after that.
+  std::uint64_t memory_bytes_with(const ChunkValues& chunk) const;
+  /// Writes its values to a temporary file in `directory` and forgets them: a value that comes again gets another number. Error: no room.
+  void spill(const std::filesystem::path& directory);
+  bool holds_values() const { return integers_.size() + strings_.size() > 0; }
+  bool spilled() const { return integer_runs_ != nullptr || string_runs_ != nullptr; }
+  /// Numbers that it gave. Past 2^31 those of merge() are no longer numbers of one value: nobody may need them.
+  std::int64_t numbers() const { return forgotten_numbers_ + integers_.size() + strings_.size(); }
+
+  /// The finished encoder. Vocabulary tables: (*row_of_number)[n] is the row of the value that merge() called n; null: nobody asks. Once.
+  Vocabulary finish(std::vector<std::int32_t>* row_of_number);
 
  private:
-  template <typename Index>
-  Vocabulary finish_values(const Index& index, std::vector<std::int32_t>& row_of_number) const;
+  template <typename Index, typename Value>
+  std::vector<CountedValue<Value>> take_sorted(Index& index);
+  template <typename Index, typename Value>
+  void spill_values(Index& index, std::unique_ptr<ValueRuns<Value>>& runs, const std::filesystem::path& directory);
+  template <typename Index, typename Value>
+  Vocabulary finish_values(Index& index, std::unique_ptr<ValueRuns<Value>>& runs, std::vector<std::int32_t>* row_of_number);
 
   TableEncoding encoding_;
   IntegerIndex integers_;
   StringIndex strings_;
-  std::vector<std::int64_t> counts_;  ///< vocabulary: by number; others: by row
+  std::vector<std::int64_t> counts_;  ///< vocabulary: by number from forgotten_numbers_ on; others: by row
+  std::unique_ptr<ValueRuns<std::int64_t>> integer_runs_;
+  std::unique_ptr<ValueRuns<std::string_view>> string_runs_;
+  std::filesystem::path directory_;  ///< of the runs
+  std::int64_t forgotten_numbers_ = 0;
   std::int64_t missing_ = 0;
 };
 

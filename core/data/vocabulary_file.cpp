@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kFormat = "rechost.vocabulary/1";
+constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 constexpr const char* kHashRule =
     "row = (xxh3_64(value, seed = salt) * hash_rows) >> 64, value as 8 little-endian bytes, strings as their UTF-8 bytes";
 
@@ -89,12 +90,28 @@ EncoderKind encoder_kind(const std::string& name, const fs::path& file) {
   fail<DataError>("{}: unknown encoder \"{}\"", file.string(), name);
 }
 
-void write_file(const fs::path& file, std::string_view text) {
-  std::ofstream out(file, std::ios::binary);
-  out.write(text.data(), static_cast<std::streamsize>(text.size()));
-  out.close();
-  if (!out) fail<DataError>("cannot write {}: is the disk full?", file.string());
-}
+/// Writes a file piece by piece: a vocabulary may be larger than what is left of the memory.
+class TextWriter {
+ public:
+  explicit TextWriter(fs::path file) : file_(std::move(file)), out_(file_, std::ios::binary) {}
+
+  /// What is to be written next is appended here; then comes piece_done().
+  std::string text;
+  void piece_done() {
+    if (text.size() < kPieceBytes) return;
+    out_.write(text.data(), static_cast<std::streamsize>(text.size()));
+    text.clear();
+  }
+  void close() {
+    out_.write(text.data(), static_cast<std::streamsize>(text.size()));
+    out_.close();
+    if (!out_) fail<DataError>("cannot write {}: is the disk full?", file_.string());
+  }
+
+ private:
+  fs::path file_;
+  std::ofstream out_;
+};
 
 std::string read_file(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -103,23 +120,34 @@ std::string read_file(const fs::path& file) {
   return text;
 }
 
-/// One line per row: calls row(line number from 0, count, text after the tab, is there a tab).
+/// One line per row: calls row(line number from 0, count, text after the tab). Holds a piece of the file at a time.
 template <typename Row>
-std::int64_t for_each_row(const fs::path& file, std::string_view text, Row&& row) {
+std::int64_t for_each_row(const fs::path& file, Row&& row) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) fail<DataError>("cannot read {}", file.string());
+  std::string piece;
   std::int64_t line = 0;
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    if (end == std::string_view::npos) fail<DataError>("{}:{}: the line does not end: the file is cut off", file.string(), line + 1);
-    const std::string_view content = text.substr(0, end);
-    const std::size_t tab = content.find('\t');
-    std::int64_t count = 0;
-    if (!parse_integer(content.substr(0, tab), count)) {
-      fail<DataError>("{}:{}: \"{}\" is no count", file.string(), line + 1, content.substr(0, tab));
+  while (in) {
+    const std::size_t rest = piece.size();
+    piece.resize(std::max(2 * rest, kPieceBytes));  // a line may be longer than a piece
+    in.read(piece.data() + rest, static_cast<std::streamsize>(piece.size() - rest));
+    piece.resize(rest + static_cast<std::size_t>(in.gcount()));
+    if (in.bad()) fail<DataError>("cannot read {}", file.string());
+    std::string_view text = piece;
+    for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+      const std::string_view content = text.substr(0, end);
+      const std::size_t tab = content.find('\t');
+      std::int64_t count = 0;
+      if (!parse_integer(content.substr(0, tab), count)) {
+        fail<DataError>("{}:{}: \"{}\" is no count", file.string(), line + 1, content.substr(0, tab));
+      }
+      row(line, count, tab == std::string_view::npos ? std::string_view{} : content.substr(tab + 1));
+      text.remove_prefix(end + 1);
+      ++line;
     }
-    row(line, count, tab == std::string_view::npos ? std::string_view{} : content.substr(tab + 1));
-    text.remove_prefix(end + 1);
-    ++line;
+    piece.erase(0, piece.size() - text.size());
   }
+  if (!piece.empty()) fail<DataError>("{}:{}: the line does not end: the file is cut off", file.string(), line + 1);
   return line;
 }
 
@@ -153,17 +181,20 @@ void Vocabulary::save(const fs::path& directory, std::vector<std::string>& files
       break;
   }
 
-  std::string rows;
+  TextWriter rows(directory / (stem + ".tsv"));
   for (std::int32_t row = 0; row < rows_; ++row) {
-    rows += std::to_string(counts_[static_cast<std::size_t>(row)]);
+    rows.text += std::to_string(counts_[row]);
     if (has_values) {
-      rows += '\t';
-      if (is_value_row(row)) append_escaped(value_text(row), rows);
+      rows.text += '\t';
+      if (is_value_row(row)) append_escaped(value_text(row), rows.text);
     }
-    rows += '\n';
+    rows.text += '\n';
+    rows.piece_done();
   }
-  write_file(directory / (stem + ".json"), header.dump(2) + "\n");
-  write_file(directory / (stem + ".tsv"), rows);
+  rows.close();
+  TextWriter header_file(directory / (stem + ".json"));
+  header_file.text = header.dump(2) + "\n";
+  header_file.close();
   files.push_back(stem + ".json");
   files.push_back(stem + ".tsv");
 }
@@ -193,34 +224,53 @@ Vocabulary Vocabulary::load(const fs::path& header_file) {
     fail<DataError>("{}: {}", header_file.string(), error.what());
   }
 
-  const std::string text = read_file(rows_file);
+  RowCounts value_counts;
   std::vector<std::int64_t> counts;
-  counts.reserve(static_cast<std::size_t>(std::clamp<std::int64_t>(rows, 0, static_cast<std::int64_t>(text.size()))));
-  IntegerIndex integers;
-  StringIndex strings;
+  std::vector<std::int64_t> integers;
+  std::vector<char> characters;
+  std::vector<std::uint64_t> ends;
   std::string value;
   const bool has_values = encoding.encoder == EncoderKind::kVocabulary;
-  const std::int64_t lines = for_each_row(rows_file, text, [&](std::int64_t line, std::int64_t count, std::string_view field) {
-    counts.push_back(count);
-    if (!has_values || line < kFirstValueRow) return;
+  if (has_values && encoding.values == ValueKind::kInteger) {
+    std::error_code no_file;  // for_each_row() says so
+    const std::uintmax_t bytes = fs::file_size(rows_file, no_file);
+    if (!no_file && rows > 0) integers.reserve(static_cast<std::size_t>(std::min(static_cast<std::uintmax_t>(rows), bytes)));
+  }
+  const std::int64_t lines = for_each_row(rows_file, [&](std::int64_t line, std::int64_t count, std::string_view field) {
+    if (!has_values) {
+      counts.push_back(count);
+      return;
+    }
+    value_counts.append(count, 1);
+    if (line < kFirstValueRow) return;
+    if (encoding.values == ValueKind::kString && unescape(field, value)) {
+      characters.insert(characters.end(), value.begin(), value.end());
+      ends.push_back(characters.size());
+      return;
+    }
     std::int64_t integer = 0;
-    std::int64_t number = -1;
-    if (encoding.values == ValueKind::kString && unescape(field, value)) number = strings.insert(value);
-    if (encoding.values == ValueKind::kInteger && parse_integer(field, integer)) number = integers.insert(integer);
-    if (number != line - kFirstValueRow) fail<DataError>("{}:{}: \"{}\" is no value, or was there before", rows_file.string(), line + 1, field);
+    if (encoding.values != ValueKind::kInteger || !parse_integer(field, integer)) {
+      fail<DataError>("{}:{}: \"{}\" is no value", rows_file.string(), line + 1, field);
+    }
+    integers.push_back(integer);
   });
   if (lines != rows) fail<DataError>("{} has {} lines, {} announces {} rows", rows_file.string(), lines, header_file.string(), rows);
 
   const auto make = [&] {
     if (!has_values) return Vocabulary(encoding);
-    return encoding.values == ValueKind::kInteger ? Vocabulary(encoding, std::move(integers)) : Vocabulary(encoding, std::move(strings));
+    try {
+      return encoding.values == ValueKind::kInteger ? Vocabulary(encoding, IntegerRows(std::move(integers)))
+                                                    : Vocabulary(encoding, StringRows(std::move(characters), std::move(ends)));
+    } catch (const RepeatedValue& repeated) {
+      fail<DataError>("{}:{}: {} was there before", rows_file.string(), kFirstValueRow + repeated.number() + 1, repeated.what());
+    }
   };
   Vocabulary made = make();
   if (made.rows() != rows) fail<DataError>("{}: {} rows announced, its encoder has {}", header_file.string(), rows, made.rows());
   if (encoding.encoder == EncoderKind::kHash && salt != fmt::format("0x{:016x}", made.salt_)) {
     fail<DataError>("{}: salt \"{}\" does not belong to table \"{}\"", header_file.string(), salt, encoding.name);
   }
-  made.set_counts(std::move(counts));
+  made.set_counts(has_values ? std::move(value_counts) : RowCounts(std::move(counts)));
   return made;
 }
 

@@ -173,6 +173,8 @@ std::string training_identity(const Config& config) {
   identity.data.prefetch = data.prefetch;
   identity.data.reader_threads = data.reader_threads;
   identity.data.memory_gib = data.memory_gib;
+  identity.data.vocabulary_memory_gib = data.vocabulary_memory_gib;
+  identity.data.temporary_path = data.temporary_path;
   if (identity.eval.early_stop == 0 && !identity.eval.restore_best && identity.schedule.kind != "plateau") identity.eval = {};
   identity.checkpoint = {};
   identity.registry = {};

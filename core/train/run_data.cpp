@@ -54,6 +54,7 @@ RunData open_run_data(Config& config, std::unique_ptr<DatasetInstance> loader, R
   prepare.feature_settings = [&config](const std::string& feature) { return feature_settings(config, feature); };
   prepare.seed = derive_seed(static_cast<std::uint64_t>(config.run.seed), kSplitSeed);
   prepare.quarantine_directory = std::move(options.quarantine);
+  prepare.temporary_directory = config.data.temporary_path;
   prepare.vocabularies = std::move(options.learnt.vocabularies);
   prepare.labels = std::move(options.learnt.labels);
   prepare.labels_required = options.labels_required;

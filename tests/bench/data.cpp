@@ -68,7 +68,7 @@ void measure_floor(Report& report, bool quick) {
   });
 
   const Vocabulary& largest = prepared.vocabularies->at("C26");
-  const NegativeSampler sampler(largest.counts(), 0.75, 1);
+  const NegativeSampler sampler(largest.counts().all(), 0.75, 1);
   std::vector<std::int32_t> negatives(1 << 16);
   report.measure(fmt::format("draw negatives of {} entries, 1 thread", largest.rows()), 0, [&] {
     for (std::int64_t step = 0; step < 16; ++step) sampler.draw(step, 0, negatives);

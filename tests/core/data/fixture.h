@@ -40,6 +40,7 @@ class DataFixture {
     options.vocabularies = vocabularies;
     options.labels = labels;
     options.quarantine_directory = quarantine;
+    options.temporary_directory = data.temporary_path;
     options.labels_required = labels_required;
     ThreadPool pool(threads);
     return prepare_data(sources, options, pool);

@@ -335,7 +335,7 @@ TEST_CASE("candidates are rows of the key's table and teach it nothing") {
   CHECK(item.rows() == 5);
   CHECK(batch.candidates.offsets == std::vector<std::int64_t>{0, 2, 3, 3});
   CHECK(batch.candidates.ids == std::vector<std::int32_t>{item.row(std::int64_t{2}), item.row(std::int64_t{3}), Vocabulary::kUnknownRow});
-  CHECK(item.counts()[static_cast<std::size_t>(item.row(std::int64_t{2}))] == 1);
+  CHECK(item.counts()[item.row(std::int64_t{2})] == 1);
 }
 
 TEST_CASE("candidates may be listed in one split only") {

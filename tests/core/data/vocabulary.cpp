@@ -63,7 +63,7 @@ TEST_CASE("rows go to the most frequent value first, then to the smallest") {
   CHECK(item.row(std::int64_t{9}) == 4);
   CHECK(item.row(std::int64_t{3}) == 5);
   CHECK(item.row(std::int64_t{4}) == Vocabulary::kUnknownRow);
-  CHECK(std::vector<std::int64_t>(item.counts().begin(), item.counts().end()) == std::vector<std::int64_t>{0, 1, 3, 2, 2, 1});
+  CHECK(item.counts().all() == std::vector<std::int64_t>{0, 1, 3, 2, 2, 1});
   CHECK_FALSE(item.is_value_row(0));
   CHECK_FALSE(item.is_value_row(1));
   CHECK(item.is_value_row(2));
@@ -97,7 +97,7 @@ TEST_CASE("vocabularies and rows do not depend on the number of threads") {
       const Vocabulary& expected = (*one.vocabularies)[table];
       const Vocabulary& found = (*several.vocabularies)[table];
       REQUIRE(found.rows() == expected.rows());
-      REQUIRE(std::equal(expected.counts().begin(), expected.counts().end(), found.counts().begin()));
+      REQUIRE(expected.counts().all() == found.counts().all());
       for (std::int32_t row = 0; row < expected.rows(); ++row) REQUIRE(found.value_text(row) == expected.value_text(row));
     }
   }
@@ -125,7 +125,7 @@ TEST_CASE("features that share a table share rows and counts") {
   CHECK(prepared.vocabularies->size() == 1);
   const Vocabulary& item = prepared.vocabularies->at("item");
   CHECK(item.rows() == 5);
-  CHECK(item.counts()[static_cast<std::size_t>(item.row(std::int64_t{10}))] == 3);
+  CHECK(item.counts()[item.row(std::int64_t{10})] == 3);
   CHECK(list_text(*prepared.train, all_rows(*prepared.train), 1) == "|10|30 20|");
 }
 
@@ -200,7 +200,7 @@ TEST_CASE("vocabularies are the same after saving and loading") {
     const Vocabulary& found = loaded->at(expected.name());
     REQUIRE(found.rows() == expected.rows());
     CHECK(found.missing_row() == expected.missing_row());
-    CHECK(std::equal(expected.counts().begin(), expected.counts().end(), found.counts().begin()));
+    CHECK(expected.counts().all() == found.counts().all());
     for (std::int32_t row = 0; row < expected.rows(); ++row) REQUIRE(found.value_text(row) == expected.value_text(row));
   }
   fixture.vocabularies = loaded;
