@@ -80,7 +80,7 @@ class BlamingCommunicator final : public Communicator {
 
 class Together final : public Ranks {
  public:
-  explicit Together(const ProcessIdentity& identity) {
+  Together(const ProcessIdentity& identity, const CommSection& comm) {
     // Gloo may write to a connection that a dead rank has left; that is an error to report, not a reason to die.
     std::signal(SIGPIPE, SIG_IGN);
     JobSettings settings;
@@ -96,7 +96,9 @@ class Together final : public Ranks {
     CommunicatorSettings peers;
     peers.rank = identity.rank;
     peers.world_size = identity.world_size;
+    peers.host = host_name();
     peers.address = job_->address();
+    peers.shared_memory = comm.transport == "auto";
     peers.exchange = [this](const std::string& own) { return job_->exchange(own); };
     // Whatever this process waits for will not come any more.
     job_->on_failure([this](const std::string& what) {
@@ -146,9 +148,9 @@ class Together final : public Ranks {
 
 }  // namespace
 
-std::unique_ptr<Ranks> Ranks::join(const ProcessIdentity& identity) {
+std::unique_ptr<Ranks> Ranks::join(const ProcessIdentity& identity, const CommSection& comm) {
   if (identity.world_size == 1) return std::make_unique<Alone>();
-  return std::make_unique<Together>(identity);
+  return std::make_unique<Together>(identity, comm);
 }
 
 }  // namespace rechost::app

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "comm/communicator.h"
+#include "config/sections.h"
 #include "launch/process_identity.h"
 
 namespace rechost::app {
@@ -13,7 +14,7 @@ namespace rechost::app {
 class Ranks {
  public:
   /// Meets the others; a process alone meets nobody. All ranks return together. CommError when some do not come.
-  static std::unique_ptr<Ranks> join(const ProcessIdentity& identity);
+  static std::unique_ptr<Ranks> join(const ProcessIdentity& identity, const CommSection& comm);
   virtual ~Ranks() = default;
 
   virtual Communicator& communicator() = 0;

@@ -73,14 +73,14 @@ void warn_of_changes(const CheckpointReader& checkpoint, const Setup& setup, con
 }
 
 /// Where the tables are, when there is a choice.
-void announce_placement(const ModelRuntime& model) {
+void announce_placement(const ModelRuntime& model, const Communicator& ranks) {
   const Placement& placement = model.tables().placement();
   if (placement.world_size() == 1) return;
   std::string split;
   for (std::size_t t = 0; t < placement.table_count(); ++t) {
     if (placement.is_split(t)) split += (split.empty() ? "" : ", ") + model.tables().table(t).name;
   }
-  log_info("placement: {} ranks; split by rows: {}", placement.world_size(), split.empty() ? "none" : split);
+  log_info("placement: {} ranks over {}; split by rows: {}", placement.world_size(), ranks.name(), split.empty() ? "none" : split);
   for (int rank = 0; rank < placement.world_size(); ++rank) {
     std::size_t whole = 0;
     for (std::size_t t = 0; t < placement.table_count(); ++t) {
@@ -90,7 +90,8 @@ void announce_placement(const ModelRuntime& model) {
   }
 }
 
-void announce(const Setup& setup, const RunData& data, const ModelRuntime& model, const RunDirectory& directory) {
+void announce(const Setup& setup, const RunData& data, const ModelRuntime& model, const RunDirectory& directory,
+              const Communicator& ranks) {
   const PreparedData& prepared = data.prepared;
   const auto rows = [](const Dataset* split) { return split == nullptr ? std::int64_t{0} : split->samples(); };
   log_info("run {} ({} on {}, {} threads, seed {})", directory.path().string(), setup.model_module->id(), data.loader->module().id(),
@@ -107,7 +108,7 @@ void announce(const Setup& setup, const RunData& data, const ModelRuntime& model
   }
   log_info("model: {} dense parameters, {} tables with {} rows ({} parameters)", count_text(model.dense().count()), model.tables().table_count(),
            count_text(table_rows), count_text(table_parameters));
-  announce_placement(model);
+  announce_placement(model, ranks);
   const MemoryPlan memory = plan_memory(setup.config, data, model);
   log_info("memory: {} expected (tables {}, dense part {}, decoded rows {}, batches {}, libraries {})", bytes_text(memory.total()),
            bytes_text(memory.tables), bytes_text(memory.dense), bytes_text(memory.decoded_rows), bytes_text(memory.batches),
@@ -278,7 +279,7 @@ class TrainingRun {
     std::unique_ptr<TrainingObserver> observer = std::make_unique<SilentObserver>();
     if (directory_) {
       if (checkpoint_) warn_of_changes(*checkpoint_, setup_, data, plugins, ranks_.world_size());
-      announce(setup_, data, *model, *directory_);
+      announce(setup_, data, *model, *directory_, ranks_.communicator());
       tracker_->data(data);
       observer = std::make_unique<RunObserver>(setup_.config, *directory_, *tracker_, first_step());
     }
@@ -390,7 +391,7 @@ int run_command(std::span<const std::string> arguments) {
   // What is wrong with the command has been said once now, and not by each process.
   if (supervise_others) return start_processes(arguments, processes);
   if (leads && !setup.config.run.deterministic) setup.gpu = choose_gpu(setup.config.run, identity.world_size);
-  const std::unique_ptr<Ranks> ranks = Ranks::join(identity);
+  const std::unique_ptr<Ranks> ranks = Ranks::join(identity, setup.config.comm);
   if (leads && resume == "auto") resume_point = find_unfinished(root, setup.config);
   return TrainingRun(setup, *ranks, resume_point, root).run(json);
 }

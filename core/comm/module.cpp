@@ -1,18 +1,48 @@
 #include "comm/module.h"
 
+#include <algorithm>
+
 #include <dlfcn.h>
 
 #include "base/error.h"
+#include "comm/message_communicator.h"
+#include "comm/shared_memory.h"
 
 namespace rechost {
+namespace {
 
-std::unique_ptr<Communicator> open_communicator(const std::filesystem::path& module, const CommunicatorSettings& settings) {
+void* function_of(const std::filesystem::path& module, const char* name) {
   // RTLD_LOCAL: not one of its symbols may meet those of another library.
   void* const library = dlopen(module.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) fail<CommError>("cannot open {}, which ranks talk through: {}", module.string(), dlerror());
-  void* const function = dlsym(library, kOpenCommunicator);
-  if (function == nullptr) fail<CommError>("{} is not a communicator of rechost: {}", module.string(), dlerror());
-  return std::unique_ptr<Communicator>(reinterpret_cast<OpenCommunicator>(function)(settings));
+  void* const function = dlsym(library, name);
+  if (function == nullptr) fail<CommError>("{} is not a module of this rechost for messages between ranks: {}", module.string(), dlerror());
+  return function;
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> open_communicator(const std::filesystem::path& module, const CommunicatorSettings& settings) {
+  std::vector<MessageCommunicator::Route> routes;
+  std::vector<int> far;
+  for (int rank = 0; rank < settings.world_size; ++rank) far.push_back(rank);
+  std::erase(far, settings.rank);
+  if (SharedMemory near = open_shared_memory(settings); near.messages != nullptr) {
+    std::erase_if(far, [&](int rank) { return std::find(near.ranks.begin(), near.ranks.end(), rank) != near.ranks.end(); });
+    routes.push_back({"shared memory", std::move(near.ranks), std::move(near.messages)});
+  }
+  // Its connections are made by all ranks together: all open it as soon as two need it.
+  bool needed = false;
+  for (const std::string& count : settings.exchange(std::to_string(far.size()))) needed = needed || count != "0";
+  if (needed) {
+    std::unique_ptr<Messages> messages(reinterpret_cast<OpenMessages>(function_of(module, kOpenMessages))(settings));
+    routes.push_back({"gloo", std::move(far), std::move(messages)});
+  }
+  return std::make_unique<MessageCommunicator>(settings.rank, settings.world_size, std::move(routes));
+}
+
+std::unique_ptr<Communicator> open_module_communicator(const std::filesystem::path& module, const CommunicatorSettings& settings) {
+  return std::unique_ptr<Communicator>(reinterpret_cast<OpenCommunicator>(function_of(module, kOpenCommunicator))(settings));
 }
 
 }  // namespace rechost

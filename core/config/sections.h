@@ -271,6 +271,15 @@ struct CheckpointSection {
   }
 };
 
+struct CommSection {
+  std::string transport = "auto";
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("transport", transport, "between ranks; auto: shared memory on one machine, TCP between machines; tcp: always TCP").one_of({"auto", "tcp"});
+  }
+};
+
 struct RegistrySection {
   std::string model;
   std::string alias;
@@ -333,6 +342,7 @@ struct Config {
   RegularizationSection regularization;
   EvalSection eval;
   CheckpointSection checkpoint;
+  CommSection comm;
   RegistrySection registry;
   TrackingSection tracking;
 
@@ -351,6 +361,7 @@ struct Config {
     visit.section("regularization", regularization);
     visit.section("eval", eval);
     visit.section("checkpoint", checkpoint);
+    visit.section("comm", comm);
     visit.section("registry", registry);
     visit.section("tracking", tracking);
   }

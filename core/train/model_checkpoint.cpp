@@ -177,6 +177,7 @@ std::string training_identity(const Config& config) {
   identity.data.temporary_path = data.temporary_path;
   if (identity.eval.early_stop == 0 && !identity.eval.restore_best && identity.schedule.kind != "plateau") identity.eval = {};
   identity.checkpoint = {};
+  identity.comm = {};
   identity.registry = {};
   identity.tracking = {};
   return show_config(identity, ShowOrigins::kNo);

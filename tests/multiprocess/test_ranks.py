@@ -17,6 +17,7 @@ MODELS = ("dlrm", "deepfm", "two_tower")
 # Rules without a division by the gradient's size: with Adam the last bits of a gradient near zero decide on a whole step.
 SMOOTH = ["--set", "optimizer.dense.kind=sgd", "--set", "optimizer.dense.lr=0.05", "--set", "optimizer.sparse.kind=rowwise_adagrad",
           "--set", "optimizer.sparse.lr=0.02", "--set", "optimizer.sparse.initial_accumulator=0.1"]
+TCP = ["--set", "comm.transport=tcp"]
 EXACT = ["--set", "run.deterministic=true"]
 DATA = ["--set", "data.rows=60000", "--set", "data.valid_rows=3000", "--set", "data.test_rows=3000", "--set", "data.batch_size=250",
         "--set", "run.threads=1", "--set", "run.log_every_steps=1"]
@@ -53,13 +54,16 @@ def losses_do_not_depend_on_the_number_of_ranks():
                     auc = test["auc"]
                 expect(abs(test["auc"] - auc) <= 1e-5, f"{model} on {ranks} ranks: test AUC {test['auc']} instead of {auc}")
                 if ranks > 1:
-                    expect("[0] placement: " in result.err, f"no placement is shown\n{result}")
+                    expect(f"[0] placement: {ranks} ranks over shared memory" in result.err, f"no placement is shown\n{result}")
 
 
 def deterministic_runs_have_the_same_bits():
     with folder() as temporary:
         for model in MODELS:
             runs = [train(pathlib.Path(temporary) / f"{model}-{ranks}", model, ranks, *EXACT, "--set", "run.steps=60")[1] for ranks in (1, 2, 3, 4)]
+            result, run = train(pathlib.Path(temporary) / f"{model}-tcp", model, 3, *EXACT, *TCP, "--set", "run.steps=60")
+            expect("3 ranks over gloo" in result.err, f"{result}")
+            runs.append(run)
             for run in runs[1:]:
                 checkpoints.expect_same_weights(runs[0], run)
                 expect(losses(run) == losses(runs[0]), f"{run}: another loss curve")
@@ -144,8 +148,8 @@ def a_killed_rank_is_named_and_a_rerun_on_another_number_ends_with_the_same_weig
         broken = pathlib.Path(temporary) / "broken"
         broken.mkdir()
         # 3 ranks lose rank 1, 2 ranks lose rank 0, 4 ranks end.
-        for ranks, victim in ((3, 1), (2, 0)):
-            with Running(broken, ranks, *STEPS, "--resume", "auto") as run:
+        for ranks, victim, transport in ((3, 1, TCP), (2, 0, [])):
+            with Running(broken, ranks, *STEPS, *transport, "--resume", "auto") as run:
                 run.wait_for_checkpoint()
                 os.kill(run.pids[victim], signal.SIGKILL)
                 code = run.process.wait(timeout=60)
@@ -159,8 +163,8 @@ def a_killed_rank_is_named_and_a_rerun_on_another_number_ends_with_the_same_weig
 
 
 def a_stopped_rank_is_named():
-    for victim in (1, 0):
-        with folder() as temporary, Running(temporary, 3, "--set", "run.steps=100000") as run:
+    for victim, transport in ((1, []), (0, TCP)):
+        with folder() as temporary, Running(temporary, 3, "--set", "run.steps=100000", *transport) as run:
             run.wait_for_checkpoint()
             os.kill(run.pids[victim], signal.SIGSTOP)
             stopped = time.monotonic()

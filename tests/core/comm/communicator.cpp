@@ -10,6 +10,7 @@
 
 using namespace rechost;
 using rechost::test::with_gloo;
+using rechost::test::with_ranks_on;
 
 namespace {
 
@@ -24,6 +25,8 @@ void on_each_communicator(const Body& body) {
   SingleCommunicator single;
   body(single);
   for (const int ranks : {1, 2, 3, 5}) with_gloo(ranks, body);
+  for (const std::size_t ranks : {2u, 3u, 6u}) with_ranks_on(std::vector<std::string>(ranks, "one"), body);
+  with_ranks_on({"one", "two", "two", "three", "one"}, body);
 }
 
 std::byte letter(int from, int to, std::int64_t i) { return static_cast<std::byte>((from * 31 + to * 7 + i) & 0xff); }
@@ -111,13 +114,67 @@ TEST_CASE("arguments that do not fit are refused before anything is sent") {
   });
 }
 
+TEST_CASE("the way between ranks follows from where they are") {
+  const auto name_of = [](const std::vector<std::string>& hosts) {
+    std::string name;
+    with_ranks_on(hosts, [&](Communicator& all) {
+      if (all.rank() == 0) name = all.name();
+    });
+    return name;
+  };
+  CHECK(name_of({"one", "one"}) == "shared memory");
+  CHECK(name_of({"one", "two"}) == "gloo");
+  CHECK(name_of({"one", "two", "one"}) == "shared memory and gloo");
+}
+
+TEST_CASE("messages larger than the memory that ranks share arrive whole, while others go the other way") {
+  with_ranks_on(std::vector<std::string>(3, "one"), [](Communicator& all) {
+    constexpr std::int64_t kLarge = 5'000'003;
+    const auto size = [](int from, int to) { return from == to ? std::int64_t{1} : from == 0 ? kLarge : std::int64_t{17} + to; };
+    std::vector<std::byte> send;
+    std::vector<std::int64_t> send_bytes;
+    std::vector<std::int64_t> receive_bytes;
+    std::vector<std::byte> expected;
+    for (int rank = 0; rank < all.world_size(); ++rank) {
+      send_bytes.push_back(size(all.rank(), rank));
+      receive_bytes.push_back(size(rank, all.rank()));
+      for (std::int64_t i = 0; i < send_bytes.back(); ++i) send.push_back(letter(all.rank(), rank, i));
+      for (std::int64_t i = 0; i < receive_bytes.back(); ++i) expected.push_back(letter(rank, all.rank(), i));
+    }
+    for (int round = 0; round < 3; ++round) {
+      std::vector<std::byte> received(expected.size());
+      all.all_to_all(send, send_bytes, received, receive_bytes);
+      require(received == expected, "a large message differs");
+    }
+  });
+}
+
+TEST_CASE("ranks that do not agree on the size of a message are told so") {
+  std::mutex mutex;
+  std::vector<std::string> errors;
+  const auto disagree = [&](Communicator& all) {
+    std::vector<std::byte> room(all.rank() == 0 ? 8 : 12);
+    try {
+      all.broadcast(room, 0);
+    } catch (const CommError& error) {
+      const std::lock_guard lock(mutex);
+      errors.emplace_back(error.what());
+    }
+    throw std::runtime_error("over");  // there is nothing more to do together
+  };
+  REQUIRE_THROWS_WITH(with_ranks_on({"one", "one"}, disagree), "over");
+  REQUIRE(errors.size() == 1);
+  CHECK_THAT(errors.front(), Catch::Contains("rank 0 has sent 8 bytes") && Catch::Contains("12 were awaited"));
+}
+
 TEST_CASE("a rank that waits for one that does not come is let go by abort") {
+  const std::vector<std::string> hosts = GENERATE(std::vector<std::string>{"one", "one"}, std::vector<std::string>{"one", "two"});
   const int port = rechost::test::free_port();
   std::promise<void> over;
   std::string ended;
   rechost::test::in_threads(2, [&](int rank) {
     const auto job = Job::join(rechost::test::job_settings(rank, 2, port));
-    const auto all = rechost::test::open_gloo(*job, rank, 2);
+    const auto all = open_communicator(rechost::test::gloo_module(), rechost::test::communicator_settings(*job, rank, 2, hosts[static_cast<std::size_t>(rank)]));
     if (rank == 1) {
       over.get_future().wait();
       return;

@@ -54,25 +54,36 @@ inline JobSettings job_settings(int rank, int ranks, int port) {
   return settings;
 }
 
-/// A communicator of Gloo for this rank.
-inline std::unique_ptr<Communicator> open_gloo(Job& job, int rank, int ranks) {
+/// What a communicator of this rank needs; ranks with the same host share memory.
+inline CommunicatorSettings communicator_settings(Job& job, int rank, int ranks, const std::string& host) {
   CommunicatorSettings settings;
+  settings.host = host;
   settings.rank = rank;
   settings.world_size = ranks;
   settings.address = job.address();
   settings.exchange = [&job](const std::string& own) { return job.exchange(own); };
-  return open_communicator(std::filesystem::path(std::getenv("RECHOST_BUILD_DIR")) / "lib/rechost/rechost_gloo.so", settings);
+  return settings;
 }
 
-/// Runs `body` with a communicator for each of so many ranks.
-inline void with_gloo(int ranks, const std::function<void(Communicator& communicator)>& body) {
+inline std::filesystem::path gloo_module() { return std::filesystem::path(std::getenv("RECHOST_BUILD_DIR")) / "lib/rechost/rechost_gloo.so"; }
+
+/// Runs `body` with a communicator for each of hosts.size() ranks: what carries their bytes follows from the names of their hosts.
+inline void with_ranks_on(const std::vector<std::string>& hosts, const std::function<void(Communicator& communicator)>& body) {
+  const int ranks = static_cast<int>(hosts.size());
   const int port = free_port();
   in_threads(ranks, [&](int rank) {
     const auto job = Job::join(job_settings(rank, ranks, port));
-    const auto communicator = open_gloo(*job, rank, ranks);
+    const auto communicator = open_communicator(gloo_module(), communicator_settings(*job, rank, ranks, hosts[static_cast<std::size_t>(rank)]));
     body(*communicator);
     communicator->barrier();
   });
+}
+
+/// Each on a host of its own.
+inline void with_gloo(int ranks, const std::function<void(Communicator& communicator)>& body) {
+  std::vector<std::string> hosts;
+  for (int rank = 0; rank < ranks; ++rank) hosts.push_back("host" + std::to_string(rank));
+  with_ranks_on(hosts, body);
 }
 
 }  // namespace rechost::test

@@ -25,16 +25,16 @@ CommunicatorSettings alone() {
 
 TEST_CASE("NCCL is opened where it was built, and without a GPU says that there is none") {
   if (!std::filesystem::exists(module_path())) {
-    REQUIRE_THROWS_WITH(open_communicator(module_path(), alone()), Catch::Contains("rechost_nccl.so"));
+    REQUIRE_THROWS_WITH(open_module_communicator(module_path(), alone()), Catch::Contains("rechost_nccl.so"));
   } else if (!std::filesystem::exists("/dev/nvidiactl")) {
-    REQUIRE_THROWS_WITH(open_communicator(module_path(), alone()), Catch::Contains("no GPU can be used"));
+    REQUIRE_THROWS_WITH(open_module_communicator(module_path(), alone()), Catch::Contains("no GPU can be used"));
   } else {
-    REQUIRE(open_communicator(module_path(), alone())->name() == "nccl");
+    REQUIRE(open_module_communicator(module_path(), alone())->name() == "nccl");
   }
 }
 
 TEST_CASE("one rank on a GPU hears itself through NCCL", "[gpu]") {
-  const auto communicator = open_communicator(module_path(), alone());
+  const auto communicator = open_module_communicator(module_path(), alone());
   REQUIRE(communicator->world_size() == 1);
   std::vector<float> values{1.0F, -2.0F, 3.5F};
   const std::vector<float> before = values;
