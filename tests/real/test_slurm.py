@@ -33,7 +33,7 @@ def endings(said):
 
 
 def expect_split(said, count):
-    expect(re.search(rf"^0: placement: {count} ranks; split by rows: \w+$", said, re.MULTILINE), f"not one table split over {count} ranks\n{said}")
+    expect(re.search(rf"^0: placement: {count} ranks over shared memory; split by rows: \w+$", said, re.MULTILINE), f"not one table split over {count} ranks\n{said}")
 
 
 def the_weights_are_those_of_one_process():
