@@ -52,6 +52,10 @@ constexpr std::array kCommands{
             "  rechost data inspect --plugin criteo --set data.path=train.txt\n"
             "  rechost data inspect --plugin synthetic --rows 3\n",
             data_inspect_command},
+    Command{"data", "verify", "Read and check every file, hash, row and id; list what is wrong.", "--plugin NAME --set data.path=FILE [--findings N]",
+            "  rechost data verify --plugin mds --set data.path=shards\n"
+            "  rechost data verify --config configs/dlrm_criteo.toml --output json\n",
+            data_verify_command},
     Command{"data", "stats", "Count: missing, distinct, range, most frequent values.", "--plugin NAME --set data.path=FILE [--rows N]",
             "  rechost data stats --plugin criteo --set data.path=train.txt\n"
             "  rechost data stats --config configs/dlrm_criteo.toml --output json\n",

@@ -1,5 +1,6 @@
 #include "app/data_commands.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -12,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "data/bad_rows.h"
 #include "data/statistics.h"
 
 namespace rechost::app {
@@ -39,6 +41,46 @@ const char* role_text(ColumnRole role) {
       return "candidates";
   }
   return "";
+}
+
+const char* type_text(ValueType type) {
+  switch (type) {
+    case ValueType::kBool:
+      return "bool";
+    case ValueType::kInt8:
+      return "int8";
+    case ValueType::kInt16:
+      return "int16";
+    case ValueType::kInt32:
+      return "int32";
+    case ValueType::kInt64:
+      return "int64";
+    case ValueType::kUint8:
+      return "uint8";
+    case ValueType::kUint16:
+      return "uint16";
+    case ValueType::kUint32:
+      return "uint32";
+    case ValueType::kFloat32:
+      return "float32";
+    case ValueType::kFloat64:
+      return "float64";
+    case ValueType::kString:
+      return "text";
+  }
+  return "";
+}
+
+bool is_binary_label(const ColumnInfo& column) { return column.role == ColumnRole::kLabel && column.label_kind == LabelKind::kBinary; }
+
+bool leaks(const ColumnStatistics& column) { return column.label_auc && std::max(*column.label_auc, 1.0 - *column.label_auc) >= kLeakAuc; }
+
+/// At most `most` bytes, and no cut through a character.
+std::string shortened(const std::string& text, std::size_t most) {
+  if (text.size() <= most) return text;
+  std::size_t end = most;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "…";
 }
 
 /// One element as it stands in a CSV file.
@@ -149,35 +191,162 @@ int data_synth_command(std::span<const std::string> arguments) {
   return kDone;
 }
 
+namespace {
+
+/// The first rows of a split, as far as the first chunk has them, and what the loader says of its columns.
+struct Glance {
+  std::int64_t rows = 0;
+  std::unique_ptr<ChunkData> data;
+  std::int64_t bad_rows = 0;
+  std::vector<BadRow> first_bad_rows;
+};
+
+Glance glance_at(ChunkSource& source) {
+  constexpr std::size_t kShownBadRows = 5;
+  Glance glance;
+  for (std::int64_t chunk = 0; chunk < source.chunk_count(); ++chunk) glance.rows += source.chunk_rows(chunk);
+  if (source.chunk_count() == 0) return glance;
+  glance.data = source.read(0, all_columns(source), [&](BadRow&& row) {
+    ++glance.bad_rows;
+    if (glance.first_bad_rows.size() < kShownBadRows) glance.first_bad_rows.push_back(std::move(row));
+  });
+  return glance;
+}
+
+Json glance_json(const std::string& split, const ChunkSource& source, const Glance& glance, std::int64_t shown_rows) {
+  Json entry = Json::object();
+  entry["split"] = split;
+  entry["rows"] = glance.rows;
+  entry["chunks"] = source.chunk_count();
+  entry["bad_rows_in_first_chunk"] = glance.bad_rows;
+  entry["columns"] = Json::array();
+  for (std::size_t column = 0; column < source.columns().size(); ++column) {
+    const ColumnInfo& info = source.columns()[column];
+    Json described = Json::object();
+    described["column"] = info.name;
+    described["role"] = role_text(info.role);
+    described["type"] = type_text(info.type);
+    described["list"] = info.is_list;
+    described["nullable"] = info.nullable;
+    described["entity"] = info.entity;
+    described["cardinality"] = info.cardinality ? Json(*info.cardinality) : Json(nullptr);
+    described["first_values"] = Json::array();
+    for (std::int64_t row = 0; glance.data != nullptr && row < std::min(shown_rows, glance.data->rows()); ++row) {
+      const ColumnView& view = glance.data->columns()[column];
+      described["first_values"].push_back(view.valid(row) ? Json(cell_text(view, row)) : Json(nullptr));
+    }
+    entry["columns"].push_back(std::move(described));
+  }
+  return entry;
+}
+
+}  // namespace
+
 int data_inspect_command(std::span<const std::string> arguments) {
   options::options_description visible("Options");
   add_loader_options(visible, nullptr);
   visible.add_options()("rows", options::value<std::int64_t>()->default_value(5), "how many rows to show");
+  add_output_option(visible);
   options::variables_map values;
   if (!parse_arguments(find_command("data", "inspect"), arguments, visible, {}, values)) return kDone;
+  const bool json = wants_json(values);
+  const auto shown_rows = values["rows"].as<std::int64_t>();
   const Loader loader = open_loader(values);
   for (const std::string& split : loader.instance->list_splits()) {
     const auto source = loader.instance->open(split);
-    std::int64_t rows = 0;
-    for (std::int64_t chunk = 0; chunk < source->chunk_count(); ++chunk) rows += source->chunk_rows(chunk);
-    print(fmt::format("split {}: {} rows in {} chunks\n", split, count_text(rows), count_text(source->chunk_count())));
-    const auto wanted = all_columns(*source);
-    const auto data = source->chunk_count() == 0 ? nullptr : source->read(0, wanted, [](BadRow&& row) {
-      log_warning("{}:{}: {}: {}", row.source, row.line, row.column, row.reason);
-    });
-    for (std::size_t column = 0; column < wanted.size(); ++column) {
+    const Glance glance = glance_at(*source);
+    for (const BadRow& row : glance.first_bad_rows) log_warning("{}", describe(split, row));
+    if (glance.bad_rows > static_cast<std::int64_t>(glance.first_bad_rows.size())) {
+      log_warning("{}: {} bad rows in the first chunk; rechost data verify lists all", split, count_text(glance.bad_rows));
+    }
+    if (json) {
+      print(json_line(glance_json(split, *source, glance, shown_rows)) + "\n");
+      continue;
+    }
+    print(fmt::format("split {}: {} rows in {} chunks\n", split, count_text(glance.rows), count_text(source->chunk_count())));
+    print(fmt::format("  {:<20} {:<10} {:<10} {:<6} first rows\n", "column", "role", "type", "entity"));
+    for (std::size_t column = 0; column < source->columns().size(); ++column) {
       const ColumnInfo& info = source->columns()[column];
       std::string shown;
-      for (std::int64_t row = 0; data != nullptr && row < std::min(values["rows"].as<std::int64_t>(), data->rows()); ++row) {
-        const std::string cell = cell_text(data->columns()[column], row);
-        shown += (row == 0 ? "" : "  ") + (cell.empty() ? "-" : cell.substr(0, 40));
+      for (std::int64_t row = 0; glance.data != nullptr && row < std::min(shown_rows, glance.data->rows()); ++row) {
+        const std::string cell = cell_text(glance.data->columns()[column], row);
+        shown += (row == 0 ? "" : "  ") + (cell.empty() ? "-" : shortened(cell, 40));
       }
-      print(fmt::format("  {:<20} {:<10} {:<5} {}{}\n", info.name, role_text(info.role), info.entity,
+      const std::string type = std::string(info.is_list ? "list " : "") + type_text(info.type) + (info.nullable ? "?" : "");
+      print(fmt::format("  {:<20} {:<10} {:<10} {:<6} {}{}\n", info.name, role_text(info.role), type, info.entity,
                         info.cardinality ? fmt::format("[0, {})  ", *info.cardinality) : "", shown));
     }
   }
   return kDone;
 }
+
+namespace {
+
+Json statistics_json(const std::string& split, const ColumnStatistics& column) {
+  Json entry = Json::object();
+  entry["split"] = split;
+  entry["column"] = column.column.name;
+  entry["role"] = role_text(column.column.role);
+  entry["type"] = type_text(column.column.type);
+  entry["rows"] = column.rows;
+  entry["missing_share"] = column.missing_share();
+  entry["distinct"] = column.distinct;
+  entry["distinct_is_exact"] = column.distinct_is_exact;
+  if (column.column.is_list) {
+    entry["elements"] = column.elements;
+    entry["longest_list"] = column.longest_list;
+  }
+  if (column.is_number()) {
+    entry["min"] = column.minimum;
+    entry["mean"] = column.mean;
+    entry["max"] = column.maximum;
+    entry["not_finite"] = column.not_finite;
+  }
+  if (is_binary_label(column.column)) entry["label_rate"] = column.mean;
+  entry["label_auc"] = column.label_auc ? Json(*column.label_auc) : Json(nullptr);
+  entry["leak"] = leaks(column);
+  Json top = Json::array();
+  for (const auto& [value, count] : column.top_values) top.push_back(Json::array({value, count}));
+  entry["top_values"] = std::move(top);
+  entry["top_shares"] = Json::object();
+  std::int64_t size = 1;
+  for (const double share : column.top_shares) {
+    entry["top_shares"][std::to_string(size)] = share;
+    size *= 10;
+  }
+  return entry;
+}
+
+/// "12% 48% 93%": what the 1, 10, 100, ... most frequent values have of all.
+std::string skew_text(const ColumnStatistics& column) {
+  std::string text;
+  for (const double share : column.top_shares) text += fmt::format("{}{:.0f}%", text.empty() ? "" : " ", 100 * share);
+  return text;
+}
+
+void print_statistics(const std::string& split, const SplitStatistics& statistics) {
+  print(fmt::format("split {}: {} rows, {} could not be read\n", split, count_text(statistics.rows), count_text(statistics.bad_rows)));
+  print(fmt::format("  {:<20} {:<8} {:>8} {:>12}  {:>12} {:>12} {:>12} {:>6}  {:<28}  {}\n", "column", "role", "missing", "distinct", "min", "mean", "max", "auc",
+                    "share of top 1 10 100 ...", "most frequent"));
+  for (const ColumnStatistics& column : statistics.columns) {
+    std::string top;
+    for (std::size_t i = 0; i < std::min<std::size_t>(column.top_values.size(), 3); ++i) {
+      top += fmt::format("{} ({})  ", shortened(column.top_values[i].first, 24), count_text(column.top_values[i].second));
+    }
+    const auto number = [&](double value) { return column.is_number() ? fmt::format("{:.6g}", value) : std::string("-"); };
+    print(fmt::format("  {:<20} {:<8} {:>7.2f}% {:>12}  {:>12} {:>12} {:>12} {:>6}  {:<28}  {}\n", column.column.name, role_text(column.column.role),
+                      100 * column.missing_share(), (column.distinct_is_exact ? "" : ">") + count_text(column.distinct), number(column.minimum),
+                      number(column.mean), number(column.maximum), column.label_auc ? fmt::format("{:.3f}", *column.label_auc) : "-", skew_text(column), top));
+  }
+  for (const ColumnStatistics& column : statistics.columns) {
+    if (is_binary_label(column.column)) print(fmt::format("  label {}: {:.2f}% positive\n", column.column.name, 100 * column.mean));
+    if (leaks(column)) {
+      print(fmt::format("  leak? {} alone tells the label with auc {:.3f}: is it known before the label is?\n", column.column.name, *column.label_auc));
+    }
+  }
+}
+
+}  // namespace
 
 int data_stats_command(std::span<const std::string> arguments) {
   options::options_description visible("Options");
@@ -195,39 +364,10 @@ int data_stats_command(std::span<const std::string> arguments) {
     const auto source = loader.instance->open(split);
     const SplitStatistics statistics = compute_statistics(*source, statistics_options, pool);
     if (!json) {
-      print(fmt::format("split {}: {} rows, {} could not be read\n", split, count_text(statistics.rows), count_text(statistics.bad_rows)));
-      print(fmt::format("  {:<20} {:<8} {:>8} {:>12}  {:>12} {:>12} {:>12}  {}\n", "column", "role", "missing", "distinct", "min", "mean", "max", "most frequent"));
+      print_statistics(split, statistics);
+      continue;
     }
-    for (const ColumnStatistics& column : statistics.columns) {
-      if (json) {
-        Json entry = Json::object();
-        entry["split"] = split;
-        entry["column"] = column.column.name;
-        entry["role"] = role_text(column.column.role);
-        entry["rows"] = column.rows;
-        entry["missing_share"] = column.missing_share();
-        entry["distinct"] = column.distinct;
-        entry["distinct_is_exact"] = column.distinct_is_exact;
-        if (column.is_number()) {
-          entry["min"] = column.minimum;
-          entry["mean"] = column.mean;
-          entry["max"] = column.maximum;
-        }
-        Json top = Json::array();
-        for (const auto& [value, count] : column.top_values) top.push_back(Json::array({value, count}));
-        entry["top_values"] = std::move(top);
-        print(json_line(entry) + "\n");
-        continue;
-      }
-      std::string top;
-      for (std::size_t i = 0; i < std::min<std::size_t>(column.top_values.size(), 3); ++i) {
-        top += fmt::format("{} ({})  ", column.top_values[i].first.substr(0, 24), count_text(column.top_values[i].second));
-      }
-      const auto number = [&](double value) { return column.is_number() ? fmt::format("{:.6g}", value) : std::string("-"); };
-      print(fmt::format("  {:<20} {:<8} {:>7.2f}% {:>12}  {:>12} {:>12} {:>12}  {}\n", column.column.name, role_text(column.column.role),
-                        100 * column.missing_share(), (column.distinct_is_exact ? "" : ">") + count_text(column.distinct), number(column.minimum),
-                        number(column.mean), number(column.maximum), top));
-    }
+    for (const ColumnStatistics& column : statistics.columns) print(json_line(statistics_json(split, column)) + "\n");
   }
   return kDone;
 }

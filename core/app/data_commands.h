@@ -8,6 +8,7 @@ namespace rechost::app {
 
 int data_synth_command(std::span<const std::string> arguments);
 int data_inspect_command(std::span<const std::string> arguments);
+int data_verify_command(std::span<const std::string> arguments);
 int data_stats_command(std::span<const std::string> arguments);
 int data_convert_command(std::span<const std::string> arguments);
 

@@ -151,6 +151,10 @@ Json summary_of(const TrainingResult& result, const RunData& data, int ranks) {
   time["other"] = std::max(0.0, (seconds - known) / seconds);
   summary["time"] = time;
   summary["bad_rows"] = data.prepared.bad_rows;
+  if (data.prepared.bad_rows > 0) {
+    summary["bad_rows_by_split"] = data.prepared.bad_rows_by_split;
+    summary["bad_rows_by_column"] = data.prepared.bad_rows_by_column;
+  }
   summary["checkpoint"] = result.checkpoint.string();
   summary["model"] = nullptr;
   return summary;
@@ -281,7 +285,7 @@ class TrainingRun {
       if (checkpoint_) warn_of_changes(*checkpoint_, setup_, data, plugins, ranks_.world_size());
       announce(setup_, data, *model, *directory_, ranks_.communicator());
       tracker_->data(data);
-      observer = std::make_unique<RunObserver>(setup_.config, *directory_, *tracker_, first_step());
+      observer = std::make_unique<RunObserver>(setup_.config, *directory_, *tracker_, first_step(), data.prepared.bad_rows);
     }
     Trainer::Parts parts;
     parts.config = &setup_.config;

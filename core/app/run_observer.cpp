@@ -42,11 +42,12 @@ std::string metrics_text(const MetricReport& metrics) {
   return text.empty() ? "no metric is defined" : text;
 }
 
-RunObserver::RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step)
+RunObserver::RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step, std::int64_t bad_rows)
     : config_(config),
       directory_(directory),
       tracker_(tracker),
       tensorboard_(directory.tensorboard(), first_step, std::chrono::system_clock::now()),
+      bad_rows_(bad_rows),
       terminal_(isatty(STDERR_FILENO) != 0),
       last_shown_(Clock::now()) {}
 
@@ -66,6 +67,7 @@ void RunObserver::on_step(const StepReport& report) {
   std::string line = fmt::format("step {}/{}  loss {:.4f}  {}{} samples/s  waiting for data {:.0f}%  left {}", count_text(report.step),
                                  count_text(report.total_steps), shown_loss_ / static_cast<double>(shown_steps_), last_metric_,
                                  count_text(std::llround(rate)), waiting, duration_text(left));
+  if (bad_rows_ > 0) line += fmt::format("  bad rows left out {}", count_text(bad_rows_));
   shown_loss_ = 0.0;
   shown_steps_ = 0;
   if (terminal_) {
@@ -80,6 +82,7 @@ void RunObserver::on_interval(const IntervalReport& report) {
   fields["epoch"] = report.epoch;
   fields["train.loss"] = report.loss;
   fields["lr_factor"] = report.lr_factor;
+  if (bad_rows_ > 0) fields["data.bad_rows"] = bad_rows_;
   directory_.metrics(report.step, fields);
   tracker_.metrics(report.step, fields);
   const Scalar scalars[] = {{"train/loss", static_cast<float>(report.loss)}, {"lr_factor", static_cast<float>(report.lr_factor)}};

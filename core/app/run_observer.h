@@ -16,7 +16,7 @@ namespace rechost::app {
 class RunObserver : public TrainingObserver {
  public:
   /// `first_step` > 0: resumed there.
-  RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step);
+  RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step, std::int64_t bad_rows);
 
   void on_step(const StepReport& report) override;
   void on_interval(const IntervalReport& report) override;
@@ -30,6 +30,7 @@ class RunObserver : public TrainingObserver {
   RunDirectory& directory_;
   RunTracker& tracker_;
   TensorBoardWriter tensorboard_;
+  const std::int64_t bad_rows_;  ///< left out of the data
   bool terminal_;
   Clock::time_point last_shown_;
   double shown_loss_ = 0.0;  ///< sum since the last line

@@ -1,5 +1,7 @@
 #include "data/bad_rows.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -19,6 +21,16 @@ std::string base64(std::string_view bytes) {
     text += i + 2 < bytes.size() ? kDigits[group & 63] : '=';
   }
   return text;
+}
+
+/// UTF-8, which is all that a string of JSON can be.
+bool is_json_text(const std::string& bytes) {
+  try {
+    nlohmann::json(bytes).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -45,12 +57,16 @@ void BadRowPolicy::add(const std::string& split, const BadRow& row) {
   if (settings_.action == Action::kFail) {
     fail<DataError>("{}. Mend it, or set data.bad_rows = \"skip\" or \"quarantine\" to go on without such rows", describe(split, row));
   }
+  ++count_by_column_[row.column];
   if (count_ >= settings_.budget) {
-    fail<DataError>("more than data.bad_row_budget = {} bad rows; the last: {}", settings_.budget, describe(split, row));
+    const auto worst = std::max_element(count_by_column_.begin(), count_by_column_.end(),
+                                        [](const auto& left, const auto& right) { return left.second < right.second; });
+    const std::string place = worst->first.empty() ? "the row as a whole" : fmt::format("column \"{}\"", worst->first);
+    fail<DataError>("more than data.bad_row_budget = {} bad rows; most often, {} times, the fault lies in {}; the last: {}", settings_.budget,
+                    worst->second, place, describe(split, row));
   }
   ++count_;
   ++count_by_split_[split];
-  ++count_by_column_[row.column];
   if (settings_.action == Action::kQuarantine) write(split, row);
 }
 
@@ -71,8 +87,13 @@ void BadRowPolicy::write(const std::string& split, const BadRow& row) {
   line["line"] = row.line;
   line["column"] = row.column;
   line["reason"] = row.reason;
-  // Base64, because a row that cannot be read is often no valid text either.
-  line["raw_base64"] = base64(row.raw);
+  // As it stands where it is text, so that it can be read and mended; else in Base64, so that no byte is lost.
+  if (is_json_text(row.raw)) {
+    line["raw"] = row.raw;
+  } else {
+    line["raw_base64"] = base64(row.raw);
+  }
+  if (row.raw_bytes > static_cast<std::int64_t>(row.raw.size())) line["raw_bytes"] = row.raw_bytes;
   out << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n' << std::flush;
   if (!out) fail<DataError>("cannot write quarantined rows to {}: is the disk full?", file.string());
 }

@@ -18,7 +18,7 @@ class BadRowPolicy {
   struct Settings {
     Action action = Action::kFail;
     std::int64_t budget = 1000;        ///< skip and quarantine: DataError past this many
-    std::filesystem::path directory;   ///< quarantine: `<split>.jsonl` is written here; empty: nowhere (ranks but the first)
+    std::filesystem::path directory;   ///< quarantine: `<split>.jsonl` is written here, afresh; empty: nowhere (ranks but the first)
   };
 
   explicit BadRowPolicy(Settings settings) : settings_(std::move(settings)) {}
@@ -29,7 +29,7 @@ class BadRowPolicy {
   /// Reading a chunk may stop after so many bad rows: add() will have thrown by then.
   std::int64_t rows_worth_reading() const;
 
-  /// In order of rows, one thread at a time. Throws DataError under kFail and past the budget, naming the row.
+  /// In order of rows, one thread at a time. Throws DataError under kFail and past the budget, naming the row, and the column that is worst.
   void add(const std::string& split, const BadRow& row);
 
   std::int64_t count() const { return count_; }

@@ -67,7 +67,8 @@ struct BadRow {
   std::string source;
   std::string column;
   std::string reason;
-  std::string raw;
+  std::string raw;             ///< its bytes, or the first of them
+  std::int64_t raw_bytes = 0;  ///< how many there were
 };
 
 /// Decoded columns of one chunk; owns their memory. `bad_rows` ascends; rows() = declared rows - bad_rows.

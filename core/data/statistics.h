@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,11 @@ struct ColumnStatistics {
   double maximum = 0.0;
   double mean = 0.0;
   std::vector<std::pair<std::string, std::int64_t>> top_values;  ///< most frequent first, then by value
+  /// Share of all elements that the 1, 10, 100, ... most frequent values have, as far as there are as many.
+  std::vector<double> top_shares;
+  /// How well this feature alone tells the first binary label: numbers by their order, ids by what their rows say of each other (label_leak.h).
+  /// Of the values that are counted; nothing for other columns, and where the label does not vary.
+  std::optional<double> label_auc;
 
   bool is_number() const { return column.type != ValueType::kString; }
   double missing_share() const { return rows == 0 ? 0.0 : static_cast<double>(missing) / static_cast<double>(rows); }
@@ -45,6 +51,9 @@ struct StatisticsOptions {
   std::int64_t top_values = 10;
   std::int64_t first_bad_rows = 10;
 };
+
+/// From this AUC on a feature that alone tells the label is taken for one that is known only after it.
+inline constexpr double kLeakAuc = 0.95;
 
 /// Reads the source once. The result does not depend on the number of threads. A binary label's rate is its mean.
 SplitStatistics compute_statistics(ChunkSource& source, const StatisticsOptions& options, ThreadPool& pool);

@@ -15,6 +15,8 @@ namespace rechost {
 namespace {
 
 constexpr std::uint32_t kMostSplits = 16;
+/// Of a bad row: many of them are kept at a time, and a row may be of any size.
+constexpr std::size_t kMostRawBytes = 16384;
 
 /// Takes down one read's bad rows. The loader is C: what the handler throws waits here until it has returned.
 class BadRowRecorder {
@@ -54,7 +56,9 @@ class BadRowRecorder {
     bad.source = to_view(row->source, "bad_row: source");
     bad.column = to_view(row->column, "bad_row: column");
     bad.reason = to_view(row->reason, "bad_row: reason");
-    bad.raw = to_view(row->raw, "bad_row: raw");
+    const std::string_view raw = to_view(row->raw, "bad_row: raw");
+    bad.raw = raw.substr(0, kMostRawBytes);
+    bad.raw_bytes = static_cast<std::int64_t>(raw.size());
     handler_(std::move(bad));
   }
 

@@ -139,6 +139,8 @@ void PlanMaker::add(const std::string& name, const std::string& option, Column c
     if (option == "label") message += " (label = [] reads data without labels)";
     throw ConfigError(message);
   }
+  if (std::find(found + 1, field_names_.end(), name) != field_names_.end())
+    throw rechost::DataError("'" + path_ + "' has more than one column '" + name + "'; give them names of their own");
   for (const Column& other : plan_.columns_)
     if (other.name == name) throw ConfigError("option " + option + ": column '" + name + "' is already used; a column has one role");
   if (contains(config_.get_string_list("integer"), name)) {

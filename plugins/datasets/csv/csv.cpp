@@ -49,6 +49,8 @@ std::vector<std::string> field_names(const Config& config, const std::vector<std
   // The splitter looks a little past the end of what it splits.
   const std::string padded = first + std::string(16, '\0');
   if (!splitter.split({padded.data(), first.size()})) throw rechost::DataError("'" + paths.front() + "', header: " + splitter.error());
+  if (const std::string objection = text::objection_to_record(first); !objection.empty())
+    throw rechost::DataError("'" + paths.front() + "', header: " + objection);
   return {splitter.fields().begin(), splitter.fields().end()};
 }
 

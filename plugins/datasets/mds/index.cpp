@@ -23,6 +23,10 @@ std::string in_quotes(const std::string& text) { return "'" + text + "'"; }
 // The folders in which this is looked for are the user's; a link that leads back up must not be followed for ever.
 constexpr int kDeepest = 16;
 
+// A compressed shard that unpacks to more than so many times its size is damaged, or made to fill the memory. Small ones may be anything.
+constexpr std::uint64_t kMostTimes = 500;
+constexpr std::uint64_t kAlwaysUnpacked = 64 << 20;
+
 void collect_indexes(const fs::path& folder, int depth, std::vector<std::string>& found) {
   if (const fs::path index = folder / "index.json"; fs::is_regular_file(index)) return found.push_back(index.string());
   if (depth == kDeepest) return;
@@ -121,6 +125,7 @@ class IndexReader {
     // A merged index names folders below its own; whatever leads elsewhere is not part of the data set.
     const fs::path relative(basename);
     const bool leaves = std::any_of(relative.begin(), relative.end(), [](const fs::path& part) { return part == ".."; });
+    if (basename.find('\0') != std::string::npos) fail("the name " + json(basename).dump(-1, ' ', false, json::error_handler_t::replace) + " of a file holds a byte that is NUL");
     if (basename.empty() || relative.is_absolute() || leaves) fail("the file " + in_quotes(basename) + " lies outside the folder of the index");
     result.path = (folder_ / relative).string();
     // Offsets in a shard have 32 bits.
@@ -146,7 +151,20 @@ class IndexReader {
       shard.zip = file(member(entry, "zip_data"));
     }
     read_columns(entry);
+    check_sizes(shard);
     if (shard.samples > 0) index_.shards.push_back(std::move(shard));
+  }
+
+  // What cannot be true is found here, before memory is taken for it.
+  void check_sizes(const Shard& shard) const {
+    std::uint64_t least = 0;  // bytes of a sample, and its place in the table of offsets
+    for (const Encoding& encoding : index_.encodings) least += encoding.size ? *encoding.size : sizeof(std::uint32_t);
+    least += sizeof(std::uint32_t);
+    if (shard.samples > 0 && static_cast<std::uint64_t>(shard.samples) > shard.raw.bytes / least)
+      fail(std::to_string(shard.samples) + " samples of at least " + std::to_string(least) + " bytes in a file of " + std::to_string(shard.raw.bytes) + " bytes");
+    if (shard.zip && shard.raw.bytes > kAlwaysUnpacked && shard.raw.bytes / kMostTimes > shard.zip->bytes)
+      fail(in_quotes(shard.zip->path) + " of " + std::to_string(shard.zip->bytes) + " bytes is to unpack to " + std::to_string(shard.raw.bytes) + ", more than " +
+           std::to_string(kMostTimes) + " times its size: no samples are like that");
   }
 
   void read_columns(const json& entry) {
@@ -188,7 +206,7 @@ Index read_index(const std::string& path, const std::string& option) {
     fingerprint.add(text);
     IndexReader(file, index).read(text);
   }
-  if (index.shards.empty()) throw DataError(in_quotes(path) + " has no sample");
+  if (index.shards.empty()) throw DataError(in_quotes(path) + ": the shards in its index.json have no sample");
   index.fingerprint = fingerprint.value();
   return index;
 }

@@ -68,7 +68,7 @@ class Mds final : public rechost::Dataset {
       }
       output.truncate(good_rows);
       const std::string reason = "sample " + std::to_string(sample) + " of the shard: " + fault.reason;
-      request.bad_row({sample, 0, shard.path(), fault.column, reason, {}});
+      request.bad_row({sample, 0, shard.path(), fault.column, reason, shard.bytes_of(sample)});
     }
     output.set_rows(good_rows);
   }

@@ -36,15 +36,17 @@ void ShardData::fail(const std::string& reason) const { throw rechost::DataError
 
 void ShardData::load(bool check_hashes) {
   const ShardFile* file = &shard_.raw;
-  text::FileDescriptor descriptor(::open(file->path.c_str(), O_RDONLY | O_CLOEXEC));
+  // O_NONBLOCK: a pipe that nobody writes to would hold us here.
+  text::FileDescriptor descriptor(::open(file->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (descriptor.get() < 0 && errno == ENOENT && shard_.zip) {
     file = &*shard_.zip;
     path_ = &file->path;
-    descriptor = text::FileDescriptor(::open(file->path.c_str(), O_RDONLY | O_CLOEXEC));
+    descriptor = text::FileDescriptor(::open(file->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   }
   if (descriptor.get() < 0) fail(std::string("cannot open it: ") + std::strerror(errno));
   struct stat status {};
   if (::fstat(descriptor.get(), &status) != 0) fail(std::string("cannot look at it: ") + std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) fail("is no regular file");
   // Before any memory is taken: a wrong index must not make us take gigabytes.
   if (static_cast<std::uint64_t>(status.st_size) != file->bytes)
     fail("has " + std::to_string(status.st_size) + " bytes, the index says " + std::to_string(file->bytes) +
@@ -116,8 +118,12 @@ void ShardData::check_layout() {
 
 std::uint32_t ShardData::offset(std::int64_t number) const { return load_count(bytes_.data() + 4 + 4 * number); }
 
+std::string_view ShardData::bytes_of(std::int64_t number) const {
+  return std::string_view(bytes_).substr(offset(number), offset(number + 1) - offset(number));
+}
+
 void ShardData::sample(std::int64_t number, std::vector<std::string_view>& payloads) const {
-  const std::string_view sample = std::string_view(bytes_).substr(offset(number), offset(number + 1) - offset(number));
+  const std::string_view sample = bytes_of(number);
   payloads.resize(index_.encodings.size());
   std::size_t head = 0;
   for (const Encoding& encoding : index_.encodings) head += encoding.size ? 0 : 4;

@@ -25,6 +25,9 @@ class ShardData {
   // and sample when the sizes in it do not add up.
   void sample(std::int64_t number, std::vector<std::string_view>& payloads) const;
 
+  // A sample as it lies in the shard.
+  std::string_view bytes_of(std::int64_t number) const;
+
  private:
   void load(bool check_hashes);
   void unpack(const std::string& compressed);

@@ -61,6 +61,14 @@ void FileSet::open(const std::string& path, bool bytes_are_text) {
     for (int group = 0; group < file.metadata->num_row_groups(); ++group) {
       const std::int64_t rows = file.metadata->RowGroup(group)->num_rows();
       if (rows < 0) throw parquet::ParquetException("row group " + std::to_string(group) + " has " + std::to_string(rows) + " rows");
+      // A wrong number would be found by reading, but memory for that many rows is taken before.
+      for (int column = 0; column < file.metadata->num_columns(); ++column) {
+        if (file.metadata->schema()->Column(column)->max_repetition_level() > 0) continue;
+        const std::int64_t values = file.metadata->RowGroup(group)->ColumnChunk(column)->num_values();
+        if (values != rows)
+          throw parquet::ParquetException("row group " + std::to_string(group) + " has " + std::to_string(rows) + " rows, its column '" +
+                                          file.metadata->schema()->Column(column)->path()->ToDotString() + "' " + std::to_string(values) + " values");
+      }
       if (rows > 0) chunks_.push_back({files_.size(), group, rows, first_row});
       first_row += rows;
     }

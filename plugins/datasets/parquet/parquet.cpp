@@ -21,6 +21,9 @@ using rechost::Config;
 using rechost::ConfigError;
 using rechost::ReadRequest;
 
+// Rows for which memory is taken ahead; a file that announces more has to show them first.
+constexpr std::int64_t kMostReserved = 1 << 22;
+
 class Parquet final : public rechost::Dataset {
  public:
   static std::vector<rechost::Option> options();
@@ -102,7 +105,7 @@ class Parquet final : public rechost::Dataset {
         bool wanted = false;
         for (std::size_t k = 0; k < use.column_count; ++k) {
           builders.push_back(output.column(use.first_column + k));
-          if (builders.back() != nullptr) builders.back()->reserve(static_cast<std::size_t>(chunk.rows));
+          if (builders.back() != nullptr) builders.back()->reserve(static_cast<std::size_t>(std::min(chunk.rows, kMostReserved)));
           wanted = wanted || builders.back() != nullptr;
         }
         if (!wanted && !(check && can_fail(leaf, use.meaning))) continue;

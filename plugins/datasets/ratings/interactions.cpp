@@ -52,12 +52,13 @@ class FileLoader {
       for (text::Row row; reader.next(row);) {
         Fault fault;
         bool good = false;
-        if (text::find_invalid_utf8(row.record) != std::string_view::npos)
-          fault.reason = "the line is not UTF-8";
-        else if (!splitter.split(row.record))
-          fault.reason = splitter.error();
-        else
-          good = format_.lists ? add_list(splitter.fields(), fault) : add_row(splitter.fields(), fault);
+        fault.reason = text::objection_to_record(row.record);
+        if (fault.reason.empty()) {
+          if (splitter.split(row.record))
+            good = format_.lists ? add_list(splitter.fields(), fault) : add_row(splitter.fields(), fault);
+          else
+            fault.reason = splitter.error();
+        }
         if (!good) keep_unreadable(row, fault);
       }
     }

@@ -31,12 +31,13 @@ void decode_chunk(const RowSource& source, const rechost::ReadRequest& request, 
     Fault fault;
     bool good = false;
     // Text columns promise UTF-8 to whoever reads them.
-    if (const std::size_t at = find_invalid_utf8(row.record); at != std::string_view::npos)
-      fault.reason = "byte " + std::to_string(at + 1) + " of the line, " + quote(row.record.substr(at, 1)) + ", is not UTF-8";
-    else if (!splitter.split(row.record))
-      fault.reason = splitter.error();
-    else
-      good = decode(splitter.fields(), fault);
+    fault.reason = objection_to_record(row.record);
+    if (fault.reason.empty()) {
+      if (splitter.split(row.record))
+        good = decode(splitter.fields(), fault);
+      else
+        fault.reason = splitter.error();
+    }
     if (good) {
       ++good_rows;
       continue;

@@ -1,9 +1,11 @@
 #include "decompress.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -17,6 +19,13 @@ namespace text {
 namespace {
 
 constexpr std::size_t kBlockBytes = 1 << 18;
+
+// Rows of any data set pack to a fiftieth at most; what unpacks to more is damaged, or made to fill the disk. Small files may be anything.
+constexpr std::int64_t kMostTimes = 500;
+constexpr std::int64_t kAlwaysUnpacked = 64 << 20;
+// Memory for zstd's window that any file may take; longer ones come with files of many gigabytes.
+constexpr int kWindowLog = 27;
+constexpr int kLongestWindowLog = 31;
 
 // The compressed bytes, with the place in the file for messages.
 class Source {
@@ -63,6 +72,15 @@ class Target {
   Target(int file, const std::string& path) : file_(file), path_(path) {}
   std::int64_t size() const { return size_; }
 
+  // `consumed`: compressed bytes that all of this, from the beginning on, was made of.
+  void write(const char* data, std::size_t bytes, std::int64_t consumed) {
+    write(data, bytes);
+    if (size_ > kAlwaysUnpacked && size_ / kMostTimes > consumed)
+      throw rechost::DataError("'" + path_ + "' unpacks to more than " + std::to_string(kMostTimes) + " times its size: " + std::to_string(size_) +
+                               " bytes come out of its first " + std::to_string(consumed) + ". No rows are like that; the file is damaged or made to fill the disk");
+  }
+
+ private:
   void write(const char* data, std::size_t bytes) {
     while (bytes > 0) {
       const ssize_t written = ::write(file_, data, bytes);
@@ -76,7 +94,6 @@ class Target {
     }
   }
 
- private:
   int file_;
   const std::string& path_;
   std::int64_t size_ = 0;
@@ -103,16 +120,29 @@ void decompress_gzip(Source& source, Target& target) {
       source.consume(source.left() - stream.avail_in);
       if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
         source.fail(stream.msg != nullptr ? stream.msg : "not gzip data");
-      target.write(output.data(), output.size() - stream.avail_out);
+      target.write(output.data(), output.size() - stream.avail_out, source.offset());
     }
   }
 }
 
-void decompress_zstd(Source& source, Target& target) {
+// Whatever a frame says, its window takes no more memory than the file makes plausible.
+int window_log_for(std::int64_t file_bytes) {
+  int log = kWindowLog;
+  while (log < kLongestWindowLog && file_bytes > std::int64_t{1} << (log - 8)) ++log;
+  return log;
+}
+
+void decompress_zstd(Source& source, Target& target, std::int64_t file_bytes) {
   const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
   if (context == nullptr) throw std::bad_alloc();
-  // Files made with `zstd --long=31` need a window of that size; memory is taken only for those.
-  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, 31);
+  // Files made with `zstd --long=31` need a window of that size.
+  const int window_log = window_log_for(file_bytes);
+  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, window_log);
+  const auto fail = [&](std::size_t code) {
+    if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
+      source.fail("it asks for more than " + std::to_string(std::int64_t{1} << (window_log - 20)) + " MiB of memory, many times the size of the file");
+    source.fail(ZSTD_getErrorName(code));
+  };
   std::vector<char> output(ZSTD_DStreamOutSize());
   std::size_t wanted = 0;  // 0 = between frames
   while (source.fill()) {
@@ -123,9 +153,9 @@ void decompress_zstd(Source& source, Target& target) {
       wanted = ZSTD_decompressStream(context.get(), &out, &in);
       if (ZSTD_isError(wanted)) {
         source.consume(before);
-        source.fail(ZSTD_getErrorName(wanted));
+        fail(wanted);
       }
-      target.write(output.data(), out.pos);
+      target.write(output.data(), out.pos, source.offset() + static_cast<std::int64_t>(in.pos));
     }
     source.consume(in.size);
     // What a full output buffer held back.
@@ -134,8 +164,8 @@ void decompress_zstd(Source& source, Target& target) {
       ZSTD_inBuffer nothing{nullptr, 0, 0};
       ZSTD_outBuffer out{output.data(), output.size(), 0};
       wanted = ZSTD_decompressStream(context.get(), &out, &nothing);
-      if (ZSTD_isError(wanted)) source.fail(ZSTD_getErrorName(wanted));
-      target.write(output.data(), out.pos);
+      if (ZSTD_isError(wanted)) fail(wanted);
+      target.write(output.data(), out.pos, source.offset());
       more = out.pos == out.size;
     }
   }
@@ -167,10 +197,12 @@ FileDescriptor temporary_file() {
 std::int64_t decompress(Compression compression, int source, int target, const std::string& path) {
   Source from(source, path);
   Target to(target, path);
+  struct stat status {};
+  if (::fstat(source, &status) != 0) throw rechost::DataError("cannot look at '" + path + "': " + std::strerror(errno));
   if (compression == Compression::kGzip)
     decompress_gzip(from, to);
   else
-    decompress_zstd(from, to);
+    decompress_zstd(from, to, status.st_size);
   return to.size();
 }
 

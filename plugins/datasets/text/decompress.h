@@ -18,7 +18,8 @@ Compression compression_of(const unsigned char head[4]);
 FileDescriptor temporary_file();
 
 // Decompresses all of `source` to the end of `target` and returns how many bytes that were. Several members or frames one after the other
-// are one text. Throws DataError with `path` and the byte where cut or damaged data begins to make no sense.
+// are one text. Throws DataError with `path` and the byte where cut or damaged data begins to make no sense, and when more comes out than
+// the compressed bytes can mean.
 std::int64_t decompress(Compression compression, int source, int target, const std::string& path);
 
 }  // namespace text

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "numbers.h"
+
 namespace text {
 
 bool FieldSplitter::split(std::string_view record) {
@@ -75,6 +77,14 @@ bool FieldSplitter::split_quoted(std::string_view record) {
     if (record.empty()) return true;
     record.remove_prefix(format_.delimiter.size());
   }
+}
+
+std::string objection_to_record(std::string_view record) {
+  if (const std::size_t at = find_invalid_utf8(record); at != std::string_view::npos)
+    return "byte " + std::to_string(at + 1) + " of the line, " + quote(record.substr(at, 1)) + ", is not UTF-8";
+  if (const void* const nul = std::memchr(record.data(), 0, record.size()))
+    return "byte " + std::to_string(static_cast<const char*>(nul) - record.data() + 1) + " of the line is NUL: is the file damaged, or in UTF-16?";
+  return {};
 }
 
 std::size_t find_invalid_utf8(std::string_view text) {

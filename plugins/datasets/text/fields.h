@@ -34,6 +34,9 @@ class FieldSplitter {
   std::string error_;
 };
 
+// Why a record can be no row, whatever its fields: a byte that is not UTF-8, or NUL. Empty when all is well.
+std::string objection_to_record(std::string_view record);
+
 // Position of the first byte that is not UTF-8, or npos.
 std::size_t find_invalid_utf8(std::string_view text);
 

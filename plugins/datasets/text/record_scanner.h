@@ -25,8 +25,11 @@ class RecordScanner {
   // first: then call again with the text that follows, to go on with the same record.
   std::size_t find_end(std::string_view text);
 
-  // Line ends inside the record that was last found, its own not counted.
+  // Line ends inside the record that was last found, its own not counted; where it goes on, those so far.
   std::int64_t inner_lines() const { return inner_lines_; }
+
+  // Whether the text that was last looked at ends inside quotes.
+  bool in_quotes() const { return !finished_ && state_ == State::kQuoted; }
 
  private:
   // Where in a field the scan stands. Only a quote that opens a field counts: one in the middle of a field is a mistake of that row and

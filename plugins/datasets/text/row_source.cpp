@@ -11,10 +11,27 @@ constexpr std::int64_t kBlockBytes = 1 << 20;
 constexpr std::size_t kReadableBytesPastEnd = 16;
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
+// Past these a "record" is no row: a quote that is not closed, which takes the rows after it along, or a file that is no text.
+constexpr std::int64_t kLongestRecord = 16 << 20;
+constexpr std::int64_t kMostInnerLines = 1000;
+// A chunk is decoded as a whole: whatever its rows are, it fits into memory.
+constexpr std::int64_t kMostChunkBytes = 256 << 20;
+
 struct Record {
   std::int64_t begin, end;  // bytes, without the line end
   std::int64_t line;
 };
+
+// Throws when a record, so far or as a whole, cannot be a row. Such a file is refused: what would be left out is not one row but many.
+void check_extent(const TextFile& file, const Record& record, const RecordScanner& scanner) {
+  const auto place = [&] { return "'" + file.path() + "', line " + std::to_string(record.line) + ": "; };
+  if (scanner.inner_lines() > kMostInnerLines)
+    throw rechost::DataError(place() + "a quote opens here and is not closed for " + std::to_string(kMostInnerLines) +
+                             " lines: close it, or say that quotes mean nothing (quoted = false)");
+  if (record.end - record.begin > kLongestRecord)
+    throw rechost::DataError(place() + "a row of more than " + std::to_string(kLongestRecord >> 20) +
+                             " MiB: is a line end missing, or a quote not closed, or is this no text?");
+}
 
 // Calls visit(record) for each record that is not empty, until it returns false.
 template <class Visit>
@@ -38,6 +55,7 @@ void for_each_record(const TextFile& file, const RowFormat& format, Visit&& visi
       const std::string_view piece = rest.substr(0, end);
       if (!piece.empty()) last_byte = piece.back();
       record.end = offset + static_cast<std::int64_t>(size - rest.size() + piece.size());
+      check_extent(file, record, scanner);
       if (end == std::string_view::npos) break;
       if (!is_empty() && !visit(record)) return;
       record.line += 1 + scanner.inner_lines();
@@ -45,6 +63,9 @@ void for_each_record(const TextFile& file, const RowFormat& format, Visit&& visi
       rest.remove_prefix(end + 1);
     }
   }
+  if (const std::int64_t lost = scanner.inner_lines() - (last_byte == '\n'); scanner.in_quotes() && lost > 0)
+    throw rechost::DataError("'" + file.path() + "', line " + std::to_string(record.line) + ": a quote opens here and is never closed: the " +
+                             std::to_string(lost) + " lines after it would be lost. Close it, or say that quotes mean nothing (quoted = false)");
   if (record.end > record.begin && !is_empty()) visit(record);
 }
 
@@ -70,7 +91,7 @@ void RowSource::index_file(std::size_t file, std::int64_t rows_per_chunk) {
       --skip;
       return true;
     }
-    if (rows == 0 || rows == rows_per_chunk) {
+    if (rows == 0 || rows == rows_per_chunk || record.end - chunks_.back().begin > kMostChunkBytes) {
       chunks_.push_back({file, record.begin, record.end, record.line, 0});
       rows = 0;
     }

@@ -34,7 +34,8 @@ FileDescriptor::~FileDescriptor() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-TextFile::TextFile(const std::string& path) : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+TextFile::TextFile(const std::string& path) : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  // O_NONBLOCK: a pipe that nobody writes to would hold us here, before we could say that it is none of ours.
   if (file_.get() < 0) throw rechost::DataError("cannot open '" + path + "': " + system_message());
   struct stat status {};
   if (::fstat(file_.get(), &status) != 0) throw rechost::DataError("cannot look at '" + path + "': " + system_message());

@@ -105,7 +105,7 @@ TEST_CASE("csv: bad rows are reported with their column, value and line") {
   const Folder folder;
   const std::string path =
       folder.write("x.csv", kTable + "2,1,a,b,7,1,1\n1,old,a,b,7,1,1\n1,1,a,b|,7,1,1\n1,1,a,b,seven,1,1\n1,1,a,b,7,1,-1\n" +
-                                "1,1,\"a\nb\",c,7,,1\n1,1,a\n1,1,\"a\"b,c,7,1,1\n0,1,z,z,9,9,9\n1,1,\"open,a,7,1,1\n0,1,z,z,9,9,9\n");
+                                "1,1,\"a\nb\",c,7,,1\n1,1,a\n1,1,\"a\"b,c,7,1,1\n0,1,z,z,9,9,9\n1,1,\"open,a,7,1,1\n");
   const Table table = read_split("csv", with({{"path", toml_text(path)}}), "all");
   CHECK(table["user"] == Strings{"7", "8", "7", "9"});
   const std::vector<std::tuple<int, std::string, std::string>> expected{
@@ -125,6 +125,30 @@ TEST_CASE("csv: bad rows are reported with their column, value and line") {
     CHECK(table.bad_rows[i].column == std::get<1>(expected[i]));
     CHECK(table.bad_rows[i].reason == std::get<2>(expected[i]));
   }
+}
+
+TEST_CASE("csv: a quote that would take the rows after it along is an error of the file") {
+  const Folder folder;
+  const auto error_in = [&](const std::string& rows) {
+    return error_of(with({{"path", toml_text(folder.write("x.csv", kTable + rows))}}));
+  };
+  CHECK_THAT(error_in("1,1,\"open,a,7,1,1\n0,1,z,z,9,9,9\n"), Contains("line 5") && Contains("never closed") && Contains("1 lines after it"));
+  std::string rows = "1,1,\"open,a,7,1,1\n";
+  for (int row = 0; row < 1001; ++row) rows += "0,1,z,z,9,9,9\n";
+  CHECK_THAT(error_in(rows + "1,1,open\",a,7,1,1\n"), Contains("line 5") && Contains("not closed for 1000 lines"));
+  CHECK_THAT(error_in("1,1," + std::string(17 << 20, 'w') + ",a,7,1,1\n"), Contains("line 5") && Contains("16 MiB"));
+}
+
+TEST_CASE("csv: names that are there twice, and bytes that are no text") {
+  const Folder folder;
+  const std::string twice = toml_text(folder.write("twice.csv", "y,a,a\n1,2,3\n"));
+  CHECK_THAT(error_of({{"path", twice}, {"label", "[\"y\"]"}, {"dense", "[\"a\"]"}}), Contains("more than one column 'a'"));
+  const std::string bytes = toml_text(folder.write("bytes.csv", "y,a,\xff\n1,2,3\n"));
+  CHECK_THAT(error_of({{"path", bytes}, {"label", "[\"y\"]"}, {"dense", "[\"a\"]"}}), Contains("header") && Contains("UTF-8"));
+  const std::string nul = toml_text(folder.write("nul.csv", std::string("y,a,b\n1,2,q\0\n", 13)));
+  const Table table = read_split("csv", {{"path", nul}, {"label", "[\"y\"]"}, {"sparse", "[\"b\"]"}}, "all");
+  REQUIRE(table.bad_rows.size() == 1);
+  CHECK_THAT(table.bad_rows[0].reason, Contains("byte 6") && Contains("NUL"));
 }
 
 TEST_CASE("csv: what does not fit the file is one clear error") {

@@ -181,7 +181,13 @@ TEST_CASE("index and reader agree on any text, wherever the blocks of the index 
     content += "x\n";
     INFO("round " << round);
     const text::RowFormat format{.delimiter = ",", .quoted = quoted};
-    const Found coarse = rows_of(folder.write("x", content), format, 1'000'000);
+    Found coarse;
+    // A quote that is never closed is an error of the file, whichever way it is cut.
+    if (const std::string error = error_of([&] { coarse = rows_of(folder.write("x", content), format, 1'000'000); }); error != "no error") {
+      CHECK_THAT(error, Contains("closed"));
+      CHECK(error == error_of([&] { rows_of(folder.path("x"), format, 3); }));
+      continue;
+    }
     const Found fine = rows_of(folder.path("x"), format, 3);
     CHECK(coarse.rows == fine.rows);
     CHECK(coarse.lines == fine.lines);
