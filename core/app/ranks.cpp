@@ -11,6 +11,7 @@
 #include "app/environment.h"
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "comm/job.h"
@@ -36,6 +37,20 @@ class Alone final : public Ranks {
  private:
   SingleCommunicator communicator_;
 };
+
+/// What ranks that share more than a guessable job number keep in a file; empty: none.
+std::string job_secret() {
+  const auto path = environment_variable("RECHOST_JOB_SECRET_FILE");
+  if (!path) return {};
+  std::string secret;
+  try {
+    secret = read_file(*path);
+  } catch (const Error& error) {
+    rechost::fail<ConfigError>("RECHOST_JOB_SECRET_FILE: {}", error.what());
+  }
+  if (secret.empty()) rechost::fail<ConfigError>("RECHOST_JOB_SECRET_FILE: {} is empty: put the same random bytes there for all ranks", *path);
+  return secret;
+}
 
 /// Another communicator, whose errors name the rank that is to blame.
 class BlamingCommunicator final : public Communicator {
@@ -88,7 +103,7 @@ class Together final : public Ranks {
     settings.world_size = identity.world_size;
     for (const int port : identity.ports) settings.meeting.push_back({identity.host, port});
     settings.listener = FileDescriptor(identity.listener);
-    settings.token = identity.token;
+    settings.token = identity.token + job_secret();
     settings.program = std::string(version());
     settings.host = host_name();
     job_ = Job::join(std::move(settings));

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "comm/handshake.h"
 
 namespace rechost {
 namespace {
@@ -26,6 +27,9 @@ constexpr milliseconds kHandshakeWait{10'000};
 constexpr milliseconds kPatience{10'000};  ///< with rank 0, before a rank says that it waits
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{1000};
+constexpr std::uint32_t kLongestGreeting = 4096;  ///< bytes that are read from somebody who has proved nothing yet
+constexpr std::size_t kMostStrangers = 512;       ///< of those at once; the oldest is let go
+constexpr int kStrangersNamed = 8;                ///< in the log
 
 /// The other end of a connection, as the watching thread knows it.
 struct Peer {
@@ -38,6 +42,15 @@ struct Peer {
 };
 
 std::string name_of(const Peer& peer) { return fmt::format("rank {} on host {}", peer.rank, peer.host); }
+
+constexpr std::size_t kNonceDigits = 32;
+constexpr std::size_t kProofDigits = 64;
+
+/// The other end of a connection has nothing to do with this job.
+class NotOfThisJob : public Error {
+ public:
+  using Error::Error;
+};
 
 /// Names and texts of all ranks in one body.
 std::string pack(const std::vector<std::string>& texts) {
@@ -153,14 +166,14 @@ class ProcessJob final : public Job {
  private:
   // ---- the start: no other thread yet ----
 
-  Json hello() const {
-    Json hello = Json::object();
-    hello["token"] = settings_.token;
-    hello["rank"] = settings_.rank;
-    hello["world_size"] = settings_.world_size;
-    hello["program"] = settings_.program;
-    hello["host"] = settings_.host;
-    return hello;
+  /// Who this rank says it is; its proof covers these very bytes.
+  std::string statement() const {
+    Json statement = Json::object();
+    statement["rank"] = settings_.rank;
+    statement["world_size"] = settings_.world_size;
+    statement["program"] = settings_.program;
+    statement["host"] = settings_.host;
+    return json_line(statement);
   }
 
   /// On the interface that the others are told, where it is one of this machine: behind an address translation it is not.
@@ -185,17 +198,46 @@ class ProcessJob final : public Job {
     rechost::fail<CommError>("rank 0 cannot listen: the ports {} are all in use; choose one with RECHOST_MASTER_PORT or MASTER_PORT", tried);
   }
 
+  /// Somebody who has connected and has not shown yet that it is a rank of this job.
+  struct Stranger {
+    Peer peer;
+    std::string address;
+    Clock::time_point until = Clock::now() + kHandshakeWait;
+    Nonces nonces;
+  };
+
   void gather_ranks() {
     open_listener();
     const Clock::time_point deadline = Clock::now() + settings_.join_within;
     std::vector<bool> here(static_cast<std::size_t>(settings_.world_size), false);
     here[0] = true;
+    std::vector<Stranger> strangers;
     while (peers_.size() + 1 < here.size()) {
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
       if (left.count() <= 0) give_up(here);
-      auto accepted = accept_from(settings_.listener, std::min(left, kLongestPause));
-      if (!accepted) continue;
-      if (auto peer = admit(std::move(*accepted), here)) peers_.push_back(std::move(*peer));
+      std::vector<pollfd> waiting{{.fd = settings_.listener.number(), .events = POLLIN, .revents = 0}};
+      for (const Stranger& stranger : strangers) waiting.push_back({.fd = stranger.peer.socket.number(), .events = POLLIN, .revents = 0});
+      poll(waiting.data(), waiting.size(), static_cast<int>(std::min(left, kLongestPause).count()));
+      // Nobody waits for a silent one: each is heard when it says something.
+      for (std::size_t i = 0; i < strangers.size(); ++i) {
+        if (waiting[i + 1].revents != 0) hear(strangers[i], here);
+      }
+      std::erase_if(strangers, [&](const Stranger& stranger) {
+        if (!stranger.peer.socket) return true;  // has become a peer, or was sent away
+        if (Clock::now() < stranger.until) return false;
+        send_away(stranger.address, "has not said in time who it is");
+        return true;
+      });
+      if (waiting[0].revents != 0) {
+        if (auto accepted = accept_from(settings_.listener, milliseconds(0))) {
+          Stranger stranger;
+          stranger.address = peer_address(*accepted);
+          stranger.peer.socket = std::move(*accepted);
+          stranger.peer.reader = FrameReader(kLongestGreeting);
+          strangers.push_back(std::move(stranger));
+          if (strangers.size() > kMostStrangers) strangers.erase(strangers.begin());
+        }
+      }
     }
     std::sort(peers_.begin(), peers_.end(), [](const Peer& a, const Peer& b) { return a.rank < b.rank; });
     settings_.listener = FileDescriptor();
@@ -204,6 +246,39 @@ class ProcessJob final : public Job {
       send(peer, {Frame::Kind::kStart, ""});
     }
     address_ = peers_.empty() ? "127.0.0.1" : own_address(peers_.front().socket);
+  }
+
+  /// Scanners come by the hundred: some are named.
+  void send_away(const std::string& address, std::string_view why) {
+    if (++sent_away_ <= kStrangersNamed) log_warning("a connection from {} is no rank of this job: it {}", address, why);
+    if (sent_away_ == kStrangersNamed) log_warning("further connections of this kind are not told");
+  }
+
+  /// Takes what a stranger has sent. It ends up among the peers, or sent away, or waits on.
+  void hear(Stranger& stranger, std::vector<bool>& here) {
+    const auto away = [&](std::string_view why) {
+      send_away(stranger.address, why);
+      stranger.peer.socket = FileDescriptor();
+    };
+    const FrameReader::State state = stranger.peer.reader.read_from(stranger.peer.socket);
+    try {
+      while (auto frame = stranger.peer.reader.next()) {
+        if (frame->kind == Frame::Kind::kHello && stranger.nonces.host.empty()) {
+          stranger.nonces = {frame->body, random_nonce()};
+          const std::string answer = proof(settings_.token, Prover::kHost, stranger.nonces, "");
+          if (!send_frame(stranger.peer.socket, {Frame::Kind::kChallenge, stranger.nonces.host + answer}, milliseconds(0))) return away("does not listen");
+        } else if (frame->kind == Frame::Kind::kIdentity && !stranger.nonces.host.empty()) {
+          return admit(stranger, frame->body, here);
+        } else {
+          return away("does not follow the protocol");
+        }
+      }
+    } catch (const NotOfThisJob& error) {
+      return away(error.what());
+    } catch (const FrameError& error) {
+      return away(error.what());
+    }
+    if (state == FrameReader::State::kClosed) away("has gone before it said who it is");
   }
 
   [[noreturn]] void give_up(const std::vector<bool>& here) {
@@ -217,25 +292,17 @@ class ProcessJob final : public Job {
     throw CommError(text);
   }
 
-  /// Nothing for a stranger; refused with the reason, here and there, for a rank of this job that does not fit.
-  std::optional<Peer> admit(FileDescriptor socket, std::vector<bool>& here) {
-    Peer peer;
-    peer.socket = std::move(socket);
-    std::optional<Frame> frame;
-    try {
-      frame = receive_frame(peer.socket, peer.reader, kHandshakeWait);
-    } catch (const CommError&) {
+  /// Refused with the reason, here and there, when it is a rank of this job that does not fit.
+  void admit(Stranger& stranger, const std::string& identity, std::vector<bool>& here) {
+    const std::size_t digits = std::min(identity.size(), kProofDigits);
+    const std::string stated = identity.substr(digits);
+    if (!same_proof(identity.substr(0, digits), proof(settings_.token, Prover::kGuest, stranger.nonces, stated))) {
+      throw NotOfThisJob("cannot prove that it is (another job, or another secret)");
     }
-    if (!frame || frame->kind != Frame::Kind::kHello) return std::nullopt;
-    Json theirs;
-    try {
-      theirs = parse_json(frame->body, "hello");
-      if (theirs.at("token") != settings_.token) return std::nullopt;
-      peer.rank = theirs.at("rank").get<int>();
-      peer.host = theirs.at("host").get<std::string>();
-    } catch (const std::exception&) {
-      return std::nullopt;
-    }
+    Peer& peer = stranger.peer;
+    const Json theirs = parse_json(stated, "who a rank says it is");
+    peer.rank = theirs.at("rank").get<int>();
+    peer.host = theirs.at("host").get<std::string>();
     const std::string problem = problem_with(theirs, peer, here);
     if (!problem.empty()) {
       send_frame(peer.socket, {Frame::Kind::kRefused, problem}, kSendWait);
@@ -243,8 +310,9 @@ class ProcessJob final : public Job {
       throw CommError(problem);
     }
     here[static_cast<std::size_t>(peer.rank)] = true;
+    peer.reader.allow(kLongestBody);
     send(peer, {Frame::Kind::kWelcome, settings_.host});
-    return peer;
+    peers_.push_back(std::move(peer));
   }
 
   std::string problem_with(const Json& theirs, const Peer& peer, const std::vector<bool>& here) const {
@@ -275,8 +343,10 @@ class ProcessJob final : public Job {
       if (Clock::now() >= deadline) {
         std::vector<std::string> tried;
         for (const Endpoint& endpoint : settings_.meeting) tried.push_back(endpoint.text());
-        rechost::fail<CommError>("rank {} cannot reach rank 0 within {} s at {}: is rank 0 running, and is the address right?", settings_.rank,
-                                 settings_.join_within.count() / 1000, fmt::join(tried, ", "));
+        const std::string other = impostor_.empty() ? "is rank 0 running, and is the address right?"
+                                                    : fmt::format("at {} is rank 0 of another job, or of this one with another secret", impostor_);
+        rechost::fail<CommError>("rank {} cannot reach rank 0 within {} s at {}: {}", settings_.rank, settings_.join_within.count() / 1000,
+                                 fmt::join(tried, ", "), other);
       }
       if (!said && Clock::now() >= deadline - settings_.join_within + kPatience) {
         said = true;
@@ -288,6 +358,15 @@ class ProcessJob final : public Job {
     }
   }
 
+  /// Nothing from another program.
+  static std::optional<Frame> answer_of(Peer& peer) {
+    try {
+      return receive_frame(peer.socket, peer.reader, kHandshakeWait);
+    } catch (const FrameError&) {
+      return std::nullopt;
+    }
+  }
+
   /// Whether this is rank 0 of this job and all ranks have come.
   bool knock(const Endpoint& endpoint, Clock::time_point deadline) {
     auto socket = connect_to(endpoint, kLongestPause);
@@ -296,13 +375,19 @@ class ProcessJob final : public Job {
     peer.rank = 0;
     peer.host = endpoint.host;
     peer.socket = std::move(*socket);
-    if (!send_frame(peer.socket, {Frame::Kind::kHello, json_line(hello())}, kSendWait)) return false;
-    std::optional<Frame> frame;
-    try {
-      frame = receive_frame(peer.socket, peer.reader, kHandshakeWait);
-    } catch (const CommError&) {
+    Nonces nonces{random_nonce(), ""};
+    if (!send_frame(peer.socket, {Frame::Kind::kHello, nonces.guest}, kSendWait)) return false;
+    std::optional<Frame> frame = answer_of(peer);
+    if (!frame || frame->kind != Frame::Kind::kChallenge || frame->body.size() != kNonceDigits + kProofDigits) return false;
+    nonces.host = frame->body.substr(0, kNonceDigits);
+    if (!same_proof(frame->body.substr(kNonceDigits), proof(settings_.token, Prover::kHost, nonces, ""))) {
+      impostor_ = endpoint.text();  // another job, or ours with another secret
+      return false;
     }
-    if (!frame) return false;  // another program, or another job
+    const std::string own = statement();
+    if (!send_frame(peer.socket, {Frame::Kind::kIdentity, proof(settings_.token, Prover::kGuest, nonces, own) + own}, kSendWait)) return false;
+    frame = answer_of(peer);
+    if (!frame) return false;
     if (frame->kind == Frame::Kind::kRefused) throw CommError(frame->body);
     if (frame->kind != Frame::Kind::kWelcome) return false;
     peer.host = frame->body;
@@ -371,7 +456,7 @@ class ProcessJob final : public Job {
         peer.last_heard = Clock::now();
         take(peer, std::move(*frame));
       }
-    } catch (const CommError& error) {
+    } catch (const FrameError& error) {
       lose(peer, error.what());
     }
     if (state == FrameReader::State::kClosed && !peer.gone) lose(peer, "was lost: its connection has ended");
@@ -437,6 +522,8 @@ class ProcessJob final : public Job {
 
   JobSettings settings_;
   std::string address_;
+  std::string impostor_;  ///< where something answered that is not this job's rank 0
+  int sent_away_ = 0;
   FileDescriptor wake_;
 
   std::mutex mutex_;

@@ -19,7 +19,8 @@ struct JobSettings {
   int world_size = 1;
   std::vector<Endpoint> meeting;   ///< where rank 0 listens: on the first of these that is free. The others try them in turn
   FileDescriptor listener;         ///< of rank 0, when whoever started it has opened the socket already
-  std::string token;               ///< the same on all ranks, and of no other job: a listener with another one is left alone
+  /// What all ranks of the job know and nobody else needs to: a listener with another one is left alone. It is never sent.
+  std::string token;
   std::string program;             ///< version of rechost; all ranks must run the same
   std::string host;                ///< this machine's name, for messages
   std::chrono::milliseconds join_within{300'000};  ///< ranks that have not come by then are named in the error

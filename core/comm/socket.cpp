@@ -24,7 +24,6 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kHeaderBytes = 5;  // length of the body in 4 bytes, kind
-constexpr std::uint32_t kLongestBody = 1u << 28;
 
 struct AddressList {
   addrinfo* first = nullptr;
@@ -156,7 +155,8 @@ bool send_frame(const FileDescriptor& socket, const Frame& frame, milliseconds w
 
 FrameReader::State FrameReader::read_from(const FileDescriptor& socket) {
   std::array<char, 65536> piece;
-  for (;;) {
+  // What is there may be more than a frame; next() sees to it first.
+  while (bytes_.size() <= kHeaderBytes + longest_) {
     const ssize_t count = ::recv(socket.number(), piece.data(), piece.size(), 0);
     if (count > 0) {
       bytes_.append(piece.data(), static_cast<std::size_t>(count));
@@ -168,6 +168,7 @@ FrameReader::State FrameReader::read_from(const FileDescriptor& socket) {
       return State::kClosed;
     }
   }
+  return State::kOpen;
 }
 
 std::optional<Frame> FrameReader::next() {
@@ -175,8 +176,8 @@ std::optional<Frame> FrameReader::next() {
   std::uint32_t length = 0;
   std::memcpy(&length, bytes_.data(), sizeof(length));
   const auto kind = static_cast<std::uint8_t>(bytes_[4]);
-  if (length > kLongestBody || kind < static_cast<std::uint8_t>(Frame::Kind::kHello) || kind > static_cast<std::uint8_t>(Frame::Kind::kGoodbye)) {
-    throw CommError("the other end of a connection is not a rank of rechost");
+  if (length > longest_ || kind < static_cast<std::uint8_t>(Frame::Kind::kHello) || kind > static_cast<std::uint8_t>(Frame::Kind::kGoodbye)) {
+    throw FrameError("does not speak as ranks of rechost do");
   }
   if (bytes_.size() < kHeaderBytes + length) return std::nullopt;
   Frame frame{static_cast<Frame::Kind>(kind), bytes_.substr(kHeaderBytes, length)};

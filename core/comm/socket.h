@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/file.h"
 
 namespace rechost {
@@ -34,10 +35,18 @@ std::string own_address(const FileDescriptor& socket);
 
 /// A message with its length before it.
 struct Frame {
-  enum class Kind : std::uint8_t { kHello = 1, kWelcome, kRefused, kStart, kHeartbeat, kPacket, kFailure, kGoodbye };
+  enum class Kind : std::uint8_t { kHello = 1, kChallenge, kIdentity, kWelcome, kRefused, kStart, kHeartbeat, kPacket, kFailure, kGoodbye };
   Kind kind = Kind::kHeartbeat;
   std::string body;
 };
+
+/// The other end of a connection speaks something else.
+class FrameError : public CommError {
+ public:
+  using CommError::CommError;
+};
+
+inline constexpr std::uint32_t kLongestBody = std::uint32_t{1} << 28;
 
 /// Sends all of it, waiting at most `wait` for the other side to take it. False: the connection is broken or stuck.
 bool send_frame(const FileDescriptor& socket, const Frame& frame, std::chrono::milliseconds wait);
@@ -46,12 +55,16 @@ bool send_frame(const FileDescriptor& socket, const Frame& frame, std::chrono::m
 class FrameReader {
  public:
   enum class State { kOpen, kClosed };
+  /// `longest`: body that a frame may have; a stranger is not given as much memory as a rank.
+  explicit FrameReader(std::uint32_t longest = kLongestBody) : longest_(longest) {}
+  void allow(std::uint32_t longest) { longest_ = longest; }
   /// Reads what has arrived, without waiting.
   State read_from(const FileDescriptor& socket);
-  /// The next whole frame, if there is one. CommError for a length that no frame has: the other side does not speak this protocol.
+  /// The next whole frame, if there is one. FrameError for a length that no frame has.
   std::optional<Frame> next();
 
  private:
+  std::uint32_t longest_;
   std::string bytes_;
 };
 

@@ -28,6 +28,13 @@ class Variables {
     return value;
   }
 
+  /// Noted without its value.
+  std::optional<std::string> secret(const std::string& name) {
+    const auto value = read_(name);
+    if (value) because_.push_back(name);
+    return value;
+  }
+
   std::optional<int> number(const std::string& name) {
     const auto value = text(name);
     if (!value) return std::nullopt;
@@ -73,7 +80,7 @@ ProcessIdentity from_rechost(Variables& variables) {
   identity.local_rank = variables.number("RECHOST_LOCAL_RANK").value_or(identity.rank);
   identity.local_world_size = variables.number("RECHOST_LOCAL_WORLD_SIZE").value_or(identity.world_size);
   identity.listener = variables.number("RECHOST_LISTENER").value_or(-1);
-  identity.token = variables.text("RECHOST_JOB_TOKEN").value_or("");
+  identity.token = variables.secret("RECHOST_JOB_TOKEN").value_or("");
   read_meeting(variables, identity, 0);
   return identity;
 }
@@ -121,7 +128,7 @@ ProcessIdentity from_pmi(Variables& variables) {
   identity.world_size = variables.need("PMI_SIZE", "PMI_RANK");
   identity.local_rank = variables.number("MPI_LOCALRANKID").value_or(0);
   identity.local_world_size = variables.number("MPI_LOCALNRANKS").value_or(1);
-  identity.token = variables.text("PMI_JOBID").value_or(variables.text("RECHOST_JOB_TOKEN").value_or(""));
+  identity.token = variables.text("PMI_JOBID").value_or(variables.secret("RECHOST_JOB_TOKEN").value_or(""));
   // Two mpiexec on one machine may not be told apart by variables; all ranks on a machine have one parent.
   if (identity.token.empty() && identity.local_world_size == identity.world_size) identity.token = fmt::format("pmi {}", getppid());
   read_meeting(variables, identity, 0);

@@ -2,7 +2,11 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "base/error.h"
+#include "comm/handshake.h"
 #include "core/comm/in_threads.h"
 
 using namespace rechost;
@@ -71,6 +75,81 @@ TEST_CASE("a rank that does not fit is refused with the reason, on both sides") 
   };
   for (const std::string& error : join_two([](JobSettings& settings) { settings.program = "0.9"; })) CHECK_THAT(error, Contains("runs rechost 0.9"));
   for (const std::string& error : join_two([](JobSettings& settings) { settings.world_size = 3; })) CHECK_THAT(error, Contains("believes in 3 ranks"));
+}
+
+TEST_CASE("a proof is HMAC-SHA-256 over both nonces and what is stated") {
+  const Nonces nonces{std::string(32, 'a'), std::string(32, 'b')};
+  // By Python's hmac module.
+  CHECK(proof("a token", Prover::kGuest, nonces, R"({"rank":1})") == "7f95562b7d6b2bc20f493f78ea30cca2a3bcc5d9721eea1ac54b519b6390f514");
+  const std::string other = proof("a token", Prover::kHost, nonces, R"({"rank":1})");
+  CHECK_FALSE(same_proof(proof("a token", Prover::kGuest, nonces, R"({"rank":1})"), other));
+  CHECK(same_proof(other, other));
+  CHECK(random_nonce() != random_nonce());
+  CHECK(random_nonce().size() == 32);
+}
+
+TEST_CASE("a rank with another secret is told so, and rank 0 goes on waiting for the right one") {
+  const int port = free_port();
+  std::string error;
+  in_threads(3, [&](int rank) {
+    JobSettings settings = job_settings(rank == 2 ? 1 : rank, 2, port);
+    if (rank == 2) {
+      settings.token += "another secret";
+      settings.join_within = std::chrono::seconds(2);
+      error = error_of([&] { Job::join(std::move(settings)); });
+      return;
+    }
+    if (rank == 1) std::this_thread::sleep_for(std::chrono::seconds(3));
+    const auto job = Job::join(std::move(settings));
+    job->exchange("here");
+  });
+  CHECK_THAT(error, Contains("with another secret") && Contains(std::to_string(port)));
+}
+
+TEST_CASE("strangers that say nothing, garbage, or what was heard before delay no rank") {
+  // What rank 1 of an earlier start said, as somebody on the network heard it.
+  std::string heard;
+  {
+    const int port = free_port();
+    const int tap = free_port();
+    in_threads(3, [&](int rank) {
+      if (rank == 2) {
+        const auto listener = listen_on({"127.0.0.1", tap});
+        const auto guest = accept_from(*listener, std::chrono::seconds(20));
+        const auto host = connect_to({"127.0.0.1", port}, std::chrono::seconds(5));
+        char bytes[4096];
+        const auto forward = [&](const FileDescriptor& from, const FileDescriptor& to, std::string* copy) {
+          const ssize_t count = recv(from.number(), bytes, sizeof(bytes), MSG_DONTWAIT);
+          if (count > 0 && copy != nullptr) copy->append(bytes, static_cast<std::size_t>(count));
+          if (count > 0) (void)!write(to.number(), bytes, static_cast<std::size_t>(count));
+          return count != 0;
+        };
+        while (forward(*guest, *host, &heard) && forward(*host, *guest, nullptr)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        return;
+      }
+      const auto job = Job::join(job_settings(rank, 2, rank == 0 ? port : tap));
+      job->exchange("here");
+    });
+  }
+  REQUIRE(heard.size() > 100);
+
+  const int port = free_port();
+  in_threads(2, [&](int rank) {
+    JobSettings settings = job_settings(rank, 2, port);
+    settings.join_within = std::chrono::seconds(8);  // less than one stranger alone may take to say who it is
+    std::vector<FileDescriptor> strangers;
+    if (rank == 1) {
+      for (int i = 0; i < 60; ++i) {
+        auto socket = connect_to({"127.0.0.1", port}, std::chrono::seconds(5));
+        while (!socket) socket = connect_to({"127.0.0.1", port}, std::chrono::seconds(5));
+        if (i % 3 == 1) (void)!write(socket->number(), heard.data(), heard.size());
+        if (i % 3 == 2) (void)!write(socket->number(), "GET / HTTP/1.1\r\n\r\n", 18);
+        strangers.push_back(std::move(*socket));
+      }
+    }
+    const auto job = Job::join(std::move(settings));
+    job->exchange("here");
+  });
 }
 
 TEST_CASE("a stranger on the port, and a rank of another job, keep nobody from meeting") {
