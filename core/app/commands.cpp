@@ -60,6 +60,10 @@ constexpr std::array kCommands{
             "  rechost data stats --plugin criteo --set data.path=train.txt\n"
             "  rechost data stats --config configs/dlrm_criteo.toml --output json\n",
             data_stats_command},
+    Command{"data", "order", "Which samples make up each batch of an epoch.", "--config FILE [--epoch N] [--step N] [--ranks N]",
+            "  rechost data order --plugin synthetic --set data.rows=100 --set data.batch_size=16\n"
+            "  rechost data order --config configs/dlrm_criteo.toml --epoch 2 --step 5 --ranks 2 --output json\n",
+            data_order_command},
     Command{"data", "convert", "Write what a loader reads as MDS shards.", "--plugin NAME --set data.path=FILE --out FOLDER [--compression none|zstd]",
             "  rechost data convert --plugin criteo --set data.path=train.txt --to mds --out shards\n"
             "  rechost run --plugin dlrm --config shards/data.toml\n",

@@ -10,6 +10,7 @@ int data_synth_command(std::span<const std::string> arguments);
 int data_inspect_command(std::span<const std::string> arguments);
 int data_verify_command(std::span<const std::string> arguments);
 int data_stats_command(std::span<const std::string> arguments);
+int data_order_command(std::span<const std::string> arguments);
 int data_convert_command(std::span<const std::string> arguments);
 
 }  // namespace rechost::app

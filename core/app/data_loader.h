@@ -11,14 +11,14 @@
 
 #include "config/sections.h"
 #include "data/source.h"
-#include "plugin/dataset_instance.h"
+#include "train/stream_loader.h"
 
 /// What the verbs of "data" begin with: a loader with its options, without a model.
 namespace rechost::app {
 
 struct Loader {
   Config config;
-  std::unique_ptr<DatasetInstance> instance;
+  std::unique_ptr<StreamLoader> instance;
 };
 
 /// --plugin, --config and --set. `default_plugin` may be null.

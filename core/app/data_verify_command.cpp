@@ -35,7 +35,7 @@ struct VerifiedSplit {
 
 VerifiedSplit verify_split(const Loader& loader, const std::string& name, std::int64_t kept, ThreadPool& pool) {
   VerifiedSplit split{.name = name};
-  std::unique_ptr<ChunkSource> source;
+  std::shared_ptr<ChunkSource> source;
   try {
     source = loader.instance->open(name);
   } catch (const DataError& error) {

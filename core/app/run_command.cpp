@@ -99,6 +99,11 @@ void announce(const Setup& setup, const RunData& data, const ModelRuntime& model
   log_info("data: {} training, {} validation, {} test rows; {} dense and {} sparse features; read in {:.1f} s",
            count_text(rows(prepared.train.get())), count_text(rows(prepared.valid.get())), count_text(rows(prepared.test.get())),
            prepared.plan->schema.dense.size(), prepared.plan->schema.sparse.size(), data.seconds);
+  if (prepared.train != nullptr && setup.config.data.shuffle == "mosaic") {
+    const SampleOrder order = training_order(setup.config, prepared.train->streams());
+    const std::string warning = order.mosaic() == nullptr ? "" : order.mosaic()->block_warning();
+    if (!warning.empty()) log_warning("{}", warning);
+  }
   if (prepared.bad_rows > 0) log_warning("{} rows could not be used and were left out ({})", count_text(prepared.bad_rows), setup.config.data.bad_rows);
   std::int64_t table_rows = 0;
   std::int64_t table_parameters = 0;
@@ -293,6 +298,8 @@ class TrainingRun {
     parts.model = model.get();
     parts.observer = observer.get();
     parts.pool = setup_.pool.get();
+    std::optional<SampleLog> samples;
+    if (setup_.config.run.log_samples) parts.samples = &samples.emplace(path_ / "samples" / fmt::format("rank-{:05}.jsonl", ranks_.rank()));
     parts.stop = &stop_;
     parts.checkpoints = checkpoints();
     parts.config_text = config_text;

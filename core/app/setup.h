@@ -26,7 +26,7 @@ struct Setup {
   RunContext context;
   std::unique_ptr<Module> model_module;
   std::unique_ptr<ModuleOptions> model_options;
-  std::unique_ptr<DatasetInstance> loader;  ///< handed on to open_run_data()
+  std::unique_ptr<StreamLoader> loader;  ///< handed on to open_run_data()
   std::unique_ptr<ThreadPool> pool;
   std::shared_ptr<const Gpu> gpu;  ///< where to compute, from choose_gpu(); null: the CPU
 };

@@ -86,6 +86,13 @@ struct SectionDescription {
     owned->describe(*description);
     pattern_sections.push_back({std::string(key), &given, owned, std::move(description)});
   }
+
+  /// Patterns whose sections take any other key too. Section::options is a table.
+  template <typename Section>
+  void open_patterns(std::string_view key, std::map<std::string, ConfigNode>& given, Section prototype) {
+    patterns(key, given, std::move(prototype));
+    pattern_sections.back().section->options = &static_cast<Section*>(pattern_sections.back().prototype.get())->options;
+  }
 };
 
 }  // namespace rechost

@@ -132,6 +132,8 @@ void require_table(const ConfigNode& node, const std::string& path) {
   if (!node.is_table()) fail<ConfigError>("{}{} is a section [{}] with keys, got {}", at(node), path, path, described(node));
 }
 
+void fill_patterns(const SectionDescription::Patterns& patterns, const std::string& path, const ConfigNode& table);
+
 /// Takes the values of one table. `origins` may be null.
 void fill(const SectionDescription& section, const std::string& path, const ConfigNode& table, Origins* origins) {
   for (const auto& [name, node] : table.table()) {
@@ -142,6 +144,8 @@ void fill(const SectionDescription& section, const std::string& path, const Conf
     } else if (const SectionDescription* child = find_named(section.sections, name)) {
       require_table(node, full_key);
       fill(*child, full_key, node, origins);
+    } else if (const auto* patterns = find_named(section.pattern_sections, name)) {
+      fill_patterns(*patterns, full_key, node);
     } else if (section.options != nullptr) {
       section.options->table().emplace(name, node);
     } else {
@@ -150,12 +154,13 @@ void fill(const SectionDescription& section, const std::string& path, const Conf
   }
 }
 
-void fill_patterns(const SectionDescription::Patterns& patterns, const ConfigNode& table) {
-  require_table(table, patterns.name);
+/// `path`: the full key of the table of patterns.
+void fill_patterns(const SectionDescription::Patterns& patterns, const std::string& path, const ConfigNode& table) {
+  require_table(table, path);
   for (const auto& [pattern, node] : table.table()) {
-    const std::string path = join_key(patterns.name, pattern);
-    require_table(node, path);
-    fill(*patterns.section, path, node, nullptr);
+    const std::string full_key = join_key(path, pattern);
+    require_table(node, full_key);
+    fill(*patterns.section, full_key, node, nullptr);
     patterns.given->emplace(pattern, node);
   }
 }
@@ -219,7 +224,7 @@ Config parse_config(const ConfigNode& document) {
       require_table(node, name);
       fill(*section, name, node, &config.origins);
     } else if (const auto* patterns = find_named(root.pattern_sections, name)) {
-      fill_patterns(*patterns, node);
+      fill_patterns(*patterns, name, node);
     } else {
       unknown_section(root, name, node);
     }
@@ -258,6 +263,17 @@ FeatureSection feature_settings(const Config& config, std::string_view name) {
 }
 
 TableSection table_settings(const Config& config, std::string_view name) { return merged<TableSection>(config.tables, name, "tables"); }
+
+StreamSection stream_settings(const DataSection& data, std::string_view name) {
+  StreamSection result;
+  SectionDescription description;
+  result.describe(description);
+  description.options = &result.options;
+  if (const auto found = data.streams.find(std::string(name)); found != data.streams.end()) {
+    fill(description, join_key("data.streams", name), found->second, nullptr);
+  }
+  return result;
+}
 
 void check_patterns(const Config& config, std::span<const std::string> features, std::span<const std::string> tables) {
   check_matched(config.features, features, "features", "feature");

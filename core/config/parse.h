@@ -27,6 +27,9 @@ FeatureSection feature_settings(const Config& config, std::string_view name);
 /// The same for [tables].
 TableSection table_settings(const Config& config, std::string_view name);
 
+/// What [data.streams.<name>] says about a stream, the options of its loader included.
+StreamSection stream_settings(const DataSection& data, std::string_view name);
+
 /// Throws ConfigError for a pattern of [features] or [tables] that matches none of the names: call once the names are known.
 void check_patterns(const Config& config, std::span<const std::string> features, std::span<const std::string> tables);
 

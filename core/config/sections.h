@@ -24,6 +24,7 @@ struct RunSection {
   std::int64_t threads = 0;
   double log_every_seconds = 2.0;
   std::int64_t log_every_steps = 100;
+  bool log_samples = false;
 
   template <typename Visitor>
   void describe(Visitor& visit) {
@@ -37,6 +38,7 @@ struct RunSection {
     visit("threads", threads, "CPU threads of a process; 0: its share of the cores").at_least(0);
     visit("log_every_seconds", log_every_seconds, "interval of progress lines").at_least(0.0);
     visit("log_every_steps", log_every_steps, "interval of lines in metrics.jsonl").at_least(1);
+    visit("log_samples", log_samples, "write the numbers of the samples of every step to samples/ in the run directory");
   }
 };
 
@@ -63,11 +65,65 @@ struct SplitSection {
   }
 };
 
+/// [data.mosaic]: shuffle = "mosaic" gives the order of MosaicML's StreamingDataset; names as there.
+struct MosaicSection {
+  bool shuffle = true;
+  std::string shuffle_algo = "py1e";
+  std::int64_t shuffle_seed = 9176;
+  std::int64_t shuffle_block_size = 0;
+  std::int64_t num_canonical_nodes = 0;
+  std::string partition_algo = "relaxed";
+  std::string batching_method = "random";
+  std::string sampling_method = "balanced";
+  std::int64_t sampling_granularity = 1;
+  std::int64_t replication = 1;
+  std::int64_t nodes = 1;
+  std::int64_t ranks_per_node = 1;
+  std::int64_t workers = 1;
+  std::string state;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("shuffle", shuffle, "false: the partition's order, not shuffled");
+    visit("shuffle_algo", shuffle_algo, "which samples may meet").one_of({"naive", "py1s", "py2s", "py1br", "py1e"});
+    visit("shuffle_seed", shuffle_seed, "of StreamingDataset; run.seed has no part in this order").at_least(0);
+    visit("shuffle_block_size", shuffle_block_size, "samples that py1br and py1e mix; 0: max(4000000 / num_canonical_nodes, 262144)").at_least(0);
+    visit("num_canonical_nodes", num_canonical_nodes, "parts of an epoch; 0: nodes, for py1s and py2s 64 times as many").at_least(0);
+    visit("partition_algo", partition_algo, "how parts become batches").one_of({"relaxed", "orig"});
+    visit("batching_method", batching_method, "how streams share batches").one_of({"random", "stratified", "per_stream", "device_per_stream"});
+    visit("sampling_method", sampling_method, "balanced: other samples of a stream drawn in part each epoch; fixed: the same").one_of({"balanced", "fixed"});
+    visit("sampling_granularity", sampling_granularity, "samples drawn together from a shard").at_least(1);
+    visit("replication", replication, "consecutive ranks of the emulated job that get the same samples").at_least(1);
+    visit("nodes", nodes, "of the emulated job; data.batch_size is divided among its ranks").at_least(1);
+    visit("ranks_per_node", ranks_per_node, "of the emulated job; how many ranks rechost has is another matter").at_least(1);
+    visit("workers", workers, "of each DataLoader of the emulated job; 1 for num_workers = 0").at_least(1);
+    visit("state", state, "file with a state dict of StreamingDataLoader: the run goes on from there");
+  }
+};
+
+/// [data.streams.<name>]: one of several sources of training samples, in the order of the names. At most one weight each.
+struct StreamSection {
+  double proportion = 0.0;
+  double repeat = 1.0;
+  std::int64_t choose = 0;
+  ConfigNode options{.value = ConfigNode::Table{}, .origin = {}, .typed = {}};  ///< table: every other key, over those of [data]
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("proportion", proportion, "of the samples of an epoch, relative to the other streams").at_least(0.0);
+    visit("repeat", repeat, "times that each sample comes in an epoch, on average").at_least(0.0);
+    visit("choose", choose, "samples in an epoch").at_least(0);
+  }
+};
+
 struct DataSection {
   std::string plugin;
   std::int64_t batch_size = 2048;
   std::int64_t eval_batch_size = 8192;
   std::string shuffle = "full";
+  std::int64_t shuffle_window = 65536;
+  std::int64_t shuffle_chunks = 8;
+  std::int64_t epoch_size = 0;
   std::string bad_rows = "fail";
   std::int64_t bad_row_budget = 1000;
   std::int64_t prefetch = 4;
@@ -76,6 +132,8 @@ struct DataSection {
   double vocabulary_memory_gib = 2.0;
   std::string temporary_path = "/var/tmp";
   SplitSection split;
+  MosaicSection mosaic;
+  std::map<std::string, ConfigNode> streams;  ///< by name, see StreamSection
   ConfigNode options;  ///< table: every other key of [data]
 
   template <typename Visitor>
@@ -83,7 +141,10 @@ struct DataSection {
     visit("plugin", plugin, "id of the dataset loader, or path of a plugin file");
     visit("batch_size", batch_size, "samples per step over all ranks").at_least(1);
     visit("eval_batch_size", eval_batch_size, "samples per evaluation step").at_least(1);
-    visit("shuffle", shuffle, "order of training samples").one_of({"full", "chunk", "none"});
+    visit("shuffle", shuffle, "order of training samples").one_of({"full", "chunk", "buffer", "none", "mosaic"});
+    visit("shuffle_window", shuffle_window, "buffer: no sample is farther from its place than this many").at_least(1);
+    visit("shuffle_chunks", shuffle_chunks, "chunk: so many chunks are shuffled together").at_least(1);
+    visit("epoch_size", epoch_size, "samples of an epoch, streams without a weight or by proportion; 0: as many as there are").at_least(0);
     visit("bad_rows", bad_rows, "what to do with a row that cannot be read").one_of({"fail", "skip", "quarantine"});
     visit("bad_row_budget", bad_row_budget, "skip and quarantine: fail past this many").at_least(0);
     visit("prefetch", prefetch, "batches prepared ahead").between(1, 64);
@@ -92,6 +153,8 @@ struct DataSection {
     visit("vocabulary_memory_gib", vocabulary_memory_gib, "limit for vocabularies while they are learnt; the rest is sorted on disk").at_least(0.001);
     visit("temporary_path", temporary_path, "directory of a disk with room for that");
     visit.section("split", split);
+    visit.section("mosaic", mosaic);
+    visit.open_patterns("streams", streams, StreamSection{});
   }
 };
 

@@ -49,11 +49,12 @@ class Writer {
       if (section.options != nullptr) lines(*section.options);
     }
     for (const SectionDescription& child : section.sections) this->section(child, join_key(path, child.name));
+    for (const SectionDescription::Patterns& each : section.pattern_sections) patterns(each, join_key(path, each.name));
   }
 
-  void patterns(const SectionDescription::Patterns& patterns) {
+  void patterns(const SectionDescription::Patterns& patterns, const std::string& path) {
     for (const auto& [pattern, node] : *patterns.given) {
-      header(join_key(patterns.name, pattern));
+      header(join_key(path, pattern));
       lines(node);
     }
   }
@@ -91,6 +92,9 @@ struct Values {
     for (const KeyDescription& key : section.keys) add(join_key(path, key.name), to_node(key.target));
     if (section.options != nullptr) add(path, *section.options);
     for (const SectionDescription& child : section.sections) this->section(child, join_key(path, child.name));
+    for (const SectionDescription::Patterns& patterns : section.pattern_sections) {
+      for (const auto& [pattern, node] : *patterns.given) add(join_key(join_key(path, patterns.name), pattern), node);
+    }
   }
 
   void add(const std::string& key, const ConfigNode& node) {
@@ -155,7 +159,7 @@ std::string show_config(const Config& config, ShowOrigins origins) {
   copy.describe(root);
   Writer writer(config, origins);
   for (const SectionDescription& section : root.sections) writer.section(section, section.name);
-  for (const SectionDescription::Patterns& patterns : root.pattern_sections) writer.patterns(patterns);
+  for (const SectionDescription::Patterns& patterns : root.pattern_sections) writer.patterns(patterns, patterns.name);
   return writer.take();
 }
 

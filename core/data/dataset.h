@@ -28,6 +28,7 @@ class Dataset {
     std::shared_ptr<const EncodingPlan> plan;
     std::shared_ptr<const Vocabularies> vocabularies;
     std::vector<std::int64_t> chunk_samples;
+    std::vector<StreamShape> streams; ///< the same, by the streams that they came from, and the weights of those
     std::shared_ptr<const RowStore> store; ///< all rows in memory
     std::unique_ptr<ChunkWindow> window; ///< chunks decoded when asked for, a bounded number kept
     bool lists_candidates = false;
@@ -46,6 +47,7 @@ class Dataset {
   std::shared_ptr<const Vocabularies> shared_vocabularies() const { return parts_.vocabularies; }
   std::int64_t samples() const { return chunk_begin_.back(); }
   const std::vector<std::int64_t>& chunk_samples() const { return parts_.chunk_samples; }
+  const std::vector<StreamShape>& streams() const { return parts_.streams; }
   bool resident() const { return parts_.store != nullptr; }
   std::uint64_t memory_bytes() const;
   /// schema().has_candidates says that some split does; the lists of the others are empty.

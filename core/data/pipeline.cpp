@@ -39,12 +39,12 @@ BatchPipeline::~BatchPipeline() {
 }
 
 void BatchPipeline::fill(std::int64_t step, BatchShare share, std::vector<std::int64_t>& samples, Batch& batch) const {
-  const std::int64_t steps = order_.steps_per_epoch();
-  order_.batch(step / steps, step % steps, share, samples);
+  const EpochStep place = order_.locate(step);
+  order_.batch(place, share, samples);
   dataset_.gather(samples, batch);
   batch.step = step;
-  batch.epoch = step / steps;
-  batch.global_rows = order_.batch_rows(step % steps);
+  batch.epoch = place.epoch;
+  batch.global_rows = order_.batch_rows(place);
   batch.first_row = share_of(batch.global_rows, share).begin;
 }
 

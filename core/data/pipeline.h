@@ -22,7 +22,7 @@ class BatchPipeline {
     int slices = 1;               ///< in how many each global batch is cut ...
     int first_slice = 0;          ///< ... and which of them are delivered:
     int slice_count = 1;          ///< so many from this one on
-    std::int64_t first_step = 0;  ///< global step to begin with: epoch = step / steps_per_epoch
+    std::int64_t first_step = 0;  ///< global step to begin with, see SampleOrder::locate()
     std::int64_t end_step = 0;    ///< one past the last
     std::int64_t stride = 1;      ///< only every so manyth step from the first on
     std::int64_t prefetch = 4;    ///< batches ready or in work ahead of the caller, >= 1

@@ -2,29 +2,23 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
 #include <numeric>
 #include <utility>
 
 #include "base/error.h"
-#include "base/philox.h"
 #include "data/bad_rows.h"
 #include "data/chunk_encoder.h"
 #include "data/chunk_window.h"
+#include "data/order.h"
 #include "data/ordered_chunks.h"
 #include "data/row_store.h"
+#include "data/split_rows.h"
 #include "data/vocabulary_learning.h"
 
 namespace rechost {
 namespace {
 
-constexpr std::array<const char*, 3> kSplitNames{"train", "valid", "test"};
-constexpr std::uint8_t kTrain = 0;
-constexpr std::uint64_t kSplitPurpose = 0x73706c6974;
-
-// A window of chunks is in use while the next one is being decoded.
-constexpr std::size_t kKeptWindows = 2;
 constexpr std::size_t kKeptSequentialChunks = 3;
 constexpr std::int64_t kRenamedRows = 1 << 16;  // by one thread at a time
 
@@ -34,6 +28,7 @@ double gibibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / stat
 struct SourcePass {
   std::string name;
   std::shared_ptr<ChunkSource> source;
+  std::vector<SplitSource::Stream> streams;
   ChunkEncoder::Input input;
   std::vector<std::uint8_t> splits;           ///< the splits that its rows may belong to
   std::array<std::int64_t, 3> declared{};     ///< declared rows by split
@@ -53,13 +48,6 @@ struct PassScratch {
   std::array<std::int64_t, 3> first_row{};
 };
 
-std::uint8_t split_number(const std::string& name) {
-  for (std::size_t i = 0; i < kSplitNames.size(); ++i) {
-    if (name == kSplitNames[i]) return static_cast<std::uint8_t>(i);
-  }
-  fail<DataError>("the loader offers a split \"{}\"; rechost knows \"train\", \"valid\", \"test\" and \"all\"", name);
-}
-
 class Preparation {
  public:
   Preparation(const std::vector<SplitSource>& sources, const PrepareOptions& options, ThreadPool& pool)
@@ -77,7 +65,7 @@ class Preparation {
       assign_rows(pass);
       make_stores(pass);
       const bool learn = vocabularies_ == nullptr;
-      if (learn && !holds(pass, kTrain)) {
+      if (learn && !holds(pass, kTrainSplit)) {
         fail<DataError>("vocabularies are learnt from training rows, but the loader offers none: it has \"{}\"", pass.name);
       }
       if (learn) learning_ = std::make_unique<VocabularyLearning>(plan_->tables, learning_limits());
@@ -89,17 +77,27 @@ class Preparation {
     prepared.vocabularies = vocabularies_;
     for (SourcePass& pass : passes_) {
       for (const std::uint8_t split : pass.splits) {
-        std::unique_ptr<Dataset>& place = split == kTrain ? prepared.train : split == 1 ? prepared.valid : prepared.test;
+        std::unique_ptr<Dataset>& place = split == kTrainSplit ? prepared.train : split == 1 ? prepared.valid : prepared.test;
         place = make_dataset(pass, split);
       }
     }
     prepared.bad_rows = policy_.count();
     prepared.bad_rows_by_split = policy_.count_by_split();
+    if (shuffle_ == Shuffle::kMosaic && prepared.train != nullptr) refuse_gaps(prepared);
     prepared.bad_rows_by_column = policy_.count_by_column();
     return prepared;
   }
 
  private:
+  /// MosaicML's order counts every row of a shard.
+  static void refuse_gaps(const PreparedData& prepared) {
+    const auto found = prepared.bad_rows_by_split.find(prepared.train->name());
+    if (found == prepared.bad_rows_by_split.end() || found->second == 0) return;
+    fail<DataError>("data.shuffle = \"mosaic\": {} training rows cannot be used, and without them all others would have other places than in a job of "
+                    "MosaicML's: repair the data, or set data.shuffle = \"full\"",
+                    found->second);
+  }
+
   static bool holds(const SourcePass& pass, std::uint8_t split) {
     return std::find(pass.splits.begin(), pass.splits.end(), split) != pass.splits.end();
   }
@@ -114,9 +112,15 @@ class Preparation {
       SourcePass pass;
       pass.name = source.name;
       pass.source = source.source;
+      pass.streams = source.streams;
       if (source.name == "all") {
+        const SplitSection& split = options_.data.split;
+        if (source.streams.size() > 1 && split.valid + split.test > 0.0 && split.by == "tail") {
+          throw ConfigError("data.split.by = \"tail\" would take the rows to evaluate on from the last of [data.streams] alone: set data.split.by = \"random\", or "
+                            "give the streams splits of their own");
+        }
         if (sources.size() > 1) fail<DataError>("the loader offers \"all\" beside other splits");
-        pass.splits = {kTrain};
+        pass.splits = {kTrainSplit};
         if (options_.data.split.valid > 0.0) pass.splits.push_back(1);
         if (options_.data.split.test > 0.0) pass.splits.push_back(2);
       } else {
@@ -177,31 +181,9 @@ class Preparation {
       pass.input.chunk_first_row[at + 1] = pass.input.chunk_first_row[at] + pass.source->chunk_rows(chunk);
     }
     const std::int64_t rows = pass.input.chunk_first_row.back();
-    if (pass.name != "all") {
-      const std::uint8_t split = pass.splits.front();
-      pass.declared[split] = rows;
-      pass.input.row_split = [split](std::int64_t) { return split; };
-      return;
-    }
-    const SplitSection& shares = options_.data.split;
-    if (shares.valid + shares.test >= 1.0) {
-      fail<ConfigError>("data.split.valid + data.split.test = {}: nothing is left for training", shares.valid + shares.test);
-    }
-    const auto share = [&](double part) { return static_cast<std::int64_t>(std::floor(part * static_cast<double>(rows))); };
-    const std::int64_t valid_end = rows - share(shares.test);
-    const std::int64_t train_end = valid_end - share(shares.valid);
-    pass.declared = {train_end, valid_end - train_end, rows - valid_end};
-    const auto by_position = [train_end, valid_end](std::int64_t position) {
-      return static_cast<std::uint8_t>(position < train_end ? 0 : position < valid_end ? 1 : 2);
-    };
-    if (shares.by == "random" && rows > 0) {
-      const Permutation permutation(static_cast<std::uint64_t>(rows), derive_seed(options_.seed, kSplitPurpose));
-      pass.input.row_split = [permutation, by_position](std::int64_t row) {
-        return by_position(static_cast<std::int64_t>(permutation(static_cast<std::uint64_t>(row))));
-      };
-    } else {
-      pass.input.row_split = by_position;
-    }
+    RowSplits splits = split_rows(pass.name, rows, options_.data.split, options_.seed);
+    pass.declared = splits.declared;
+    pass.input.row_split = std::move(splits.of_row);
   }
 
   std::uint64_t bytes_per_row() const {
@@ -222,11 +204,13 @@ class Preparation {
 
   /// A split that does not fit may be streamed, unless it is to be shuffled as a whole.
   void refuse_to_stream(std::uint8_t split, std::uint64_t bytes, std::int64_t rows) const {
-    if (split != kTrain || shuffle_ != Shuffle::kFull) return;
+    const bool everywhere = shuffle_ == Shuffle::kFull ||
+                            (shuffle_ == Shuffle::kMosaic && options_.data.mosaic.shuffle && options_.data.mosaic.shuffle_algo == "naive");
+    if (split != kTrainSplit || !everywhere) return;
     fail<DataError>(
-        "data.shuffle = \"full\" keeps all training rows in memory: {} rows need {:.3g} GiB and more, data.memory_gib = {} leaves {:.3g} GiB. "
+        "data.shuffle = \"{}\" keeps all training rows in memory: {} rows need {:.3g} GiB and more, data.memory_gib = {} leaves {:.3g} GiB. "
         "Raise data.memory_gib, or set data.shuffle = \"chunk\" (or \"none\"), which decodes chunks while they are used",
-        rows, gibibytes(bytes), options_.data.memory_gib, gibibytes(memory_left_));
+        shuffle_ == Shuffle::kFull ? "full" : "mosaic\" with shuffle_algo = \"naive", rows, gibibytes(bytes), options_.data.memory_gib, gibibytes(memory_left_));
   }
 
   VocabularyLearning::Limits learning_limits() const {
@@ -238,7 +222,7 @@ class Preparation {
     OrderedChunks<PassScratch> chunks(pool_, [&] { return std::make_unique<PassScratch>(*plan_, *layout_); });
     const auto encode = [&](std::int64_t chunk, PassScratch& scratch) {
       if (learn) {
-        scratch.encoder.encode_and_count(pass.input, chunk, kTrain, learning_->builders(), learning_->fixed_vocabularies(), scratch.values,
+        scratch.encoder.encode_and_count(pass.input, chunk, kTrainSplit, learning_->builders(), learning_->fixed_vocabularies(), scratch.values,
                                          scratch.chunk);
       } else {
         scratch.encoder.encode(pass.input, chunk, table_vocabularies_, scratch.chunk);
@@ -363,6 +347,7 @@ class Preparation {
     parts.plan = plan_;
     parts.vocabularies = vocabularies_;
     parts.chunk_samples = pass.chunk_samples[split];
+    parts.streams = shapes_of_streams(options_.data, pass.streams, pass.chunk_samples[split], split == kTrainSplit);
     parts.lists_candidates = lists_candidates(pass);
     parts.best_auc = pass.source->best_auc();
     parts.fingerprint = pass.source->fingerprint();
@@ -371,7 +356,7 @@ class Preparation {
     } else {
       ChunkEncoder::Input input = pass.input;
       input.bad_row_limit = std::numeric_limits<std::int64_t>::max();  // they were judged when the data was checked
-      const ChunkWindow::Settings settings{kSplitNames[split], split, kept_chunks(pass, split)};
+      const ChunkWindow::Settings settings{kSplitNames[split], split, kept_chunks(pass, split, parts.streams)};
       parts.window = std::make_unique<ChunkWindow>(pass.source, std::move(input), plan_, vocabularies_, pass.chunk_samples[split], settings);
     }
     return std::make_unique<Dataset>(std::move(parts));
@@ -384,17 +369,20 @@ class Preparation {
     return false;
   }
 
-  std::size_t kept_chunks(const SourcePass& pass, std::uint8_t split) const {
-    if (split != kTrain || shuffle_ != Shuffle::kChunk) return kKeptSequentialChunks;
+  std::size_t kept_chunks(const SourcePass& pass, std::uint8_t split, const std::vector<StreamShape>& streams) const {
+    if (split != kTrainSplit || shuffle_ == Shuffle::kNone) return kKeptSequentialChunks * streams.size();
+    DataSection from_the_beginning = options_.data;
+    from_the_beginning.mosaic.state.clear();
+    const auto wanted = static_cast<std::uint64_t>(SampleOrder(order_settings(from_the_beginning, 0), streams).chunks_in_reach());
     const std::uint64_t bytes = std::max<std::uint64_t>(pass.largest_chunk_bytes, 1);
-    const auto wanted = static_cast<std::uint64_t>(kShuffleWindowChunks) * kKeptWindows;
     const std::uint64_t fits = memory_left_ / bytes;
-    if (fits <= static_cast<std::uint64_t>(kShuffleWindowChunks)) {
-      fail<DataError>("data.shuffle = \"chunk\" keeps {} chunks of up to {:.3f} GiB in memory, of data.memory_gib = {} there are {:.2f} GiB "
-                      "left: raise it, use smaller chunks, or set data.shuffle = \"none\"",
-                      kShuffleWindowChunks + 1, gibibytes(bytes), options_.data.memory_gib, gibibytes(memory_left_));
+    // Half of what is in reach is in use by a batch; with less, chunks would be decoded again and again.
+    if (fits <= wanted / 2) {
+      fail<DataError>("data.shuffle = \"{}\" keeps {} chunks of up to {:.3f} GiB in memory, of data.memory_gib = {} there are {:.2f} GiB "
+                      "left: raise it, use smaller chunks, a smaller window, or set data.shuffle = \"none\"",
+                      options_.data.shuffle, wanted / 2 + 1, gibibytes(bytes), options_.data.memory_gib, gibibytes(memory_left_));
     }
-    return static_cast<std::size_t>(std::min(fits, wanted));
+    return static_cast<std::size_t>(std::max<std::uint64_t>(std::min(fits, wanted), 1));
   }
 
   const PrepareOptions& options_;
@@ -418,6 +406,20 @@ const Dataset* PreparedData::split(std::string_view name) const {
   if (name == "valid") return valid.get();
   if (name == "test") return test.get();
   fail<ConfigError>("there is no split \"{}\": it is \"train\", \"valid\" or \"test\"", name);
+}
+
+std::vector<StreamShape> shapes_of_streams(const DataSection& data, const std::vector<SplitSource::Stream>& streams,
+                                           std::vector<std::int64_t> chunk_samples, bool weighted) {
+  std::vector<StreamShape> shapes;
+  auto next = chunk_samples.begin();
+  for (const SplitSource::Stream& stream : streams) {
+    StreamShape shape = weighted ? stream_shape(data, stream.name) : StreamShape{.name = stream.name};
+    shape.chunk_samples.assign(next, next + stream.chunks);
+    next += stream.chunks;
+    shapes.push_back(std::move(shape));
+  }
+  if (shapes.empty()) shapes.push_back({.chunk_samples = std::move(chunk_samples)});
+  return shapes;
 }
 
 PreparedData prepare_data(const std::vector<SplitSource>& sources, const PrepareOptions& options, ThreadPool& pool) {

@@ -15,9 +15,20 @@ namespace rechost {
 
 /// A split as a loader offers it: "train", "valid", "test", or "all", which the host splits by DataSection::split.
 struct SplitSource {
+  /// Chunks that came from one of several streams; the next stream's follow.
+  struct Stream {
+    std::string name;
+    std::int64_t chunks = 0;
+  };
+
   std::string name;
   std::shared_ptr<ChunkSource> source;
+  std::vector<Stream> streams;  ///< empty: all chunks are of one, without a name
 };
+
+/// A split's chunks by the streams that they came from; with their weights when `weighted` (training rows). `chunk_samples` [all chunks].
+std::vector<StreamShape> shapes_of_streams(const DataSection& data, const std::vector<SplitSource::Stream>& streams,
+                                           std::vector<std::int64_t> chunk_samples, bool weighted);
 
 struct PrepareOptions {
   DataSection data;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kRowsAtOnce = 16384;
 constexpr const char* kConfigFile = "config.toml";
+constexpr const char* kMosaicStateFile = "mosaic_state.json";
 constexpr const char* kVocabularyFolder = "vocabulary";
 
 constexpr std::array<std::pair<LabelKind, const char*>, 3> kLabelKinds{
@@ -120,6 +121,7 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
     writer.add_file(std::string(kVocabularyFolder) + "/" + name, [](const std::filesystem::path&) {});
   }
   writer.add_file(kConfigFile, facts.config_text);
+  if (!facts.mosaic_state.empty()) writer.add_file(kMosaicStateFile, facts.mosaic_state);
   const std::filesystem::path written = writer.commit();
   broadcast_text(ranks, written.string());
   return written;
@@ -167,6 +169,7 @@ std::string training_identity(const Config& config) {
   }
   identity.run.device = defaults.device;
   identity.run.log_every_seconds = defaults.log_every_seconds;
+  identity.run.log_samples = defaults.log_samples;
   identity.run.threads = defaults.threads;
   const DataSection data;
   identity.data.eval_batch_size = data.eval_batch_size;

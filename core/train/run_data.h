@@ -9,9 +9,10 @@
 #include "base/thread_pool.h"
 #include "config/document.h"
 #include "config/sections.h"
+#include "data/order.h"
 #include "data/prepare.h"
-#include "plugin/dataset_instance.h"
 #include "plugin/library.h"
+#include "train/stream_loader.h"
 
 namespace rechost {
 
@@ -24,7 +25,7 @@ struct RunContext {
 
 /// The loader of a run and everything that it gave, encoded.
 struct RunData {
-  std::unique_ptr<DatasetInstance> loader;
+  std::unique_ptr<StreamLoader> loader;
   PreparedData prepared;
   double seconds = 0.0;  ///< that reading and encoding took
   bool unsplit = false;  ///< all rows are in prepared.train, see RunDataOptions
@@ -47,10 +48,19 @@ struct RunDataOptions {
   std::filesystem::path quarantine;  ///< for rows that cannot be used; empty: they are not kept
 };
 
-/// Loads the plugin named in [data], checks its options and puts them, resolved, back into `config`. Reads no data.
-std::unique_ptr<DatasetInstance> load_dataset(Config& config, const RunContext& context);
+/// Loads the plugin named in [data], checks its options and those of [data.streams], and puts them, resolved, back into `config`. Reads no data.
+std::unique_ptr<StreamLoader> load_dataset(Config& config, const RunContext& context);
+
+/// The splits that `loader` offers, opened; the one called options.split alone if the loader splits by itself.
+std::vector<SplitSource> open_splits(const StreamLoader& loader, const RunDataOptions& options);
+
+/// The order of the training samples of `streams`; reads data.mosaic.state.
+SampleOrder training_order(const Config& config, std::vector<StreamShape> streams);
+
+/// The same, known without reading a row: as it is when none is bad.
+SampleOrder declared_training_order(const Config& config, const std::vector<SplitSource>& sources);
 
 /// Reads and encodes the splits that `loader` offers. `options.unsplit` resets config.data.split where it has a meaning.
-RunData open_run_data(Config& config, std::unique_ptr<DatasetInstance> loader, RunDataOptions options, ThreadPool& pool);
+RunData open_run_data(Config& config, std::unique_ptr<StreamLoader> loader, RunDataOptions options, ThreadPool& pool);
 
 }  // namespace rechost

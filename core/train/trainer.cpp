@@ -5,14 +5,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/philox.h"
 #include "base/time.h"
 #include "data/pipeline.h"
 
 namespace rechost {
 namespace {
-
-constexpr std::uint64_t kOrderSeed = 7;
 
 using Clock = std::chrono::steady_clock;
 
@@ -21,13 +18,6 @@ const Dataset& training_split(const RunData& data) {
     throw DataError("there are no rows to train on: the loader offers no training split, or all its rows went to other splits");
   }
   return *data.prepared.train;
-}
-
-SampleOrder order_of(const Config& config, const Dataset& train) {
-  return SampleOrder({.shuffle = parse_shuffle(config.data.shuffle),
-                      .seed = derive_seed(static_cast<std::uint64_t>(config.run.seed), kOrderSeed),
-                      .batch_size = config.data.batch_size},
-                     train.chunk_samples());
 }
 
 }  // namespace
@@ -50,9 +40,13 @@ void Trainer::Course::restore(const Json& state) {
   evaluations_without_improvement = state.at("evaluations_without_improvement").get<std::int64_t>();
 }
 
-Trainer::Trainer(Parts parts) : parts_(std::move(parts)), config_(*parts_.config), order_(order_of(config_, training_split(*parts_.data))) {
-  total_steps_ = order_.steps_per_epoch() * config_.run.epochs;
+Trainer::Trainer(Parts parts) : parts_(std::move(parts)), config_(*parts_.config), order_(training_order(config_, training_split(*parts_.data).streams())) {
+  total_steps_ = order_.first_step_of(config_.run.epochs);
   if (config_.run.steps > 0) total_steps_ = config_.run.steps;
+  if (total_steps_ == 0) {
+    fail<ConfigError>("run.epochs = {}: data.mosaic.state goes on in epoch {}, after the end; epochs count from 0, those before the state included",
+                      config_.run.epochs, order_.locate(0).epoch);
+  }
   schedule_ = Schedule::from(config_.schedule, total_steps_);
   const bool plateau = config_.schedule.kind == "plateau";
   const bool watches = config_.eval.early_stop > 0 || config_.eval.restore_best || plateau;
@@ -79,12 +73,16 @@ Trainer::~Trainer() = default;
 void Trainer::resume(const CheckpointManifest& manifest) {
   const Json& state = manifest.state;
   if (!state.contains("identity") || !state.contains("course")) throw CheckpointError("the checkpoint was not written by a training run");
+  if (state.value("order", order_.fingerprint()) != order_.fingerprint()) {
+    throw CheckpointError("the order of training samples is another than when the checkpoint was written: the training data have other files or other numbers "
+                          "of rows, or data.mosaic.state has changed. Going on would repeat and lose samples: restore the data, or start a new run (--resume never)");
+  }
   step_ = manifest.position.step;
   course_.restore(state.at("course"));
   if (plateau_ && state.contains("plateau")) plateau_->restore(state.at("plateau"));
 }
 
-std::int64_t Trainer::epoch_of(std::int64_t step) const { return step / order_.steps_per_epoch(); }
+std::int64_t Trainer::epoch_of(std::int64_t step) const { return order_.locate(step).epoch; }
 
 double Trainer::lr_factor(std::int64_t step) const { return schedule_.factor(step) * (plateau_ ? plateau_->factor() : 1.0); }
 
@@ -92,9 +90,14 @@ CheckpointFacts Trainer::facts() const {
   CheckpointFacts facts;
   facts.position.step = step_;
   facts.position.epoch = epoch_of(step_);
-  facts.position.sample_cursor = (step_ % order_.steps_per_epoch()) * order_.batch_size();
+  facts.position.sample_cursor = order_.locate(step_).step * order_.batch_size();
   facts.position.seed = static_cast<std::uint64_t>(config_.run.seed);
   facts.state["identity"] = training_identity(config_);
+  facts.state["order"] = order_.fingerprint();
+  if (order_.mosaic() != nullptr) {
+    const EpochStep place = order_.locate(step_);
+    facts.mosaic_state = mosaic_state_json(order_.mosaic()->state_after(place.epoch, place.step));
+  }
   facts.state["course"] = course_.to_json();
   facts.state["threads"] = parts_.pool->size();  // same seed and number of threads: same bits
   facts.state["ranks"] = parts_.model->world_size();
@@ -176,7 +179,7 @@ void Trainer::evaluate(const std::string& split, bool watch, TrainingResult& res
 }
 
 bool Trainer::evaluation_due() const {
-  const bool epoch_end = step_ % order_.steps_per_epoch() == 0;
+  const bool epoch_end = order_.locate(step_).step == 0;
   if (epoch_end && config_.eval.every_epochs > 0 && epoch_of(step_) % config_.eval.every_epochs == 0) return true;
   return config_.eval.every_steps > 0 && step_ % config_.eval.every_steps == 0;
 }
@@ -214,6 +217,7 @@ TrainingResult Trainer::run() {
     const auto outcome = parts_.model->train_step(
         batches, std::span(prepared).subspan(static_cast<std::size_t>(pipeline.place()), slice_count), step, result.times);
     ++step_;
+    for (std::size_t i = 0; parts_.samples != nullptr && i < slice_count; ++i) parts_.samples->add(batches[i]);
     course_.interval_loss += outcome.loss * outcome.weight;
     course_.interval_weight += outcome.weight;
     result.samples_here += batch.global_rows;
@@ -255,8 +259,7 @@ TrainingResult Trainer::run() {
   }
   result.seconds += seconds_since(begin);
   result.steps = step_;
-  const std::int64_t epochs_done = step_ / order_.steps_per_epoch();
-  result.samples = epochs_done * order_.samples() + (step_ % order_.steps_per_epoch()) * order_.batch_size();
+  result.samples = order_.samples_before(step_);
   if (!result.stopped) finish(result);
   return result;
 }

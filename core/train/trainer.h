@@ -17,6 +17,7 @@
 #include "train/model_runtime.h"
 #include "train/observer.h"
 #include "train/run_data.h"
+#include "train/sample_log.h"
 #include "train/schedule.h"
 
 namespace rechost {
@@ -46,6 +47,7 @@ class Trainer {
     ModelRuntime* model = nullptr;
     TrainingObserver* observer = nullptr;
     ThreadPool* pool = nullptr;
+    SampleLog* samples = nullptr;  ///< null: not wanted
     /// Set by a signal handler: finish the step, write a checkpoint, return.
     const std::atomic<bool>* stop = nullptr;
     std::filesystem::path checkpoints;  ///< directory for checkpoints of this run

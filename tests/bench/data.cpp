@@ -49,7 +49,7 @@ void measure_floor(Report& report, bool quick) {
     const SampleOrder order({Shuffle::kFull, 1, batch_size}, train.chunk_samples());
     report.measure(fmt::format("assemble shuffled batches of {}, rows, 1 thread", batch_size), 3e6, [&] {
       for (std::int64_t step = 0; step < order.steps_per_epoch(); ++step) {
-        order.batch(0, step, {}, samples);
+        order.batch({0, step}, {}, samples);
         train.gather(samples, batch);
       }
       return rows;
@@ -57,7 +57,7 @@ void measure_floor(Report& report, bool quick) {
   }
   const SampleOrder order({Shuffle::kFull, 1, 2048}, train.chunk_samples());
   report.measure("order alone, samples, 1 thread", 0, [&] {
-    for (std::int64_t step = 0; step < order.steps_per_epoch(); ++step) order.batch(1, step, {}, samples);
+    for (std::int64_t step = 0; step < order.steps_per_epoch(); ++step) order.batch({1, step}, {}, samples);
     return rows;
   });
   report.measure("pipeline with 1 worker, batches of 2048, rows", 3e6, [&] {

@@ -20,7 +20,7 @@ SampleOrder order_of(const Dataset& dataset, Shuffle shuffle, std::int64_t batch
 
 Batch assembled(const Dataset& dataset, const SampleOrder& order, std::int64_t step, BatchShare share = {}) {
   std::vector<std::int64_t> samples;
-  order.batch(step / order.steps_per_epoch(), step % order.steps_per_epoch(), share, samples);
+  order.batch(order.locate(step), share, samples);
   Batch batch;
   dataset.gather(samples, batch);
   batch.step = step;
@@ -158,5 +158,5 @@ TEST_CASE("a pipeline can be left at any time, and measures what the caller wait
 TEST_CASE("an order of another split is refused") {
   DataFixture fixture;
   const PreparedData prepared = fixture.prepare("train", mixed_source(20, 10));
-  CHECK_THROWS_AS(BatchPipeline(*prepared.train, SampleOrder({Shuffle::kFull, 1, 4}, {19}), {.end_step = 1, .prefetch = 1, .threads = 1}), DataError);
+  CHECK_THROWS_AS(BatchPipeline(*prepared.train, SampleOrder({Shuffle::kFull, 1, 4}, std::vector<std::int64_t>{19}), {.end_step = 1, .prefetch = 1, .threads = 1}), DataError);
 }
