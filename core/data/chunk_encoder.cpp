@@ -19,6 +19,8 @@ using Target = ColumnEncoding::Target;
 struct EnoughBadRows {};
 
 constexpr std::size_t kNowhere = ~std::size_t{0};
+constexpr std::uint32_t kExponentBits = 0x7f800000;  // all of them set: infinite, or not a number
+constexpr std::size_t kTextsAtOnce = 512;
 constexpr float kMostClasses = 16777216.0F;  // beyond, a float32 no longer holds every class number
 
 std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
@@ -89,6 +91,9 @@ void ChunkEncoder::encode_chunk(const Input& input, std::int64_t chunk, std::spa
         break;
     }
   }
+  every_row_good_ = std::find(result.split.begin(), result.split.end(), EncodedChunk::kLeftOut) == result.split.end();
+  every_row_counts_ = counting != nullptr && std::all_of(result.split.begin(), result.split.end(),
+                                                         [&](std::uint8_t split) { return split == counting->training_split; });
   for (std::size_t i = 0; i < plan_.columns.size(); ++i) {
     const ColumnEncoding& column = plan_.columns[i];
     const bool is_sparse = column.target == Target::kSparse;
@@ -173,22 +178,36 @@ void ChunkEncoder::refuse(std::int64_t row, const ColumnEncoding& column, std::s
 }
 
 void ChunkEncoder::encode_dense(const ColumnEncoding& column, const ColumnView& view) {
-  std::vector<std::uint32_t>& words = result_->words[column.position];
+  std::uint32_t* const words = result_->words[column.position].data();
+  const std::int64_t rows = result_->rows;
+  bool all_finite = true;
   with_numbers(view, [&](auto read) {
-    for (std::int64_t row = 0; row < result_->rows; ++row) {
-      float value = column.default_value;
-      if (view.valid(row)) {
-        value = static_cast<float>(read(row));
-        if (!std::isfinite(value)) [[unlikely]] {
-          refuse(row, column, fmt::format("{} is not a finite number", static_cast<double>(read(row))));
-        }
-        if (column.log1p) value = std::log1p(std::max(value, 0.0F));
-      } else if (column.missing_fails) {
-        refuse(row, column, "the value is missing");
-      }
-      words[static_cast<std::size_t>(row)] = bits_of(value);
+    if (view.validity == nullptr) {
+      for (std::int64_t row = 0; row < rows; ++row) words[row] = bits_of(static_cast<float>(read(row)));
+    } else {
+      for (std::int64_t row = 0; row < rows; ++row) words[row] = bits_of(view.valid(row) ? static_cast<float>(read(row)) : column.default_value);
     }
   });
+  for (std::int64_t row = 0; row < rows; ++row) all_finite &= (words[row] & kExponentBits) != kExponentBits;
+  // Looking for what is wrong costs more than seeing that nothing is.
+  if (!all_finite) {
+    with_numbers(view, [&](auto read) {
+      for (std::int64_t row = 0; row < rows; ++row) {
+        if (view.valid(row) && !std::isfinite(static_cast<float>(read(row)))) {
+          refuse(row, column, fmt::format("{} is not a finite number", static_cast<double>(read(row))));
+        }
+      }
+    });
+  }
+  if (view.validity != nullptr && column.missing_fails) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      if (!view.valid(row)) refuse(row, column, "the value is missing");
+    }
+  }
+  if (!column.log1p) return;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    if (view.valid(row)) words[row] = bits_of(std::log1p(std::max(std::bit_cast<float>(words[row]), 0.0F)));
+  }
 }
 
 void ChunkEncoder::encode_label(const ColumnEncoding& column, const ColumnView* view) {
@@ -275,18 +294,28 @@ void ChunkEncoder::check_ids(const ColumnEncoding& column, const ColumnView& vie
 }
 
 void ChunkEncoder::select_single(const ColumnView& view) {
-  elements_.clear();
-  element_rows_.clear();
-  for (std::int64_t row = 0; row < result_->rows; ++row) {
-    if (result_->split[static_cast<std::size_t>(row)] == EncodedChunk::kLeftOut || !view.valid(row)) continue;
-    std::int64_t element = row;
-    if (view.is_list()) {  // max_length = 1: the last one
-      element = view.list_begin(row + 1) - 1;
-      if (element < view.list_begin(row)) continue;
+  const auto rows = static_cast<std::size_t>(result_->rows);
+  elements_.resize(rows);
+  element_rows_.resize(rows);
+  std::int64_t* const elements = elements_.data();
+  std::int32_t* const element_rows = element_rows_.data();
+  const std::uint8_t* const split = result_->split.data();
+  std::size_t count = 0;
+  for (std::size_t row = 0; row < rows; ++row) {
+    const auto at = static_cast<std::int64_t>(row);
+    bool taken = split[row] != EncodedChunk::kLeftOut && view.valid(at);
+    std::int64_t element = at;
+    if (view.is_list() && taken) {  // max_length = 1: the last one
+      element = view.list_begin(at + 1) - 1;
+      taken = element >= view.list_begin(at);
     }
-    elements_.push_back(element);
-    element_rows_.push_back(static_cast<std::int32_t>(row));
+    // Written in any case: which rows have a value is no pattern that a processor could guess.
+    elements[count] = element;
+    element_rows[count] = static_cast<std::int32_t>(row);
+    count += taken;
   }
+  elements_.resize(count);
+  element_rows_.resize(count);
 }
 
 void ChunkEncoder::select_list(const ColumnEncoding& column, const ColumnView& view, EncodedChunk::List& list) {
@@ -307,67 +336,121 @@ void ChunkEncoder::select_list(const ColumnEncoding& column, const ColumnView& v
   }
 }
 
+void ChunkEncoder::number_integers(std::span<const std::int64_t> values, const Vocabulary& vocabulary, ChunkValues* learnt, std::int32_t* ids) {
+  if (learnt != nullptr) {
+    learnt->integers.insert_all(values, ids);
+  } else {
+    vocabulary.rows_of(values, ids);
+  }
+}
+
+template <typename Element>
+void ChunkEncoder::number_texts(const ColumnView& view, std::size_t count, Element&& element, const Vocabulary& vocabulary, ChunkValues* learnt,
+                                std::int32_t* ids) {
+  texts_.resize(kTextsAtOnce);
+  for (std::size_t begin = 0; begin < count; begin += kTextsAtOnce) {
+    const std::size_t size = std::min(kTextsAtOnce, count - begin);
+    for (std::size_t i = 0; i < size; ++i) texts_[i] = view.string(element(begin + i));
+    const std::span<const std::string_view> texts(texts_.data(), size);
+    if (learnt != nullptr) {
+      learnt->strings.insert_all(texts, ids + begin);
+    } else {
+      vocabulary.rows_of(texts, ids + begin);
+    }
+  }
+}
+
+ChunkValues* ChunkEncoder::learnt_values(const ColumnEncoding& column, const Vocabulary& vocabulary, const Counting* counting) {
+  if (counting == nullptr || vocabulary.encoding().encoder != EncoderKind::kVocabulary) return nullptr;
+  return &(*counting->values)[column.table];
+}
+
 void ChunkEncoder::number_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary,
                                    const Counting* counting) {
   ids_.resize(elements_.size());
-  const bool learning = counting != nullptr && vocabulary.encoding().encoder == EncoderKind::kVocabulary;
-  ChunkValues* const values = learning ? &(*counting->values)[column.table] : nullptr;
+  ChunkValues* const learnt = learnt_values(column, vocabulary, counting);
   if (view.type == ValueType::kString) {
-    for (std::size_t i = 0; i < elements_.size(); ++i) {
-      const std::string_view value = view.string(elements_[i]);
-      ids_[i] = learning ? values->strings.insert(value) : vocabulary.row(value);
-    }
+    number_texts(view, elements_.size(), [this](std::size_t i) { return elements_[i]; }, vocabulary, learnt, ids_.data());
   } else {
     integers_.resize(elements_.size());
     with_numbers(view, [&](auto read) {
       for (std::size_t i = 0; i < elements_.size(); ++i) integers_[i] = static_cast<std::int64_t>(read(elements_[i]));
     });
-    if (learning) {
-      values->integers.insert_all(integers_, ids_.data());
-    } else {
-      vocabulary.rows_of(integers_, ids_.data());
-    }
+    number_integers(integers_, vocabulary, learnt, ids_.data());
   }
   if (counting == nullptr) return;
-
-  if (learning) values->counts.resize(static_cast<std::size_t>(values->integers.size() + values->strings.size()), 0);
+  if (learnt != nullptr) learnt->grow_counts();
   if (column.target == Target::kCandidates) return;  // listed for evaluation, not seen
-  for (std::size_t i = 0; i < ids_.size(); ++i) {
-    if (result_->split[static_cast<std::size_t>(element_rows_[i])] != counting->training_split) continue;
-    if (learning) {
-      ++values->counts[static_cast<std::size_t>(ids_[i])];
-    } else {
-      counting->builders[column.table]->count_row(ids_[i]);
+  if (!every_row_counts_) {
+    counted_.clear();
+    for (std::size_t i = 0; i < ids_.size(); ++i) {
+      if (result_->split[static_cast<std::size_t>(element_rows_[i])] == counting->training_split) counted_.push_back(ids_[i]);
     }
   }
+  count(every_row_counts_ ? ids_ : counted_, column, learnt, *counting);
+}
+
+void ChunkEncoder::count(std::span<const std::int32_t> ids, const ColumnEncoding& column, ChunkValues* learnt, const Counting& counting) {
+  if (learnt == nullptr) return counting.builders[column.table]->count_rows(ids);
+  std::int64_t* const counts = learnt->counts.data();
+  for (const std::int32_t id : ids) ++counts[id];
 }
 
 void ChunkEncoder::encode_single_ids(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary,
                                      const Counting* counting) {
-  select_single(view);
-  number_selected(column, view, vocabulary, counting);
   std::vector<std::uint32_t>& words = result_->words[word_of_feature_[column.position]];
-  if (ids_.size() == words.size()) {
-    for (std::size_t i = 0; i < ids_.size(); ++i) words[i] = bits_of(ids_[i]);
+  if (every_row_good_ && !view.is_list() && view.validity == nullptr) {
+    encode_full_column(column, view, vocabulary, counting, reinterpret_cast<std::int32_t*>(words.data()));
     return;
   }
-  const bool learning = counting != nullptr && vocabulary.encoding().encoder == EncoderKind::kVocabulary;
-  std::fill(words.begin(), words.end(), bits_of(learning ? std::int32_t{-1} : vocabulary.missing_row()));
-  for (std::size_t i = 0; i < ids_.size(); ++i) words[static_cast<std::size_t>(element_rows_[i])] = bits_of(ids_[i]);
-  if (counting == nullptr) return;
+  select_single(view);
+  number_selected(column, view, vocabulary, counting);
+  ChunkValues* const learnt = learnt_values(column, vocabulary, counting);
+  std::fill(words.begin(), words.end(), bits_of(learnt != nullptr ? std::int32_t{-1} : vocabulary.missing_row()));
+  std::uint32_t* const word = words.data();
+  for (std::size_t i = 0; i < ids_.size(); ++i) word[element_rows_[i]] = bits_of(ids_[i]);
+  if (counting == nullptr || ids_.size() == words.size()) return;
 
+  std::int64_t missing = 0;
   std::size_t next = 0;
   for (std::size_t row = 0; row < words.size(); ++row) {
     if (next < element_rows_.size() && static_cast<std::size_t>(element_rows_[next]) == row) {
       ++next;
-    } else if (result_->split[row] == counting->training_split) {
-      if (learning) {
-        ++(*counting->values)[column.table].missing;
-      } else {
-        counting->builders[column.table]->count_row(vocabulary.missing_row());
-      }
+    } else {
+      missing += result_->split[row] == counting->training_split;
     }
   }
+  if (learnt != nullptr) {
+    learnt->missing += missing;
+  } else if (missing > 0) {
+    counting->builders[column.table]->count_row(vocabulary.missing_row(), missing);
+  }
+}
+
+/// One value for each row: nothing to select, and the ids go where they belong.
+void ChunkEncoder::encode_full_column(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary,
+                                      const Counting* counting, std::int32_t* ids) {
+  const auto rows = static_cast<std::size_t>(result_->rows);
+  ChunkValues* const learnt = learnt_values(column, vocabulary, counting);
+  if (view.type == ValueType::kString) {
+    number_texts(view, rows, [](std::size_t row) { return static_cast<std::int64_t>(row); }, vocabulary, learnt, ids);
+  } else if (view.type == ValueType::kInt64) {
+    number_integers({static_cast<const std::int64_t*>(view.values), rows}, vocabulary, learnt, ids);
+  } else {
+    integers_.resize(rows);
+    with_numbers(view, [&](auto read) {
+      for (std::size_t row = 0; row < rows; ++row) integers_[row] = static_cast<std::int64_t>(read(static_cast<std::int64_t>(row)));
+    });
+    number_integers(integers_, vocabulary, learnt, ids);
+  }
+  if (counting == nullptr) return;
+  if (learnt != nullptr) learnt->grow_counts();
+  if (every_row_counts_) return count({ids, rows}, column, learnt, *counting);
+  counted_.clear();
+  for (std::size_t row = 0; row < rows; ++row) {
+    if (result_->split[row] == counting->training_split) counted_.push_back(ids[row]);
+  }
+  count(counted_, column, learnt, *counting);
 }
 
 void ChunkEncoder::encode_list_ids(const ColumnEncoding& column, const ColumnView* view, const Vocabulary& vocabulary,

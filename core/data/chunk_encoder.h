@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/encoded_chunk.h"
@@ -62,6 +63,15 @@ class ChunkEncoder {
 
   void select_single(const ColumnView& view);
   void select_list(const ColumnEncoding& column, const ColumnView& view, EncodedChunk::List& list);
+  /// Where the values of a vocabulary that is being learnt go; null: the vocabulary numbers them.
+  static ChunkValues* learnt_values(const ColumnEncoding& column, const Vocabulary& vocabulary, const Counting* counting);
+  static void number_integers(std::span<const std::int64_t> values, const Vocabulary& vocabulary, ChunkValues* learnt, std::int32_t* ids);
+  template <typename Element>
+  void number_texts(const ColumnView& view, std::size_t count, Element&& element, const Vocabulary& vocabulary, ChunkValues* learnt,
+                    std::int32_t* ids);
+  void encode_full_column(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting,
+                          std::int32_t* ids);
+  static void count(std::span<const std::int32_t> ids, const ColumnEncoding& column, ChunkValues* learnt, const Counting& counting);
   void number_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting);
 
   const EncodingPlan& plan_;
@@ -74,11 +84,15 @@ class ChunkEncoder {
   std::unique_ptr<ChunkData> data_;
   EncodedChunk* result_ = nullptr;
   std::int64_t chunk_ = 0;
+  bool every_row_good_ = false;
+  bool every_row_counts_ = false;  ///< all belong to the training split whose values are counted
   // Elements of the column in work that are there and belong to good rows:
   std::vector<std::int64_t> elements_;
   std::vector<std::int32_t> element_rows_;
   std::vector<std::int64_t> integers_;
+  std::vector<std::string_view> texts_;
   std::vector<std::int32_t> ids_;
+  std::vector<std::int32_t> counted_;  ///< those of training rows
 };
 
 }  // namespace rechost

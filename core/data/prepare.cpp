@@ -327,9 +327,10 @@ class Preparation {
     };
     std::vector<RowStore::Renaming> singles;
     for (const std::size_t feature : layout_->single_features) singles.push_back(renaming_of(table_of_feature(feature)));
+    const bool any_learnt = std::any_of(singles.begin(), singles.end(), [](const auto& renaming) { return renaming.row_of_number != nullptr; });
     for (const std::shared_ptr<RowStore>& store : pass.stores) {
       if (store == nullptr) continue;
-      pool_.parallel_for((store->rows() + kRenamedRows - 1) / kRenamedRows, [&](std::int64_t block) {
+      if (any_learnt) pool_.parallel_for((store->rows() + kRenamedRows - 1) / kRenamedRows, [&](std::int64_t block) {
         const std::int64_t first = block * kRenamedRows;
         store->rename_ids(singles, first, std::min(kRenamedRows, store->rows() - first));
       });

@@ -62,6 +62,7 @@ void RowStore::write_records(const EncodedChunk& chunk, std::uint8_t split, std:
   const std::size_t words = layout_.words();
   std::uint32_t* record = records() + static_cast<std::size_t>(first_row) * words;
   const std::size_t rows = chunk.split.size();
+  if (static_cast<std::size_t>(std::count(chunk.split.begin(), chunk.split.end(), split)) == rows) return write_all_records(chunk, record);
   for (std::size_t begin = 0; begin < rows; begin += kTileRows) {
     const std::size_t end = std::min(begin + kTileRows, rows);
     std::uint32_t* next = record;
@@ -75,6 +76,28 @@ void RowStore::write_records(const EncodedChunk& chunk, std::uint8_t split, std:
       }
     }
     record = next;
+  }
+}
+
+/// The same where every row of the chunk is wanted, as most chunks are.
+void RowStore::write_all_records(const EncodedChunk& chunk, std::uint32_t* record) const {
+  const std::size_t words = layout_.words();
+  const std::size_t rows = chunk.split.size();
+  std::vector<const std::uint32_t*> columns;
+  for (std::size_t word = 0; word < words; ++word) columns.push_back(chunk.words[word].data());
+  const std::uint32_t* const* const column = columns.data();
+  for (std::size_t begin = 0; begin < rows; begin += kTileRows) {
+    const std::size_t count = std::min(kTileRows, rows - begin);
+    std::uint32_t* const tile = record + begin * words;
+    for (std::size_t word = 0; word < words; ++word) {
+      const std::uint32_t* const from = column[word] + begin;
+      std::uint32_t* to = tile + word;
+      if (count == kTileRows) {
+        for (std::size_t r = 0; r < kTileRows; ++r) to[r * words] = from[r];
+      } else {
+        for (std::size_t r = 0; r < count; ++r) to[r * words] = from[r];
+      }
+    }
   }
 }
 

@@ -48,6 +48,7 @@ class RowStore {
     std::int64_t id_count = 0;
   };
 
+  void write_all_records(const EncodedChunk& chunk, std::uint32_t* record) const;
   std::uint32_t* records() const { return static_cast<std::uint32_t*>(records_.data()); }
 
   RowLayout layout_;

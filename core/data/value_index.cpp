@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 
 #define XXH_INLINE_ALL
@@ -117,31 +118,57 @@ std::string_view StringIndex::value(std::int32_t number) const {
   return {characters_.data() + begin, static_cast<std::size_t>(ends_[at] - begin)};
 }
 
-std::int32_t StringIndex::find(std::string_view value) const {
-  if (slots_.empty()) return -1;
-  const std::uint64_t hash = XXH3_64bits(value.data(), value.size());
-  const auto tag = static_cast<std::uint32_t>(hash >> 32);
+StringIndex::Key StringIndex::key_of(std::string_view value) {
+  Key key{0, static_cast<std::uint32_t>(value.size())};
+  switch (value.size()) {
+    case 8:
+      std::memcpy(&key.bits, value.data(), 8);
+      break;
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+      for (std::size_t i = 0; i < value.size(); ++i) key.bits |= std::uint64_t{static_cast<unsigned char>(value[i])} << (8 * i);
+      break;
+    default:
+      key.bits = XXH3_64bits(value.data(), value.size());
+  }
+  return key;
+}
+
+std::size_t StringIndex::home(const Key& key) const {
+  // Digits and letters differ in few bits of each byte: mixed twice, so that all of them reach the upper ones.
+  std::uint64_t z = (key.bits ^ key.length) * 0x9E3779B97F4A7C15ull;
+  z ^= z >> 32;
+  return static_cast<std::size_t>((z * 0xD6E8FEB86659FD93ull) >> shift_);
+}
+
+std::int32_t StringIndex::find(const Key& key, std::string_view value) const {
+  const Slot* const slots = slots_.data();
   const std::size_t mask = slots_.size() - 1;
-  for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
-    const Slot& slot = slots_[at];
+  for (std::size_t at = home(key);; at = (at + 1) & mask) {
+    const Slot& slot = slots[at];
     if (slot.number < 0) return -1;
-    if (slot.tag == tag && this->value(slot.number) == value) return slot.number;
+    if (slot.key == key && (key.length <= sizeof key.bits || this->value(slot.number) == value)) return slot.number;
   }
 }
 
-std::int32_t StringIndex::insert(std::string_view value) {
+std::int32_t StringIndex::insert(const Key& key, std::string_view value) {
   if (3 * (ends_.size() + 1) > 2 * slots_.size()) grow(std::max(kSmallestSlots, 2 * slots_.size()));
-  const std::uint64_t hash = XXH3_64bits(value.data(), value.size());
-  const auto tag = static_cast<std::uint32_t>(hash >> 32);
+  Slot* const slots = slots_.data();
   const std::size_t mask = slots_.size() - 1;
-  for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
-    Slot& slot = slots_[at];
+  for (std::size_t at = home(key);; at = (at + 1) & mask) {
+    Slot& slot = slots[at];
     if (slot.number >= 0) {
-      if (slot.tag == tag && this->value(slot.number) == value) return slot.number;
+      if (slot.key == key && (key.length <= sizeof key.bits || this->value(slot.number) == value)) return slot.number;
       continue;
     }
     check_room(ends_.size());
-    slot = {tag, static_cast<std::int32_t>(ends_.size())};
+    slot = {key, static_cast<std::int32_t>(ends_.size())};
     characters_.insert(characters_.end(), value.begin(), value.end());
     ends_.push_back(characters_.size());
     return slot.number;
@@ -154,21 +181,54 @@ std::uint64_t StringIndex::memory_bytes_with(std::int64_t more, std::uint64_t ch
          bytes_with(characters_, characters_.size() + static_cast<std::size_t>(characters));
 }
 
+std::int32_t StringIndex::find(std::string_view value) const { return slots_.empty() ? -1 : find(key_of(value), value); }
+
+std::int32_t StringIndex::insert(std::string_view value) { return insert(key_of(value), value); }
+
+void StringIndex::find_all(std::span<const std::string_view> values, std::int32_t* numbers) const {
+  if (slots_.empty()) {
+    std::fill_n(numbers, values.size(), -1);
+    return;
+  }
+  const std::string_view* const value = values.data();
+  Key ahead[kLookAhead];
+  for (std::size_t i = 0; i < values.size() + kLookAhead; ++i) {
+    Key& key = ahead[i % kLookAhead];
+    if (i >= kLookAhead) numbers[i - kLookAhead] = find(key, value[i - kLookAhead]);
+    if (i >= values.size()) continue;
+    key = key_of(value[i]);
+    __builtin_prefetch(&slots_[home(key)]);
+  }
+}
+
+void StringIndex::insert_all(std::span<const std::string_view> values, std::int32_t* numbers) {
+  const std::string_view* const value = values.data();
+  Key ahead[kLookAhead];
+  for (std::size_t i = 0; i < values.size() + kLookAhead; ++i) {
+    Key& key = ahead[i % kLookAhead];
+    if (i >= kLookAhead) numbers[i - kLookAhead] = insert(key, value[i - kLookAhead]);
+    if (i >= values.size()) continue;
+    key = key_of(value[i]);
+    if (!slots_.empty()) __builtin_prefetch(&slots_[home(key)], 1);
+  }
+}
+
 void StringIndex::clear() {
-  std::fill(slots_.begin(), slots_.end(), Slot{0, -1});
+  std::fill(slots_.begin(), slots_.end(), Slot{{0, 0}, -1});
   characters_.clear();
   ends_.clear();
 }
 
 void StringIndex::grow(std::size_t slots) {
-  slots_.assign(slots, Slot{0, -1});
+  std::vector<Slot> former(slots, Slot{{0, 0}, -1});
+  former.swap(slots_);
+  shift_ = 64 - std::countr_zero(slots);
   const std::size_t mask = slots - 1;
-  for (std::size_t number = 0; number < ends_.size(); ++number) {
-    const std::string_view text = value(static_cast<std::int32_t>(number));
-    const std::uint64_t hash = XXH3_64bits(text.data(), text.size());
-    std::size_t at = hash & mask;
+  for (const Slot& slot : former) {
+    if (slot.number < 0) continue;
+    std::size_t at = home(slot.key);
     while (slots_[at].number >= 0) at = (at + 1) & mask;
-    slots_[at] = {static_cast<std::uint32_t>(hash >> 32), static_cast<std::int32_t>(number)};
+    slots_[at] = slot;
   }
 }
 

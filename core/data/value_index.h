@@ -57,17 +57,33 @@ class StringIndex {
   std::uint64_t character_count() const { return characters_.size(); }
   /// What it takes, at most, while `more` values of so many characters come in.
   std::uint64_t memory_bytes_with(std::int64_t more, std::uint64_t characters) const;
+  /// The same for many at once, as in IntegerIndex. The values do not lie in this index.
+  void find_all(std::span<const std::string_view> values, std::int32_t* numbers) const;
+  void insert_all(std::span<const std::string_view> values, std::int32_t* numbers);
+
   void clear();
 
  private:
+  /// What a slot is compared with: the bytes themselves where there are at most eight, which nearly all ids have, else their hash; then a
+  /// match is not yet proof.
+  struct Key {
+    std::uint64_t bits;
+    std::uint32_t length;
+    bool operator==(const Key&) const = default;
+  };
   struct Slot {
-    std::uint32_t tag;    ///< upper half of the hash: most mismatches end here
+    Key key;
     std::int32_t number;  ///< -1: free
   };
 
+  static Key key_of(std::string_view value);
+  std::size_t home(const Key& key) const;
+  std::int32_t find(const Key& key, std::string_view value) const;
+  std::int32_t insert(const Key& key, std::string_view value);
   void grow(std::size_t slots);
 
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_;  ///< a power of two, or none
+  int shift_ = 64;           ///< 64 - log2(slots)
   std::vector<char> characters_;
   std::vector<std::uint64_t> ends_;  ///< value n owns characters_ [ends_[n - 1], ends_[n])
 };

@@ -102,4 +102,13 @@ std::int32_t StringRows::find(std::string_view value) const {
   return slots_.find(hash_of(value), [&](std::int32_t number) { return compact_value(number) == value; });
 }
 
+void StringRows::find_all(std::span<const std::string_view> values, std::int32_t* numbers) const {
+  if (ends_.empty()) return index_.find_all(values, numbers);
+  const std::string_view* const value = values.data();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i + kLookAhead < values.size()) slots_.prefetch(hash_of(value[i + kLookAhead]));
+    numbers[i] = find(value[i]);
+  }
+}
+
 }  // namespace rechost

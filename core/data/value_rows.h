@@ -100,6 +100,7 @@ class StringRows {
   /// Borrowed from this object.
   std::string_view value(std::int32_t number) const { return ends_.empty() ? index_.value(number) : compact_value(number); }
   std::int32_t find(std::string_view value) const;
+  void find_all(std::span<const std::string_view> values, std::int32_t* numbers) const;
 
  private:
   std::string_view compact_value(std::int32_t number) const;

@@ -83,11 +83,28 @@ std::int32_t Vocabulary::row(std::string_view value) const {
 }
 
 void Vocabulary::rows_of(std::span<const std::int64_t> values, std::int32_t* rows) const {
-  if (encoding_.encoder != EncoderKind::kVocabulary) {
-    for (std::size_t i = 0; i < values.size(); ++i) rows[i] = row(values[i]);
+  if (encoding_.encoder == EncoderKind::kIdentity) {
+    for (std::size_t i = 0; i < values.size(); ++i) rows[i] = static_cast<std::int32_t>(values[i]);
+    return;
+  }
+  if (encoding_.encoder == EncoderKind::kHash) {
+    const std::int64_t* const at = values.data();
+    for (std::size_t i = 0; i < values.size(); ++i) rows[i] = scale(XXH3_64bits_withSeed(at + i, sizeof(std::int64_t), salt_), encoding_.hash_rows);
     return;
   }
   integers_.find_all(values, rows);
+  for (std::size_t i = 0; i < values.size(); ++i) rows[i] = rows[i] < 0 ? kUnknownRow : rows[i] + kFirstValueRow;
+}
+
+void Vocabulary::rows_of(std::span<const std::string_view> values, std::int32_t* rows) const {
+  if (encoding_.encoder == EncoderKind::kHash) {
+    const std::string_view* const at = values.data();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      rows[i] = scale(XXH3_64bits_withSeed(at[i].data(), at[i].size(), salt_), encoding_.hash_rows);
+    }
+    return;
+  }
+  strings_.find_all(values, rows);
   for (std::size_t i = 0; i < values.size(); ++i) rows[i] = rows[i] < 0 ? kUnknownRow : rows[i] + kFirstValueRow;
 }
 

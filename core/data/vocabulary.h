@@ -57,6 +57,7 @@ class Vocabulary {
   std::int32_t row(std::string_view value) const;
   /// rows[i] for values[i]; faster than one by one.
   void rows_of(std::span<const std::int64_t> values, std::int32_t* rows) const;
+  void rows_of(std::span<const std::string_view> values, std::int32_t* rows) const;
 
   /// The original value as text; "<unknown>", "<missing>", or for a hash "<hash 17>".
   std::string value_text(std::int32_t row) const;

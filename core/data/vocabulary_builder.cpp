@@ -1,9 +1,9 @@
 #include "data/vocabulary_builder.h"
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
 #include <map>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -11,6 +11,9 @@
 
 namespace rechost {
 namespace {
+
+// Counts of a large table lie in memory: far enough ahead to hide that.
+constexpr std::size_t kLookAhead = 16;
 
 /// Room for the values of one vocabulary, filled in any order of rows.
 class IntegerPlaces {
@@ -101,7 +104,9 @@ void VocabularyBuilder::merge(const ChunkValues& chunk, std::vector<std::int32_t
   if (encoding_.values == ValueKind::kInteger) {
     integers_.insert_all(chunk.integers.values(), numbers.data());
   } else {
-    for (std::size_t n = 0; n < numbers.size(); ++n) numbers[n] = strings_.insert(chunk.strings.value(static_cast<std::int32_t>(n)));
+    std::vector<std::string_view> values(numbers.size());
+    for (std::size_t n = 0; n < values.size(); ++n) values[n] = chunk.strings.value(static_cast<std::int32_t>(n));
+    strings_.insert_all(values, numbers.data());
   }
   counts_.resize(static_cast<std::size_t>(integers_.size() + strings_.size()), 0);
   for (std::size_t n = 0; n < numbers.size(); ++n) counts_[static_cast<std::size_t>(numbers[n])] += chunk.counts[n];
@@ -109,9 +114,21 @@ void VocabularyBuilder::merge(const ChunkValues& chunk, std::vector<std::int32_t
   for (std::int32_t& number : numbers) number = static_cast<std::int32_t>(number + forgotten_numbers_);
 }
 
-void VocabularyBuilder::count_row(std::int32_t row) {
-  // Sums of integers do not depend on the order of the threads.
-  std::atomic_ref(counts_[static_cast<std::size_t>(row)]).fetch_add(1, std::memory_order_relaxed);
+void VocabularyBuilder::count_rows(std::span<const std::int32_t> rows) {
+  // One lock for a whole column costs less than an atomic addition for each row, and the sums do not depend on the order of the threads.
+  const std::lock_guard lock(counting_);
+  std::int64_t* const counts = counts_.data();
+  const std::size_t prefetched = rows.size() - std::min(rows.size(), kLookAhead);
+  for (std::size_t i = 0; i < prefetched; ++i) {
+    __builtin_prefetch(counts + rows[i + kLookAhead], 1);
+    ++counts[rows[i]];
+  }
+  for (std::size_t i = prefetched; i < rows.size(); ++i) ++counts[rows[i]];
+}
+
+void VocabularyBuilder::count_row(std::int32_t row, std::int64_t times) {
+  const std::lock_guard lock(counting_);
+  counts_[static_cast<std::size_t>(row)] += times;
 }
 
 std::uint64_t VocabularyBuilder::memory_bytes_with(const ChunkValues& chunk) const {

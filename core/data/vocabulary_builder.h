@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <span>
 #include <vector>
 
 #include "data/value_index.h"
@@ -19,6 +21,8 @@ struct ChunkValues {
   std::int64_t missing = 0;          ///< in training rows
 
   void clear();
+  /// Counts for values that have come since.
+  void grow_counts() { counts.resize(static_cast<std::size_t>(integers.size() + strings.size()), 0); }
 };
 
 /// Learns one table from chunks. Which numbers values get on the way depends on the order of merge() and on spill(); the finished vocabulary
@@ -31,8 +35,9 @@ class VocabularyBuilder {
 
   /// Vocabulary tables: adds a chunk's values; numbers[n] is the number here of the chunk's value n. One thread at a time.
   void merge(const ChunkValues& chunk, std::vector<std::int32_t>& numbers);
-  /// Identity and hash tables: counts rows. Several threads at once.
-  void count_row(std::int32_t row);
+  /// Identity and hash tables: counts the rows of one column of a chunk. Several threads at once.
+  void count_rows(std::span<const std::int32_t> rows);
+  void count_row(std::int32_t row, std::int64_t times);
 
   /// Memory that it takes, at most, while `chunk` is merged, or when it spills or finishes after that.
   std::uint64_t memory_bytes_with(const ChunkValues& chunk) const;
@@ -63,6 +68,7 @@ class VocabularyBuilder {
   std::filesystem::path directory_;  ///< of the runs
   std::int64_t forgotten_numbers_ = 0;
   std::int64_t missing_ = 0;
+  std::mutex counting_;
 };
 
 }  // namespace rechost

@@ -1,5 +1,6 @@
 #include "column_plan.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -67,6 +68,27 @@ ColumnPlan::ColumnPlan(const rechost::Config& config, const Index& index, const 
       separator_(config.get_string("multi_hot_separator")) {
   if (separator_.empty()) throw rechost::ConfigError("multi_hot_separator must not be empty");
   for (const text::ColumnUse& use : plan_.uses) fields_.push_back({use, index.encodings[use.source]});
+  for (const Field& field : fields_) {
+    std::size_t offset = 0;
+    for (std::size_t i = 0; i < field.source; ++i) offset += index.encodings[i].size.value_or(0);
+    if (!add_strided(field, field.encoding, offset, null_integer_, strided_)) {
+      strided_.clear();
+      break;
+    }
+  }
+}
+
+bool ColumnPlan::decode_strided(const char* first, std::size_t stride, std::size_t count, ColumnBuilder* const* builders) const {
+  if (strided_.empty()) return false;
+  // So many samples that all columns of them are read while they are in the second-level cache.
+  constexpr std::size_t kTile = 512;
+  for (std::size_t begin = 0; begin < count; begin += kTile) {
+    const char* const tile = first + begin * stride;
+    const std::size_t size = std::min(kTile, count - begin);
+    for (const StridedColumn& column : strided_)
+      if (!column.decode(tile + column.offset, stride, size, builders[column.column])) return false;
+  }
+  return true;
 }
 
 bool ColumnPlan::decode(const std::vector<std::string_view>& payloads, ColumnBuilder* const* builders, Fault& fault) const {

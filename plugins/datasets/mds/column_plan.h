@@ -10,6 +10,7 @@
 #include "index.h"
 #include "rechost/cxx/dataset.hpp"
 #include "text/column_roles.h"
+#include "strided_column.h"
 #include "text/decode_chunk.h"
 
 namespace mds {
@@ -24,6 +25,10 @@ class ColumnPlan {
   // Appends one sample to the wanted builders, or fills `fault`. Every column is checked, wanted or not, so that the same rows are bad in
   // every read. `payloads` [names of the index], `builders` [columns], null = not wanted.
   bool decode(const std::vector<std::string_view>& payloads, rechost::ColumnBuilder* const* builders, text::Fault& fault) const;
+
+  // The same for `count` samples of one size that lie one after the other, column by column, many times faster. False when a value among
+  // them is refused, or a column is none of plain numbers: then what was appended must be taken back, and decode() finds what is wrong.
+  bool decode_strided(const char* first, std::size_t stride, std::size_t count, rechost::ColumnBuilder* const* builders) const;
 
  private:
   using Meaning = text::Meaning;
@@ -46,6 +51,7 @@ class ColumnPlan {
   std::vector<Field> fields_;
   std::int64_t null_integer_ = 0;
   std::string separator_;
+  std::vector<StridedColumn> strided_;  // empty: some column is none of plain numbers
 };
 
 }  // namespace mds

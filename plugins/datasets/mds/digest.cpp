@@ -111,6 +111,11 @@ struct ShaTwo {
   }
 };
 
+// Other initial words: the second halves of those of SHA-384. One word of the digest is left out.
+struct ShaTwoShort : ShaTwo {
+  ShaTwoShort() { words = {0xc1059ed8, 0x367cd507, 0x3070dd17, 0xf70e5939, 0xffc00b31, 0x68581511, 0x64f98fa7, 0xbefa4fa4}; }
+};
+
 // RFC 1321. Its constants are 2^32 |sin(i + 1)|.
 struct MessageDigest {
   static constexpr bool kBigEndian = false;
@@ -166,7 +171,8 @@ std::optional<std::string> digest_of(std::string_view name, std::string_view byt
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
     return hexadecimal(canonical.digest, sizeof canonical.digest);
   }
-  return std::nullopt;
+  if (name == "sha224") return framed_digest<ShaTwoShort>(bytes).substr(0, 56);
+  return wide_digest_of(name, bytes);
 }
 
 }  // namespace mds

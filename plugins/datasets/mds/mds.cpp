@@ -57,6 +57,10 @@ class Mds final : public rechost::Dataset {
       builders.push_back(output.column(position));
       if (builders.back() != nullptr) builders.back()->reserve(static_cast<std::size_t>(samples));
     }
+    if (const auto strided = shard.strided()) {
+      if (plan_.decode_strided(strided->first, strided->stride, static_cast<std::size_t>(samples), builders.data())) return output.set_rows(samples);
+      output.truncate(0);
+    }
     std::vector<std::string_view> payloads;
     std::int64_t good_rows = 0;
     for (std::int64_t sample = 0; sample < samples; ++sample) {
@@ -99,7 +103,7 @@ std::vector<rechost::Option> Mds::options() {
       option_path("valid_path", "validation data"),
       option_path("test_path", "test data"),
       option_int("null_integer", INT64_MIN, "this integer stands for a missing id, and alone in an array for none"),
-      option_bool("check_hashes", true, "check the hashes that the index has (xxh32/64/128, xxh3_64/128, sha1, sha256, md5) when a shard is first read"),
+      option_bool("check_hashes", true, "check the hashes that the index has when a shard is first read"),
   };
   for (Option& option : text::role_options()) options.push_back(std::move(option));
   return options;

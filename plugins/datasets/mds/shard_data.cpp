@@ -51,9 +51,10 @@ void ShardData::load(bool check_hashes) {
   if (static_cast<std::uint64_t>(status.st_size) != file->bytes)
     fail("has " + std::to_string(status.st_size) + " bytes, the index says " + std::to_string(file->bytes) +
          (static_cast<std::uint64_t>(status.st_size) < file->bytes ? " (cut short?)" : ""));
-  std::string read(file->bytes, '\0');
-  for (std::size_t done = 0; done < read.size();) {
-    const ssize_t got = ::pread(descriptor.get(), read.data() + done, read.size() - done, static_cast<off_t>(done));
+  rechost::Buffer content;
+  char* const read = content.grow(file->bytes);
+  for (std::size_t done = 0; done < content.size();) {
+    const ssize_t got = ::pread(descriptor.get(), read + done, content.size() - done, static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail("cannot read it at byte " + std::to_string(done) + ": " + std::strerror(errno));
     if (got == 0) fail("was cut short while it was read, at byte " + std::to_string(done));
@@ -63,7 +64,7 @@ void ShardData::load(bool check_hashes) {
     std::string unknown;
     bool checked = file->hashes.empty();
     for (const auto& [name, wanted] : file->hashes) {
-      const std::optional<std::string> found = digest_of(name, read);
+      const std::optional<std::string> found = digest_of(name, {read, content.size()});
       if (!found) {
         unknown += (unknown.empty() ? "" : ", ") + name;
       } else if (*found != wanted) {
@@ -75,17 +76,17 @@ void ShardData::load(bool check_hashes) {
     if (!checked) fail("has only hashes that are not known here (" + unknown + "); set check_hashes = false to read it unchecked");
   }
   if (file == &shard_.raw)
-    bytes_ = std::move(read);
+    bytes_ = std::move(content);
   else
-    unpack(read);
+    unpack({read, content.size()});
 }
 
-void ShardData::unpack(const std::string& compressed) {
+void ShardData::unpack(std::string_view compressed) {
   const unsigned long long content = ZSTD_getFrameContentSize(compressed.data(), compressed.size());
   if (content == ZSTD_CONTENTSIZE_ERROR) fail("is damaged: not zstd data");
   if (content != ZSTD_CONTENTSIZE_UNKNOWN && content > shard_.raw.bytes)
     fail("unpacks to " + std::to_string(content) + " bytes, the index says " + std::to_string(shard_.raw.bytes));
-  bytes_.resize(shard_.raw.bytes);
+  bytes_.grow(shard_.raw.bytes);
   const std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
   if (context == nullptr) throw std::bad_alloc();
   const std::size_t unpacked = ZSTD_decompressDCtx(context.get(), bytes_.data(), bytes_.size(), compressed.data(), compressed.size());
@@ -97,7 +98,7 @@ void ShardData::unpack(const std::string& compressed) {
 void ShardData::check_layout() {
   const std::uint64_t table_end = 4 + 4 * (static_cast<std::uint64_t>(shard_.samples) + 1);
   if (bytes_.size() < table_end) fail("is too short to hold the offsets of " + std::to_string(shard_.samples) + " samples");
-  if (const std::uint32_t samples = load_count(bytes_.data()); samples != shard_.samples)
+  if (const std::uint32_t samples = load_count(bytes().data()); samples != shard_.samples)
     fail("holds " + std::to_string(samples) + " samples, the index says " + std::to_string(shard_.samples));
   if (offset(0) < table_end) fail("sample 0 begins at byte " + std::to_string(offset(0)) + ", inside the table of offsets");
   for (std::int64_t number = 0; number < shard_.samples; ++number)
@@ -107,8 +108,8 @@ void ShardData::check_layout() {
   if (offset(shard_.samples) != bytes_.size())
     fail("the last sample ends at byte " + std::to_string(offset(shard_.samples)) + " of " + std::to_string(bytes_.size()));
   // An index that belongs to other shards would otherwise be found out only where sizes happen to differ.
-  const auto header = nlohmann::json::parse(bytes_.begin() + static_cast<std::ptrdiff_t>(table_end),
-                                            bytes_.begin() + static_cast<std::ptrdiff_t>(offset(0)), nullptr, false);
+  const auto header = nlohmann::json::parse(bytes().begin() + static_cast<std::ptrdiff_t>(table_end),
+                                            bytes().begin() + static_cast<std::ptrdiff_t>(offset(0)), nullptr, false);
   std::vector<std::string> encodings;
   for (const Encoding& encoding : index_.encodings) encodings.push_back(encoding.name);
   if (!header.is_object() || header.value("column_names", nlohmann::json()) != nlohmann::json(index_.names) ||
@@ -116,10 +117,24 @@ void ShardData::check_layout() {
     fail("the columns that it names itself are not those of the index");
 }
 
-std::uint32_t ShardData::offset(std::int64_t number) const { return load_count(bytes_.data() + 4 + 4 * number); }
+std::uint32_t ShardData::offset(std::int64_t number) const { return load_count(bytes().data() + 4 + 4 * number); }
+
+std::optional<ShardData::Strided> ShardData::strided() const {
+  std::uint64_t stride = 0;
+  for (const Encoding& encoding : index_.encodings) {
+    if (!encoding.size) return std::nullopt;
+    stride += *encoding.size;
+  }
+  const std::uint64_t first = offset(0);
+  bool even = true;
+  for (std::int64_t number = 1; number <= shard_.samples; ++number) even &= offset(number) == first + static_cast<std::uint64_t>(number) * stride;
+  // Else the sizes do not add up, and reading sample by sample says where.
+  if (!even) return std::nullopt;
+  return Strided{bytes().data() + first, static_cast<std::size_t>(stride)};
+}
 
 std::string_view ShardData::bytes_of(std::int64_t number) const {
-  return std::string_view(bytes_).substr(offset(number), offset(number + 1) - offset(number));
+  return bytes().substr(offset(number), offset(number + 1) - offset(number));
 }
 
 void ShardData::sample(std::int64_t number, std::vector<std::string_view>& payloads) const {

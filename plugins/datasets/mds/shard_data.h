@@ -3,11 +3,13 @@
 #define RECHOST_MDS_SHARD_DATA_H
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "index.h"
+#include "rechost/cxx/arrow.hpp"
 
 namespace mds {
 
@@ -21,6 +23,13 @@ class ShardData {
   // The file that was read.
   const std::string& path() const { return *path_; }
 
+  // Where all samples have one size, as those without a column of varying size do: the first of them, and how far apart they are.
+  struct Strided {
+    const char* first;
+    std::size_t stride;
+  };
+  std::optional<Strided> strided() const;
+
   // `payloads` [columns] becomes the encoded values of one sample; they live as long as the object. Throws DataError naming file, shard
   // and sample when the sizes in it do not add up.
   void sample(std::int64_t number, std::vector<std::string_view>& payloads) const;
@@ -30,7 +39,8 @@ class ShardData {
 
  private:
   void load(bool check_hashes);
-  void unpack(const std::string& compressed);
+  void unpack(std::string_view compressed);
+  std::string_view bytes() const { return {static_cast<const char*>(bytes_.exported()), bytes_.size()}; }
   void check_layout();
   std::uint32_t offset(std::int64_t number) const;
   [[noreturn]] void fail(const std::string& reason) const;
@@ -38,7 +48,7 @@ class ShardData {
   const Index& index_;
   const Shard& shard_;
   const std::string* path_;
-  std::string bytes_;
+  rechost::Buffer bytes_;
 };
 
 }  // namespace mds

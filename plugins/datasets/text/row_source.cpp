@@ -8,7 +8,7 @@ namespace text {
 namespace {
 
 constexpr std::int64_t kBlockBytes = 1 << 20;
-constexpr std::size_t kReadableBytesPastEnd = 16;
+constexpr std::size_t kReadableBytesBefore = 8, kReadableBytesPastEnd = 64;
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 // Past these a "record" is no row: a quote that is not closed, which takes the rows after it along, or a file that is no text.
@@ -116,10 +116,12 @@ std::uint64_t RowSource::fingerprint() const {
 RowReader::RowReader(const RowSource& source, std::int64_t chunk)
     : source_(source), chunk_(source.chunks_.at(static_cast<std::size_t>(chunk))), scanner_(source.format_), line_(chunk_.first_line) {
   const auto size = static_cast<std::size_t>(chunk_.end - chunk_.begin);
-  bytes_ = std::make_unique_for_overwrite<char[]>(size + kReadableBytesPastEnd);
-  std::fill_n(bytes_.get() + size, kReadableBytesPastEnd, '\0');
-  source.files_[chunk_.file].read(chunk_.begin, size, bytes_.get());
-  rest_ = {bytes_.get(), size};
+  bytes_ = std::make_unique_for_overwrite<char[]>(kReadableBytesBefore + size + kReadableBytesPastEnd);
+  char* const begin = bytes_.get() + kReadableBytesBefore;
+  std::fill_n(bytes_.get(), kReadableBytesBefore, '\0');
+  std::fill_n(begin + size, kReadableBytesPastEnd, '\0');
+  source.files_[chunk_.file].read(chunk_.begin, size, begin);
+  rest_ = {begin, size};
 }
 
 bool RowReader::next(Row& row) {

@@ -15,7 +15,7 @@ namespace text {
 
 // One record as it stands in the file.
 struct Row {
-  std::string_view record;  // without line end; whoever reads may look up to 16 bytes past its end
+  std::string_view record;  // without line end; whoever reads may look up to 8 bytes before it and 64 past its end
   std::int64_t line;        // 1-based, of its beginning
 };
 
@@ -57,6 +57,15 @@ class RowReader {
 
   // False when there is none left. The record lives as long as the reader. Throws DataError when the file changed since it was indexed.
   bool next(Row& row);
+
+  // What next() has not gone over yet. Readable as a row is.
+  std::string_view rest() const { return rest_; }
+  // Goes over `rows` rows, one line each, that take `bytes` of rest().
+  void skip(std::size_t bytes, std::int64_t rows) {
+    rest_.remove_prefix(bytes);
+    rows_ += rows;
+    line_ += rows;
+  }
 
  private:
   const RowSource& source_;

@@ -5,6 +5,8 @@
 #ifndef RECHOST_CXX_ARROW_HPP
 #define RECHOST_CXX_ARROW_HPP
 
+#include <sys/mman.h>
+
 #include <array>
 #include <cassert>
 #include <cstdlib>
@@ -205,9 +207,12 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
       if (bytes <= capacity_) return;
       std::size_t capacity = capacity_ < 1024 ? 1024 : capacity_ + capacity_ / 2;
       if (capacity < bytes) capacity = bytes;
-      capacity = (capacity + kAlignment - 1) / kAlignment * kAlignment;
-      auto* grown = static_cast<char*>(std::aligned_alloc(kAlignment, capacity));
+      // Columns of a chunk are large and new each time: with small pages most of the time would go into asking the kernel for them.
+      const std::size_t alignment = capacity >= kHugePage ? kHugePage : kAlignment;
+      capacity = (capacity + alignment - 1) / alignment * alignment;
+      auto* grown = static_cast<char*>(std::aligned_alloc(alignment, capacity));
       if (grown == nullptr) throw std::bad_alloc();
+      if (alignment == kHugePage) ::madvise(grown, capacity, MADV_HUGEPAGE);
       if (size_ != 0) std::memcpy(grown, data_, size_);
       std::free(data_);
       data_ = grown;
@@ -234,6 +239,7 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
 
    private:
     static constexpr std::size_t kAlignment = 64;
+    static constexpr std::size_t kHugePage = std::size_t{2} << 20;
     char* data_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
@@ -342,6 +348,47 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
       push_text_offset();
       count_value(1);
     }
+    // Appends text(i) for 0 <= i < count, for which 16 bytes past its end must be readable: short texts are then copied without a branch.
+    template <class Text>
+    void append_texts(std::size_t count, Text&& text) {
+      assert(is_text(type_) && !list_);
+      constexpr std::size_t kCopied = 16;
+      std::size_t bytes = 0;
+      for (std::size_t i = 0; i < count; ++i) bytes += std::string_view(text(i)).size();
+      const std::size_t before = values_.size();
+      if (type_ != Type::kLargeText) narrow(static_cast<std::int64_t>(before + bytes));
+      values_.reserve(before + bytes + kCopied);
+      char* to = values_.data() + before;
+      const auto copy = [&](auto* offsets, auto offset) {
+        for (std::size_t i = 0; i < count; ++i) {
+          const std::string_view each = text(i);
+          if (each.size() <= kCopied)
+            std::memcpy(to, each.data(), kCopied);
+          else
+            std::memcpy(to, each.data(), each.size());
+          to += each.size();
+          offset = static_cast<decltype(offset)>(offset + static_cast<decltype(offset)>(each.size()));
+          std::memcpy(offsets + i, &offset, sizeof offset);
+        }
+      };
+      if (type_ == Type::kLargeText)
+        copy(reinterpret_cast<std::int64_t*>(text_offsets_.grow(count * sizeof(std::int64_t))), static_cast<std::int64_t>(before));
+      else
+        copy(reinterpret_cast<std::int32_t*>(text_offsets_.grow(count * sizeof(std::int32_t))), static_cast<std::int32_t>(before));
+      values_.grow(bytes);
+      count_value(static_cast<std::int64_t>(count));
+    }
+    // The row was appended with some value and has none after all; not for list columns. With append_uninitialised() the way to write a
+    // column whose nulls are few.
+    void set_null(std::int64_t row) {
+      if (!nullable_) throw std::logic_error("null set in a column that is not nullable");
+      assert(!list_ && row >= 0 && row < rows_);
+      if (null_count_ == 0) begin_validity();
+      if (!bit(validity_, row)) return;
+      auto& target = reinterpret_cast<unsigned char&>(validity_.data()[row / 8]);
+      target = static_cast<unsigned char>(target & ~(1u << (row % 8)));
+      ++null_count_;
+    }
     // A row without value; of a list column, a row without list.
     void append_null() {
       if (!nullable_) throw std::logic_error("null appended to a column that is not nullable");
@@ -356,10 +403,7 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
       } else {
         push_list_offset();
       }
-      if (null_count_ == 0) {
-        validity_.shrink(0);
-        for (std::int64_t row = 0; row < rows_; ++row) push_bit(validity_, row, true);
-      }
+      if (null_count_ == 0) begin_validity();
       push_bit(validity_, rows_, false);
       ++null_count_;
       ++rows_;
@@ -419,14 +463,24 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
       auto& target = reinterpret_cast<unsigned char&>(bits.data()[byte]);
       target = static_cast<unsigned char>(value ? target | mask : target & ~mask);
     }
+    // Sets bits [first, first + count), which are at or past the end.
+    static void push_ones(Buffer& bits, std::int64_t first, std::int64_t count) {
+      for (; count > 0 && first % 8 != 0; ++first, --count) push_bit(bits, first, true);
+      if (count == 0) return;
+      bits.shrink(static_cast<std::size_t>(first / 8));
+      if (const auto whole = static_cast<std::size_t>(count / 8); whole > 0) std::memset(bits.grow(whole), 0xff, whole);
+      for (std::int64_t i = count - count % 8; i < count; ++i) push_bit(bits, first + i, true);
+    }
+    void begin_validity() {
+      validity_.shrink(0);
+      push_ones(validity_, 0, rows_);
+    }
     void append_bit(bool value) { push_bit(values_, value_count_, value); }
     void count_value(std::int64_t count) {
       value_count_ += count;
       if (list_) return;
-      if (null_count_ == 0)
-        rows_ += count;
-      else
-        for (std::int64_t i = 0; i < count; ++i) end_row();
+      if (null_count_ != 0) push_ones(validity_, rows_, count);
+      rows_ += count;
     }
     void end_row() {
       if (null_count_ != 0) push_bit(validity_, rows_, true);
