@@ -47,7 +47,16 @@ class NumpyGenerator {
   template <typename Value>
   void shuffle(std::span<Value> values) {
     if (values.size() < 2) return;
-    for (auto i = static_cast<std::uint32_t>(values.size() - 1); i > 0; --i) std::swap(values[i], values[below_by_mask(i)]);
+    // Places are drawn some way ahead of the swaps, so that memory has fetched them by then.
+    std::array<std::uint32_t, 32> drawn;
+    for (auto i = static_cast<std::uint32_t>(values.size() - 1); i > 0;) {
+      const std::uint32_t count = i < drawn.size() ? i : static_cast<std::uint32_t>(drawn.size());
+      for (std::uint32_t k = 0; k < count; ++k) {
+        drawn[k] = below_by_mask(i - k);
+        __builtin_prefetch(&values[drawn[k]], 1);
+      }
+      for (std::uint32_t k = 0; k < count; ++k, --i) std::swap(values[i], values[drawn[k]]);
+    }
   }
 
   /// choice(count, chosen, replace=False), in the order that NumPy draws them. 0 <= chosen <= count < 2^32.

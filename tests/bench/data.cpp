@@ -1,5 +1,5 @@
 // What loading costs on a Criteo-like split (13 dense columns, 26 id columns with Zipf-distributed values, one label). First the data floor
-// alone, from memory: learning the vocabularies, encoding, assembling batches, the order of samples, negatives. Then from files to batches,
+// alone, from memory: learning the vocabularies, encoding, assembling batches, negatives; the order of samples. Then from files to batches,
 // loader and all, with --peers beside the readers of other frameworks: the same files, in turns.
 //
 // Speeds are per second of processor time, because the aims are per core and benches often share a machine; the table has wall time beside.
@@ -18,6 +18,7 @@
 #include "data/prepare.h"
 #include "bench/loading/criteo_like.h"
 #include "bench/loading/file_cases.h"
+#include "bench/loading/order_cases.h"
 #include "bench/loading/report.h"
 
 namespace {
@@ -90,15 +91,17 @@ int main(int argc, char** argv) {
     } else if (option.starts_with("--only=")) {
       only = option.substr(7);
     } else {
-      std::fprintf(stderr, "usage: bench_data [--quick] [--peers] [--only=floor|mds|parquet|text]\nSpeed of vocabularies, encoding and batches, from memory and from files. "
+      std::fprintf(stderr, "usage: bench_data [--quick] [--peers] [--only=floor|order|mds|parquet|text]\nSpeed of vocabularies, encoding and batches, from memory and from files. "
                            "--peers: beside mosaicml-streaming, pyarrow, polars and zstd (packaging/mosaic and packaging/parquet-peers).\n");
       return option == "--help" ? 0 : 2;
     }
   }
   try {
     Report report(quick ? 2 : 5);
+    const std::unique_ptr<PeerProcess> peer = peers ? start_peers() : nullptr;
     if (only.empty() || only == "floor") measure_floor(report, quick);
-    if (only != "floor") measure_files(report, quick, peers, only);
+    if (only.empty() || only == "order") OrderCases(report, quick, peer.get()).run();
+    if (only != "floor" && only != "order") measure_files(report, quick, peer.get(), only);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

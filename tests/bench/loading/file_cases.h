@@ -65,19 +65,19 @@ inline std::int64_t load_once(const std::vector<std::string>& settings) {
   return rows;
 }
 
+inline std::unique_ptr<PeerProcess> start_peers() {
+  const auto cache = std::filesystem::path(app::environment_variable("RECHOST_CACHE").value_or(app::environment_variable("HOME").value_or("") + "/.cache/rechost"));
+  const auto python = cache / "venv-mosaic/bin/python";
+  const auto packages = cache / "venv-parquet/lib/python3.11/site-packages";
+  for (const auto& [path, script] : {std::pair{python, "packaging/mosaic"}, {packages, "packaging/parquet-peers"}}) {
+    if (!std::filesystem::exists(path)) fail("{} is missing: run {}", path.string(), script);
+  }
+  return std::make_unique<PeerProcess>(python, app::program_directory() / "../../../tests/bench/loading/peers.py", packages.string());
+}
+
 class FileCases {
  public:
-  FileCases(Report& report, bool quick, bool peers) : report_(report), rows_(quick ? 400'000 : 1'500'000), rounds_(quick ? 2 : 4) {
-    if (!peers) return;
-    const auto cache = std::filesystem::path(app::environment_variable("RECHOST_CACHE").value_or(app::environment_variable("HOME").value_or("") + "/.cache/rechost"));
-    const auto python = cache / "venv-mosaic/bin/python";
-    const auto packages = cache / "venv-parquet/lib/python3.11/site-packages";
-    for (const auto& [path, script] : {std::pair{python, "packaging/mosaic"}, {packages, "packaging/parquet-peers"}}) {
-      if (!std::filesystem::exists(path)) fail("{} is missing: run {}", path.string(), script);
-    }
-    peer_.emplace(python, app::program_directory() / "../../../tests/bench/loading/peers.py", packages.string());
-  }
-
+  FileCases(Report& report, bool quick, PeerProcess* peer) : report_(report), rows_(quick ? 400'000 : 1'500'000), rounds_(quick ? 2 : 4), peer_(peer) {}
   /// `only`: one format, empty: all.
   void run(const std::string& only) {
     const auto rows = std::make_unique<CriteoLike>(rows_);
@@ -187,9 +187,9 @@ class FileCases {
   const std::int64_t rows_;
   const int rounds_;
   const BenchFolder folder_;
-  std::optional<PeerProcess> peer_;
+  PeerProcess* peer_;  ///< null: ours alone
 };
 
-inline void measure_files(Report& report, bool quick, bool peers, const std::string& only) { FileCases(report, quick, peers).run(only); }
+inline void measure_files(Report& report, bool quick, PeerProcess* peer, const std::string& only) { FileCases(report, quick, peer).run(only); }
 
 }  // namespace rechost::bench
