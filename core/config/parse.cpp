@@ -204,7 +204,7 @@ Section merged(const std::map<std::string, ConfigNode>& given, std::string_view 
 void check_matched(const std::map<std::string, ConfigNode>& given, std::span<const std::string> names, std::string_view section,
                    std::string_view noun) {
   for (const auto& [pattern, node] : given) {
-    const bool matched = std::any_of(names.begin(), names.end(), [&](const std::string& name) { return pattern_matches(pattern, name); });
+    const bool matched = std::any_of(names.begin(), names.end(), [&, &pattern = pattern](const std::string& name) { return pattern_matches(pattern, name); });
     if (!matched) {
       fail<ConfigError>("{}[{}] matches no {} of this run{}", at(node), join_key(section, pattern), noun, suggestion(pattern, names));
     }

@@ -214,17 +214,10 @@ class Loader {
     if (library == nullptr) throw std::runtime_error(dlerror());
     const auto entry = reinterpret_cast<rh_entry>(dlsym(library, RH_ENTRY_NAME));
     if (entry == nullptr) throw std::runtime_error(path + " has no " RH_ENTRY_NAME);
-    rh_error* error = nullptr;
-    const rh_plugin* plugin = entry(test_host(), &error);
-    throw_if(error);
-    const auto* at = reinterpret_cast<const char*>(plugin->modules);
-    for (uint32_t i = 0; i < plugin->module_count && module == nullptr; ++i, at += plugin->module_stride)
-      if (reinterpret_cast<const rh_module*>(at)->kind == RH_MODULE_DATASET) module = reinterpret_cast<const rh_module*>(at);
-    if (module == nullptr) throw std::runtime_error(path + " has no dataset module");
-    const std::string_view id = RH_DATASET_INTERFACE;
-    functions = static_cast<const rh_dataset_interface*>(module->get_interface({id.data(), id.size()}));
-    if (functions == nullptr) throw std::runtime_error(path + " lacks " RH_DATASET_INTERFACE);
+    enter(entry, path);
   }
+  // A plugin that is part of this program.
+  explicit Loader(rh_entry entry) { enter(entry, "this program"); }
 
   std::vector<std::string> splits(const Options& options) const {
     const ModuleConfig config(*module, options);
@@ -238,6 +231,20 @@ class Loader {
 
   const rh_module* module = nullptr;
   const rh_dataset_interface* functions = nullptr;
+
+ private:
+  void enter(rh_entry entry, const std::string& path) {
+    rh_error* error = nullptr;
+    const rh_plugin* plugin = entry(test_host(), &error);
+    throw_if(error);
+    const auto* at = reinterpret_cast<const char*>(plugin->modules);
+    for (uint32_t i = 0; i < plugin->module_count && module == nullptr; ++i, at += plugin->module_stride)
+      if (reinterpret_cast<const rh_module*>(at)->kind == RH_MODULE_DATASET) module = reinterpret_cast<const rh_module*>(at);
+    if (module == nullptr) throw std::runtime_error(path + " has no dataset module");
+    const std::string_view id = RH_DATASET_INTERFACE;
+    functions = static_cast<const rh_dataset_interface*>(module->get_interface({id.data(), id.size()}));
+    if (functions == nullptr) throw std::runtime_error(path + " lacks " RH_DATASET_INTERFACE);
+  }
 };
 
 }  // namespace datasets_test
