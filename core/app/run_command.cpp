@@ -307,7 +307,7 @@ class TrainingRun {
     Trainer trainer(std::move(parts));
     if (checkpoint_) {
       load_model_checkpoint(*checkpoint_, *model, true);
-      trainer.resume(checkpoint_->manifest());
+      trainer.resume(*checkpoint_);
       log_info("resumed from {} at step {} of {}", checkpoint_->directory().string(), count_text(first_step()), count_text(trainer.total_steps()));
     }
     const TrainingResult result = trainer.run();

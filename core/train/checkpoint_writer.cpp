@@ -188,6 +188,29 @@ void CheckpointWriter::add_file(const std::string& path, const std::function<voi
   });
 }
 
+bool CheckpointWriter::link_files(const std::filesystem::path& checkpoint, std::span<const FileRecord> files) {
+  before("link files of an earlier checkpoint");
+  // A damaged file must not spread into the checkpoints that follow.
+  for (const FileRecord& file : files) {
+    if (!file_defect(checkpoint, file, CheckDepth::kChecksums).empty()) return false;
+  }
+  return writing([&] {
+    std::vector<std::filesystem::path> linked;
+    for (const FileRecord& file : files) {
+      const std::filesystem::path target = prepare_file(file.path);
+      std::error_code reason;
+      std::filesystem::create_hard_link(checkpoint / file.path, target, reason);
+      if (reason) {
+        for (const std::filesystem::path& path : linked) std::filesystem::remove(path);
+        return false;
+      }
+      linked.push_back(target);
+    }
+    manifest_.files.insert(manifest_.files.end(), files.begin(), files.end());
+    return true;
+  });
+}
+
 void CheckpointWriter::require_complete() {
   for (CheckpointTable& table : manifest_.tables) {
     std::sort(table.parts.begin(), table.parts.end(),

@@ -88,6 +88,10 @@ class CheckpointWriter {
   /// `write` gets the absolute path, its directory exists; the file is fsynced afterwards.
   void add_file(const std::string& path, const std::function<void(const std::filesystem::path&)>& write);
 
+  /// Files of another checkpoint that have not changed since, under the same paths and at no cost of room: hard links. Every byte is read first.
+  /// False, and nothing was added, when one is not there as `files` describe it or the file system does not link: write them then.
+  bool link_files(const std::filesystem::path& checkpoint, std::span<const FileRecord> files);
+
   /// Returns the directory of the checkpoint. Throws when a table has rows that no part covers.
   std::filesystem::path commit();
 

@@ -6,6 +6,8 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "config/show.h"
 
 namespace rechost {
@@ -87,6 +89,28 @@ std::filesystem::path help_to_write(ModelRuntime& model, const CheckpointFacts& 
   return broadcast_text(ranks, "");
 }
 
+void write_vocabularies(CheckpointWriter& writer, const Vocabularies& vocabularies) {
+  for (const std::string& name : vocabularies.save(writer.staging() / kVocabularyFolder)) {
+    // Already written by save(); the writer makes it durable and records its checksum.
+    writer.add_file(std::string(kVocabularyFolder) + "/" + name, [](const std::filesystem::path&) {});
+  }
+}
+
+/// False: they are to be written anew.
+bool link_vocabularies(CheckpointWriter& writer, const std::filesystem::path& earlier) {
+  std::vector<FileRecord> files;
+  try {
+    const std::filesystem::path manifest = earlier / CheckpointManifest::kFileName;
+    for (const FileRecord& file : CheckpointManifest::from_text(read_file(manifest), manifest.string()).files) {
+      if (file.path.starts_with(fmt::format("{}/", kVocabularyFolder))) files.push_back(file);
+    }
+  } catch (const Error& error) {
+    log_warning("the vocabularies are written once more: {}", error.what());
+    return false;
+  }
+  return !files.empty() && writer.link_files(earlier, files);
+}
+
 }  // namespace
 
 std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpoints, ModelRuntime& model, const Vocabularies& vocabularies,
@@ -115,11 +139,7 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
     const std::string text(reinterpret_cast<const char*>(packet.data()), packet.size());
     for (const Json& part : Json::parse(text)) writer.add_part(CheckpointWriter::WrittenPart::from_json(part));
   }
-  const std::filesystem::path folder = writer.staging() / kVocabularyFolder;
-  for (const std::string& name : vocabularies.save(folder)) {
-    // Already written by save(); the writer makes it durable and records its checksum.
-    writer.add_file(std::string(kVocabularyFolder) + "/" + name, [](const std::filesystem::path&) {});
-  }
+  if (facts.earlier.empty() || !link_vocabularies(writer, facts.earlier)) write_vocabularies(writer, vocabularies);
   writer.add_file(kConfigFile, facts.config_text);
   if (!facts.mosaic_state.empty()) writer.add_file(kMosaicStateFile, facts.mosaic_state);
   const std::filesystem::path written = writer.commit();

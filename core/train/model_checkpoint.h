@@ -27,10 +27,11 @@ struct CheckpointFacts {
   std::string mosaic_state;              ///< kept in the checkpoint as mosaic_state.json; empty: no such file
   std::int64_t keep = 2;
   std::vector<std::int64_t> keep_steps;  ///< those of these steps are never pruned
+  std::filesystem::path earlier;         ///< a checkpoint with the same vocabularies; empty: none is known
 };
 
 /// Writes tables, dense parameters, optimizer state, vocabularies and the configuration: all that the model needs to be used or trained on.
-/// Returns the checkpoint's directory. All ranks together, over a file system that they share: each writes the rows that it holds.
+/// Vocabularies are written once: files of `facts.earlier` are linked. Returns the checkpoint's directory. All ranks together, over a file system that they share: each writes the rows that it holds.
 std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpoints, ModelRuntime& model,
                                             const Vocabularies& vocabularies, const CheckpointFacts& facts);
 

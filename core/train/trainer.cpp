@@ -70,7 +70,8 @@ Trainer::Trainer(Parts parts) : parts_(std::move(parts)), config_(*parts_.config
 
 Trainer::~Trainer() = default;
 
-void Trainer::resume(const CheckpointManifest& manifest) {
+void Trainer::resume(const CheckpointReader& checkpoint) {
+  const CheckpointManifest& manifest = checkpoint.manifest();
   const Json& state = manifest.state;
   if (!state.contains("identity") || !state.contains("course")) throw CheckpointError("the checkpoint was not written by a training run");
   if (state.value("order", order_.fingerprint()) != order_.fingerprint()) {
@@ -80,6 +81,7 @@ void Trainer::resume(const CheckpointManifest& manifest) {
   step_ = manifest.position.step;
   course_.restore(state.at("course"));
   if (plateau_ && state.contains("plateau")) plateau_->restore(state.at("plateau"));
+  newest_checkpoint_ = checkpoint.directory();
 }
 
 std::int64_t Trainer::epoch_of(std::int64_t step) const { return order_.locate(step).epoch; }
@@ -107,6 +109,7 @@ CheckpointFacts Trainer::facts() const {
   facts.data_fingerprint = parts_.data->fingerprint();
   facts.labels = parts_.data->prepared.plan->schema.labels;
   facts.keep = config_.checkpoint.keep;
+  facts.earlier = newest_checkpoint_;
   if (config_.eval.restore_best && course_.best_step >= 0) facts.keep_steps.push_back(course_.best_step);
   return facts;
 }
@@ -116,6 +119,7 @@ void Trainer::write_checkpoint(TrainingResult& result) {
   const auto begin = Clock::now();
   result.checkpoint = save_model_checkpoint(parts_.checkpoints, *parts_.model, *parts_.data->prepared.vocabularies, facts());
   checkpoint_step_ = step_;
+  newest_checkpoint_ = result.checkpoint;
   parts_.observer->on_checkpoint(step_, result.checkpoint, seconds_since(begin));
 }
 

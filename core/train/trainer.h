@@ -60,7 +60,7 @@ class Trainer {
 
   /// Goes on where the checkpoint was written; its weights must have been loaded. Throws CheckpointError when no training run wrote it; that
   /// it belongs to this training is for the caller to see (training_identity()).
-  void resume(const CheckpointManifest& manifest);
+  void resume(const CheckpointReader& checkpoint);
 
   std::int64_t total_steps() const { return total_steps_; }
   std::int64_t first_step() const { return step_; }
@@ -100,6 +100,7 @@ class Trainer {
   Course course_;
   std::int64_t step_ = 0;  ///< steps done
   std::int64_t total_steps_ = 0;
+  std::filesystem::path newest_checkpoint_;  ///< written or resumed from; it has this run's vocabularies
   std::int64_t checkpoint_step_ = -1;  ///< of the checkpoint that holds these very weights
 };
 
