@@ -262,6 +262,19 @@ FeatureSection feature_settings(const Config& config, std::string_view name) {
   return merged<FeatureSection>(config.features, name, "features");
 }
 
+std::vector<std::string> derived_features(const Config& config) {
+  std::vector<std::string> names;
+  for (const auto& [pattern, node] : config.features) {
+    const auto source = node.table().find("source");
+    if (source == node.table().end()) continue;
+    if (pattern.find('*') != std::string::npos) {
+      fail<ConfigError>("{}features.{}.source: a pattern names no feature; write one [features.<name>] for each", at(source->second), pattern);
+    }
+    names.push_back(pattern);
+  }
+  return names;
+}
+
 TableSection table_settings(const Config& config, std::string_view name) { return merged<TableSection>(config.tables, name, "tables"); }
 
 StreamSection stream_settings(const DataSection& data, std::string_view name) {

@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/document.h"
 #include "config/node.h"
@@ -23,6 +24,9 @@ bool pattern_matches(std::string_view pattern, std::string_view name);
 /// What [features] says about one feature: all patterns that match, a longer one over a shorter one, the name itself over both; only keys
 /// really given override.
 FeatureSection feature_settings(const Config& config, std::string_view name);
+
+/// The features of [features] that say which column they are made of, in order of their names. ConfigError when a pattern with `*` does.
+std::vector<std::string> derived_features(const Config& config);
 
 /// The same for [tables].
 TableSection table_settings(const Config& config, std::string_view name);

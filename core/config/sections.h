@@ -161,14 +161,26 @@ struct DataSection {
 /// [features.<pattern>]: `*` in a pattern stands for any characters; of several that match, the one that spells out more of the name wins.
 struct FeatureSection {
   std::string kind;          ///< empty: the loader's role
+  std::string source;        ///< empty: the column of the feature's name
+  std::string extract;       ///< empty: the column's values as they are
+  std::string time_unit;     ///< empty: seconds, or text where the column holds strings
+  std::string since;         ///< of extract = "age"
   std::string encoder;       ///< empty: identity when the loader knows the cardinality, else vocabulary
   std::int64_t hash_rows = 0;
+  std::int64_t hashes = 1;
+  std::string salt;          ///< empty: the table's name
+  std::vector<double> boundaries;
+  std::int64_t buckets = 0;
   std::int64_t min_count = 1;
   std::int64_t max_rows = 0;
   std::string table;         ///< empty: the feature's name
   std::string pooling;       ///< empty: sum for one id, mean for lists
   std::int64_t max_length = 0;
+  std::string keep;          ///< empty: last
+  std::string padding;       ///< empty: none
+  std::vector<double> clip;  ///< empty: unlimited; else least and most
   std::string transform;     ///< empty: none
+  std::string scale;         ///< empty: none
   double default_value = 0.0;
   std::string missing;       ///< empty: own row for sparse, default_value for dense
   std::string entity;        ///< empty: the loader's
@@ -176,14 +188,29 @@ struct FeatureSection {
   template <typename Visitor>
   void describe(Visitor& visit) {
     visit("kind", kind, "dense | sparse | ignore").one_of({"", "dense", "sparse", "ignore"});
-    visit("encoder", encoder, "how ids become rows").one_of({"", "identity", "vocabulary", "hash"});
+    visit("source", source, "column that the feature is made of; empty: the one of its name");
+    visit("extract", extract, "what of a time").one_of({"", "hour_of_day", "day_of_week", "day_of_month", "month", "age"});
+    visit("time_unit", time_unit, "extract: how times are written; empty: text for strings, else seconds")
+        .one_of({"", "seconds", "milliseconds", "text"});
+    visit("since", since, "extract = \"age\": the day or time at which it is 0, such as 2020-01-31T12:00:00Z");
+    visit("encoder", encoder, "how values become rows").one_of({"", "identity", "vocabulary", "hash", "bucket"});
     visit("hash_rows", hash_rows, "hash: rows of the table").at_least(0);
+    visit("hashes", hashes, "hash: rows that one value has, summed up").between(1, 8);
+    visit("salt", salt, "hash: another word scatters values otherwise; empty: the table's name");
+    visit("boundaries", boundaries, "bucket: ascending numbers; each is the least of its bucket");
+    visit("buckets", buckets, "bucket: learn boundaries that cut the training rows into so many equal parts").at_least(0);
     visit("min_count", min_count, "vocabulary: rarer values share the out-of-vocabulary row").at_least(1);
     visit("max_rows", max_rows, "vocabulary: keep only the most frequent; 0: all").at_least(0);
     visit("table", table, "features with one table share rows and vocabulary");
     visit("pooling", pooling, "how a list becomes one vector").one_of({"", "sum", "mean", "none"});
-    visit("max_length", max_length, "lists: keep the last n ids; 0: all").at_least(0);
-    visit("transform", transform, "dense values").one_of({"", "none", "log1p"});
+    visit("max_length", max_length, "lists: keep n ids; 0: all").at_least(0);
+    visit("keep", keep, "lists longer than max_length: which ids stay; empty: the last").one_of({"", "first", "last"});
+    visit("padding", padding, "lists shorter than max_length: fill up with the row for missing values").one_of({"", "none", "front", "back"});
+    visit("clip", clip, "dense: [least, most], cut before the transform");
+    visit("transform", transform, "dense: log1p(max(x, 0)); sign(x) log1p(|x|); floor(log(x)^2) for x > 2")
+        .one_of({"", "none", "log1p", "signed_log", "log_square"});
+    visit("scale", scale, "dense, after the transform, learnt from training rows: to mean 0 and deviation 1, or to [0, 1]")
+        .one_of({"", "none", "standardise", "min_max"});
     visit("default", default_value, "dense value where it is missing");
     visit("missing", missing, "default | fail").one_of({"", "default", "fail"});
     visit("entity", entity, "user | item").one_of({"", "user", "item"});

@@ -38,6 +38,7 @@ RowLayout::RowLayout(const BatchSchema& schema)
 }
 
 ChunkEncoder::ChunkEncoder(const EncodingPlan& plan, const RowLayout& layout) : plan_(plan), layout_(layout) {
+  derived_.resize(plan.columns.size());
   word_of_feature_.assign(plan.schema.sparse.size(), kNowhere);
   list_of_feature_.assign(plan.schema.sparse.size(), kNowhere);
   for (std::size_t i = 0; i < layout.single_features.size(); ++i) word_of_feature_[layout.single_features[i]] = layout.first_id() + i;
@@ -69,9 +70,13 @@ void ChunkEncoder::encode_chunk(const Input& input, std::int64_t chunk, std::spa
   if (!read_rows(input, chunk, result)) return;
   const std::span<const ColumnView> views = data_->columns();
   std::vector<const ColumnView*> view_of(plan_.columns.size(), nullptr);
-  std::size_t place = 0;
   for (std::size_t i = 0; i < plan_.columns.size(); ++i) {
-    if (input.positions[i] >= 0) view_of[i] = &views[place++];
+    if (input.positions[i] < 0) continue;
+    const ColumnEncoding& column = plan_.columns[i];
+    view_of[i] = &views[place_[i]];
+    if (column.derivation.empty()) continue;
+    view_of[i] = &derived_[i].derive(column.derivation, *view_of[i],
+                                     [&](std::int64_t row, std::string reason) { refuse(row, column, std::move(reason)); });
   }
 
   result.words.resize(layout_.words());
@@ -104,6 +109,7 @@ void ChunkEncoder::encode_chunk(const Input& input, std::int64_t chunk, std::spa
       encode_list_ids(column, view_of[i], *vocabularies[column.table], counting);
     }
   }
+  scale_dense(counting);
   std::sort(result.bad_rows.begin(), result.bad_rows.end(),
             [](const BadRow& left, const BadRow& right) { return left.row_in_chunk < right.row_in_chunk; });
   for (std::size_t label = 0; label < plan_.schema.labels.size(); ++label) {
@@ -117,9 +123,14 @@ void ChunkEncoder::encode_chunk(const Input& input, std::int64_t chunk, std::spa
 }
 
 bool ChunkEncoder::read_rows(const Input& input, std::int64_t chunk, EncodedChunk& result) {
+  // Several features may be made of one column.
   wanted_.clear();
-  for (const std::int64_t position : input.positions) {
-    if (position >= 0) wanted_.push_back(static_cast<std::uint32_t>(position));
+  place_.assign(input.positions.size(), kNowhere);
+  for (std::size_t i = 0; i < input.positions.size(); ++i) {
+    if (input.positions[i] < 0) continue;
+    const auto position = static_cast<std::uint32_t>(input.positions[i]);
+    place_[i] = static_cast<std::size_t>(std::find(wanted_.begin(), wanted_.end(), position) - wanted_.begin());
+    if (place_[i] == wanted_.size()) wanted_.push_back(position);
   }
   result.rows = 0;
   result.row_in_chunk.clear();
@@ -293,7 +304,7 @@ void ChunkEncoder::check_ids(const ColumnEncoding& column, const ColumnView& vie
   });
 }
 
-void ChunkEncoder::select_single(const ColumnView& view) {
+void ChunkEncoder::select_single(const ColumnEncoding& column, const ColumnView& view) {
   const auto rows = static_cast<std::size_t>(result_->rows);
   elements_.resize(rows);
   element_rows_.resize(rows);
@@ -305,9 +316,9 @@ void ChunkEncoder::select_single(const ColumnView& view) {
     const auto at = static_cast<std::int64_t>(row);
     bool taken = split[row] != EncodedChunk::kLeftOut && view.valid(at);
     std::int64_t element = at;
-    if (view.is_list() && taken) {  // max_length = 1: the last one
-      element = view.list_begin(at + 1) - 1;
-      taken = element >= view.list_begin(at);
+    if (view.is_list() && taken) {  // max_length = 1
+      element = column.keep_first ? view.list_begin(at) : view.list_begin(at + 1) - 1;
+      taken = view.list_begin(at) < view.list_begin(at + 1);
     }
     // Written in any case: which rows have a value is no pattern that a processor could guess.
     elements[count] = element;
@@ -324,9 +335,11 @@ void ChunkEncoder::select_list(const ColumnEncoding& column, const ColumnView& v
   list.offsets.assign(1, 0);
   for (std::int64_t row = 0; row < result_->rows; ++row) {
     if (result_->split[static_cast<std::size_t>(row)] != EncodedChunk::kLeftOut && view.valid(row)) {
-      const std::int64_t end = view.list_begin(row + 1);
-      std::int64_t element = view.list_begin(row);
-      if (column.max_length > 0) element = std::max(element, end - column.max_length);
+      // A column without lists gets here when its values have several hashes.
+      std::int64_t element = view.is_list() ? view.list_begin(row) : row;
+      std::int64_t end = view.is_list() ? view.list_begin(row + 1) : row + 1;
+      if (column.max_length > 0 && column.keep_first) end = std::min(end, element + column.max_length);
+      if (column.max_length > 0 && !column.keep_first) element = std::max(element, end - column.max_length);
       for (; element < end; ++element) {
         elements_.push_back(element);
         element_rows_.push_back(static_cast<std::int32_t>(row));
@@ -361,7 +374,7 @@ void ChunkEncoder::number_texts(const ColumnView& view, std::size_t count, Eleme
 }
 
 ChunkValues* ChunkEncoder::learnt_values(const ColumnEncoding& column, const Vocabulary& vocabulary, const Counting* counting) {
-  if (counting == nullptr || vocabulary.encoding().encoder != EncoderKind::kVocabulary) return nullptr;
+  if (counting == nullptr || !vocabulary.encoding().learns_values()) return nullptr;
   return &(*counting->values)[column.table];
 }
 
@@ -369,7 +382,9 @@ void ChunkEncoder::number_selected(const ColumnEncoding& column, const ColumnVie
                                    const Counting* counting) {
   ids_.resize(elements_.size());
   ChunkValues* const learnt = learnt_values(column, vocabulary, counting);
-  if (view.type == ValueType::kString) {
+  if (column.hashes > 1) {
+    hash_selected(column, view, vocabulary);
+  } else if (view.type == ValueType::kString) {
     number_texts(view, elements_.size(), [this](std::size_t i) { return elements_[i]; }, vocabulary, learnt, ids_.data());
   } else {
     integers_.resize(elements_.size());
@@ -384,7 +399,8 @@ void ChunkEncoder::number_selected(const ColumnEncoding& column, const ColumnVie
   if (!every_row_counts_) {
     counted_.clear();
     for (std::size_t i = 0; i < ids_.size(); ++i) {
-      if (result_->split[static_cast<std::size_t>(element_rows_[i])] == counting->training_split) counted_.push_back(ids_[i]);
+      const std::int32_t row = element_rows_[i / static_cast<std::size_t>(column.hashes)];
+      if (result_->split[static_cast<std::size_t>(row)] == counting->training_split) counted_.push_back(ids_[i]);
     }
   }
   count(every_row_counts_ ? ids_ : counted_, column, learnt, *counting);
@@ -403,7 +419,7 @@ void ChunkEncoder::encode_single_ids(const ColumnEncoding& column, const ColumnV
     encode_full_column(column, view, vocabulary, counting, reinterpret_cast<std::int32_t*>(words.data()));
     return;
   }
-  select_single(view);
+  select_single(column, view);
   number_selected(column, view, vocabulary, counting);
   ChunkValues* const learnt = learnt_values(column, vocabulary, counting);
   std::fill(words.begin(), words.end(), bits_of(learnt != nullptr ? std::int32_t{-1} : vocabulary.missing_row()));
@@ -464,7 +480,13 @@ void ChunkEncoder::encode_list_ids(const ColumnEncoding& column, const ColumnVie
   }
   select_list(column, *view, list);
   number_selected(column, *view, vocabulary, counting);
-  list.ids = ids_;
+  if (column.hashes > 1 || column.padding != ColumnEncoding::Padding::kNone) {
+    if (counting != nullptr && !column.source_is_list) count_missing(column, list, vocabulary, *counting);
+    const bool learning = counting != nullptr && vocabulary.encoding().learns_values();
+    lay_out_list(column, learning ? -1 : vocabulary.missing_row(), list);
+  } else {
+    list.ids = ids_;
+  }
 }
 
 }  // namespace rechost

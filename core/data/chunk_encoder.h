@@ -36,7 +36,8 @@ class ChunkEncoder {
   void encode(const Input& input, std::int64_t chunk, std::span<const Vocabulary* const> vocabularies, EncodedChunk& result);
 
   /// While vocabularies are learnt: ids of vocabulary tables are numbers in `values`, -1 for missing; those of other tables are rows, counted
-  /// in `builders`. Only rows of `training_split` count. [tables] each.
+  /// in `builders`. Dense features that are to be scaled are not yet, NaN for missing; their moments are in the result. Only rows of
+  /// `training_split` count. [tables] each.
   void encode_and_count(const Input& input, std::int64_t chunk, std::uint8_t training_split, std::span<VocabularyBuilder* const> builders,
                         std::span<const Vocabulary* const> fixed_vocabularies, std::vector<ChunkValues>& values, EncodedChunk& result);
 
@@ -61,7 +62,7 @@ class ChunkEncoder {
   void encode_single_ids(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting);
   void encode_list_ids(const ColumnEncoding& column, const ColumnView* view, const Vocabulary& vocabulary, const Counting* counting);
 
-  void select_single(const ColumnView& view);
+  void select_single(const ColumnEncoding& column, const ColumnView& view);
   void select_list(const ColumnEncoding& column, const ColumnView& view, EncodedChunk::List& list);
   /// Where the values of a vocabulary that is being learnt go; null: the vocabulary numbers them.
   static ChunkValues* learnt_values(const ColumnEncoding& column, const Vocabulary& vocabulary, const Counting* counting);
@@ -73,6 +74,10 @@ class ChunkEncoder {
                           std::int32_t* ids);
   static void count(std::span<const std::int32_t> ids, const ColumnEncoding& column, ChunkValues* learnt, const Counting& counting);
   void number_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting);
+  void hash_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary);
+  void lay_out_list(const ColumnEncoding& column, std::int32_t missing_id, EncodedChunk::List& list) const;
+  void count_missing(const ColumnEncoding& column, const EncodedChunk::List& list, const Vocabulary& vocabulary, const Counting& counting) const;
+  void scale_dense(const Counting* counting);
 
   const EncodingPlan& plan_;
   const RowLayout& layout_;
@@ -80,7 +85,9 @@ class ChunkEncoder {
   std::vector<std::size_t> list_of_feature_;
   std::size_t candidates_list_ = 0;
 
-  std::vector<std::uint32_t> wanted_;
+  std::vector<std::uint32_t> wanted_;      ///< columns of the source, each once
+  std::vector<std::size_t> place_;         ///< by column of the plan: in wanted_
+  std::vector<DerivedColumn> derived_;     ///< by column of the plan
   std::unique_ptr<ChunkData> data_;
   EncodedChunk* result_ = nullptr;
   std::int64_t chunk_ = 0;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/dense_scaling.h"
 #include "data/schema.h"
 #include "data/source.h"
 
@@ -42,6 +43,7 @@ struct EncodedChunk {
   std::vector<List> lists;                        ///< by RowLayout::list_features
   std::vector<BadRow> bad_rows;                   ///< ascending row_in_chunk
   std::vector<float> largest_label;               ///< by label, over good rows
+  std::vector<DenseMoments> moments;              ///< by dense feature, of those whose scaling is being learnt
 };
 
 }  // namespace rechost

@@ -133,7 +133,7 @@ class Preparation {
     }
     // Training rows first: everything after them is read with the finished vocabularies.
     std::sort(passes_.begin(), passes_.end(), [](const SourcePass& left, const SourcePass& right) { return left.splits < right.splits; });
-    plan_ = std::make_shared<EncodingPlan>(resolve_schema(columns(), options_.feature_settings));
+    plan_ = std::make_shared<EncodingPlan>(resolve_schema(columns(), options_.feature_settings, options_.derived_features));
     if (options_.vocabularies != nullptr) use_vocabularies(options_.vocabularies);
     for (SourcePass& pass : passes_) {
       pass.input.source = pass.source.get();
@@ -160,13 +160,23 @@ class Preparation {
     return columns;
   }
 
+  static bool is_scaled(const ColumnEncoding& column) {
+    return column.target == ColumnEncoding::Target::kDense && column.scaling.kind != DenseScaling::Kind::kNone;
+  }
+
   void use_vocabularies(std::shared_ptr<const Vocabularies> vocabularies) {
     vocabularies_ = std::move(vocabularies);
+    for (ColumnEncoding& column : plan_->columns) {
+      if (is_scaled(column)) column.scaling = vocabularies_->scaling(column.name, column.scaling.kind);
+    }
     table_vocabularies_.clear();
     for (const TableEncoding& table : plan_->tables) {
       const Vocabulary& vocabulary = vocabularies_->at(table.name);
-      if (vocabulary.encoding().encoder != table.encoder || vocabulary.encoding().values != table.values) {
-        fail<DataError>("table \"{}\" was made with another encoder or type of values than its features have now", table.name);
+      const TableEncoding& made = vocabulary.encoding();
+      if (made.encoder != table.encoder || made.values != table.values || made.hashes != table.hashes || made.salt != table.salt ||
+          (!table.boundaries.empty() && made.boundaries != table.boundaries)) {
+        fail<DataError>("table \"{}\" was made with another encoder, hashes, salt, boundaries or type of values than its features have now",
+                        table.name);
       }
       table_vocabularies_.push_back(&vocabulary);
     }
@@ -233,6 +243,8 @@ class Preparation {
       note_classes(scratch.chunk);
       if (learn) {
         learning_->merge(scratch.values, scratch.numbers);
+        moments_.resize(plan_->schema.dense.size());
+        for (std::size_t i = 0; i < scratch.chunk.moments.size(); ++i) moments_[i].merge(scratch.chunk.moments[i]);
         if (keeps_rows(pass)) learning_->require_numbers();
         rename_lists(scratch);
       }
@@ -288,7 +300,9 @@ class Preparation {
     for (std::size_t i = 0; i < layout_->list_features.size(); ++i) {
       const std::size_t table = table_of_list(i);
       if (!learning_->learns(table)) continue;
-      for (std::int32_t& id : scratch.chunk.lists[i].ids) id = scratch.numbers[table][static_cast<std::size_t>(id)];
+      for (std::int32_t& id : scratch.chunk.lists[i].ids) {
+        if (id >= 0) id = scratch.numbers[table][static_cast<std::size_t>(id)];
+      }
     }
   }
 
@@ -322,7 +336,7 @@ class Preparation {
     std::vector<std::vector<std::int32_t>> rows;
     std::vector<Vocabulary> tables = learning_->finish(pool_, keeps_rows(pass) ? &rows : nullptr);
     const auto renaming_of = [&](std::size_t table) {
-      const bool learnt = !rows.empty() && plan_->tables[table].encoder == EncoderKind::kVocabulary;
+      const bool learnt = !rows.empty() && plan_->tables[table].learns_values();
       return RowStore::Renaming{learnt ? &rows[table] : nullptr, tables[table].missing_row()};
     };
     std::vector<RowStore::Renaming> singles;
@@ -339,7 +353,32 @@ class Preparation {
       });
     }
     learning_ = nullptr;
-    use_vocabularies(std::make_shared<Vocabularies>(std::move(tables)));
+    auto vocabularies = std::make_shared<Vocabularies>(std::move(tables));
+    vocabularies->set_scalings(learnt_scalings());
+    use_vocabularies(std::move(vocabularies));
+    for (const std::shared_ptr<RowStore>& store : pass.stores) {
+      if (store != nullptr) scale_rows(*store);
+    }
+  }
+
+  std::map<std::string, DenseScaling, std::less<>> learnt_scalings() {
+    moments_.resize(plan_->schema.dense.size());
+    std::map<std::string, DenseScaling, std::less<>> scalings;
+    for (const ColumnEncoding& column : plan_->columns) {
+      if (!is_scaled(column)) continue;
+      scalings[column.name] = moments_[column.position].scaling(column.scaling.kind);
+    }
+    return scalings;
+  }
+
+  void scale_rows(RowStore& store) {
+    for (const ColumnEncoding& column : plan_->columns) {
+      if (!is_scaled(column)) continue;
+      pool_.parallel_for((store.rows() + kRenamedRows - 1) / kRenamedRows, [&](std::int64_t block) {
+        const std::int64_t first = block * kRenamedRows;
+        store.scale_dense(column.position, column.scaling, column.scaled_default, first, std::min(kRenamedRows, store.rows() - first));
+      });
+    }
   }
 
   std::unique_ptr<Dataset> make_dataset(SourcePass& pass, std::uint8_t split) {
@@ -398,6 +437,7 @@ class Preparation {
   std::vector<const Vocabulary*> table_vocabularies_;  // by table of the plan
   std::vector<float> largest_label_;
   std::unique_ptr<VocabularyLearning> learning_;       // while there is something to learn
+  std::vector<DenseMoments> moments_;                  // by dense feature
 };
 
 }  // namespace

@@ -33,6 +33,7 @@ std::vector<StreamShape> shapes_of_streams(const DataSection& data, const std::v
 struct PrepareOptions {
   DataSection data;
   FeatureSettings feature_settings;
+  std::vector<std::string> derived_features;   ///< those with a source of another name
   std::uint64_t seed = 1;                      ///< for split.by = "random"
   std::filesystem::path quarantine_directory;  ///< created when wanted
   std::filesystem::path temporary_directory;   ///< exists; for vocabularies larger than data.vocabulary_memory_gib

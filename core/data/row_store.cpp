@@ -117,7 +117,15 @@ void RowStore::rename_ids(std::span<const Renaming> by_single_feature, std::int6
 void RowStore::rename_list_ids(std::size_t list, const Renaming& renaming) {
   if (renaming.row_of_number == nullptr) return;
   auto* const ids = static_cast<std::int32_t*>(lists_[list].ids.data());
-  for (std::int64_t i = 0; i < lists_[list].id_count; ++i) ids[i] = (*renaming.row_of_number)[static_cast<std::size_t>(ids[i])];
+  for (std::int64_t i = 0; i < lists_[list].id_count; ++i) {
+    ids[i] = ids[i] < 0 ? renaming.missing_row : (*renaming.row_of_number)[static_cast<std::size_t>(ids[i])];
+  }
+}
+
+void RowStore::scale_dense(std::size_t feature, const DenseScaling& scaling, float default_value, std::int64_t first, std::int64_t count) {
+  const std::size_t words = layout_.words();
+  std::uint32_t* word = records() + static_cast<std::size_t>(first) * words + feature;
+  for (std::int64_t row = 0; row < count; ++row, word += words) scaling.apply(*word, default_value);
 }
 
 std::span<const std::int32_t> RowStore::list(std::size_t list, std::int64_t row) const {

@@ -38,6 +38,9 @@ class RowStore {
   /// All ids of one list column (position in layout().list_features).
   void rename_list_ids(std::size_t list, const Renaming& renaming);
 
+  /// One dense feature of rows [first, first + count), which has not been scaled yet; several threads on disjoint ranges.
+  void scale_dense(std::size_t feature, const DenseScaling& scaling, float default_value, std::int64_t first, std::int64_t count);
+
   const std::uint32_t* record(std::int64_t row) const { return records() + static_cast<std::size_t>(row) * layout_.words(); }
   std::span<const std::int32_t> list(std::size_t list, std::int64_t row) const;
 

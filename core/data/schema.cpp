@@ -4,9 +4,11 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/nearest_name.h"
+#include "data/feature_column.h"
 
 namespace rechost {
 namespace {
@@ -33,18 +35,10 @@ bool is_float(ValueType type) { return type == ValueType::kFloat32 || type == Va
 
 EncoderKind encoder_of(const ColumnInfo& column, const FeatureSection& section) {
   if (section.encoder == "hash") return EncoderKind::kHash;
+  if (section.encoder == "bucket") return EncoderKind::kBucket;
   if (section.encoder == "vocabulary") return EncoderKind::kVocabulary;
   if (section.encoder == "identity" || column.cardinality) return EncoderKind::kIdentity;
   return EncoderKind::kVocabulary;
-}
-
-const char* word(EncoderKind kind) {
-  switch (kind) {
-    case EncoderKind::kIdentity: return "identity";
-    case EncoderKind::kVocabulary: return "vocabulary";
-    case EncoderKind::kHash: return "hash";
-  }
-  return "";
 }
 
 FeatureInfo::Pooling pooling_of(const FeatureSection& section, bool is_list) {
@@ -65,6 +59,10 @@ class TableList {
     wanted.values = column.type == ValueType::kString ? ValueKind::kString : ValueKind::kInteger;
     wanted.cardinality = wanted.encoder == EncoderKind::kIdentity ? column.cardinality.value_or(0) : 0;
     wanted.hash_rows = section.hash_rows;
+    wanted.hashes = section.hashes;
+    wanted.salt = section.salt;
+    wanted.boundaries = section.boundaries;
+    wanted.buckets = section.buckets;
     wanted.min_count = section.min_count;
     wanted.max_rows = section.max_rows;
     wanted.can_be_missing = can_be_missing;
@@ -84,6 +82,10 @@ class TableList {
   std::vector<TableEncoding> take() { return std::move(tables_); }
 
  private:
+  static std::string text(std::int64_t value) { return std::to_string(value); }
+  static std::string text(const std::string& value) { return value; }
+  static std::string text(const std::vector<double>& value) { return fmt::format("[{}]", fmt::join(value, ", ")); }
+
   static void check_alone(const ColumnInfo& column, const FeatureSection& section, const TableEncoding& wanted) {
     const std::string& name = column.name;
     if (wanted.encoder == EncoderKind::kIdentity) {
@@ -101,11 +103,11 @@ class TableList {
     }
     if (wanted.encoder != EncoderKind::kHash && section.hash_rows > 0) {
       fail<ConfigError>("features.{}.hash_rows = {} has no effect with encoder = \"{}\"; set encoder = \"hash\" or leave it out", name,
-                        section.hash_rows, word(wanted.encoder));
+                        section.hash_rows, encoder_name(wanted.encoder));
     }
     if (wanted.encoder != EncoderKind::kVocabulary && (section.min_count > 1 || section.max_rows > 0)) {
       fail<ConfigError>("features.{}: min_count and max_rows have no effect with encoder = \"{}\"; set encoder = \"vocabulary\"", name,
-                        word(wanted.encoder));
+                        encoder_name(wanted.encoder));
     }
   }
 
@@ -116,18 +118,24 @@ class TableList {
       fail<ConfigError>("features \"{}\" and \"{}\" share table \"{}\" but not {}", speaker, column.name, table.name, what);
     };
     if (table.encoder != wanted.encoder) {
-      disagree(fmt::format("its encoder ({} and {}); set the same for both", word(table.encoder), word(wanted.encoder)).c_str());
+      disagree(fmt::format("its encoder ({} and {}); set the same for both", encoder_name(table.encoder), encoder_name(wanted.encoder)).c_str());
     }
     if (table.values != wanted.values) disagree("the type of values (integers and strings)");
     const bool takes_over = column.name == table.name;
-    const auto settle = [&](std::int64_t& value, std::int64_t other, std::int64_t unset, const char* key) {
+    const auto settle = [&]<typename Value>(Value& value, const Value& other, const Value& unset, const char* key) {
       if (other == unset || other == value) return;
-      if (value != unset && !takes_over) disagree(fmt::format("{} ({} and {}); set the same for both", key, value, other).c_str());
+      if (value != unset && !takes_over) disagree(fmt::format("{} ({} and {}); set the same for both", key, text(value), text(other)).c_str());
       value = other;
     };
-    settle(table.hash_rows, wanted.hash_rows, 0, "hash_rows");
-    settle(table.min_count, wanted.min_count, 1, "min_count");
-    settle(table.max_rows, wanted.max_rows, 0, "max_rows");
+    settle(table.hash_rows, wanted.hash_rows, std::int64_t{0}, "hash_rows");
+    settle(table.salt, wanted.salt, std::string{}, "salt");
+    settle(table.min_count, wanted.min_count, std::int64_t{1}, "min_count");
+    settle(table.max_rows, wanted.max_rows, std::int64_t{0}, "max_rows");
+    settle(table.boundaries, wanted.boundaries, std::vector<double>{}, "boundaries");
+    settle(table.buckets, wanted.buckets, std::int64_t{0}, "buckets");
+    // Not settled: how many rows a value has belongs to the feature as well.
+    if (table.hashes != wanted.hashes) disagree(fmt::format("hashes ({} and {}); set the same for both", table.hashes, wanted.hashes).c_str());
+    if (!table.boundaries.empty() && table.buckets > 0) disagree("how boundaries are found; give both features boundaries, or both buckets");
     table.cardinality = std::max(table.cardinality, wanted.cardinality);
     table.can_be_missing = table.can_be_missing || wanted.can_be_missing;
     if (takes_over) speaker = column.name;
@@ -143,11 +151,18 @@ void check_numbers(const ColumnInfo& column, const char* use, const char* remedy
   if (column.type == ValueType::kString) fail<ConfigError>("column \"{}\" holds strings and cannot be {}{}", column.name, use, remedy);
 }
 
-void add_dense(const ColumnInfo& column, const FeatureSection& section, EncodingPlan& plan, ColumnEncoding& encoding) {
+void add_dense(const FeatureColumn& from, EncodingPlan& plan, ColumnEncoding& encoding) {
+  const ColumnInfo& column = from.info;
+  const FeatureSection& section = from.section;
+  check_dense_keys(from);
   check_numbers(column, "a dense feature", "; set features.<name>.kind = \"sparse\" or \"ignore\"");
   encoding.position = plan.schema.dense.size();
   encoding.log1p = section.transform == "log1p";
   encoding.default_value = static_cast<float>(section.default_value);
+  encoding.scaling.kind = DenseScaling::parse(section.scale);
+  if (encoding.scaling.kind != DenseScaling::Kind::kNone) {
+    encoding.scaled_default = std::exchange(encoding.default_value, std::numeric_limits<float>::quiet_NaN());
+  }
   FeatureInfo feature;
   feature.name = column.name;
   feature.kind = FeatureInfo::Kind::kDense;
@@ -155,16 +170,21 @@ void add_dense(const ColumnInfo& column, const FeatureSection& section, Encoding
   plan.schema.dense.push_back(std::move(feature));
 }
 
-void add_sparse(const ColumnInfo& column, const FeatureSection& section, TableList& tables, EncodingPlan& plan, ColumnEncoding& encoding) {
+void add_sparse(const FeatureColumn& from, TableList& tables, EncodingPlan& plan, ColumnEncoding& encoding) {
+  const ColumnInfo& column = from.info;
+  const FeatureSection& section = from.section;
+  check_sparse_keys(from);
   if (is_float(column.type)) {
     fail<ConfigError>("column \"{}\" holds fractions and cannot be a sparse feature; set features.{}.kind = \"dense\" or \"ignore\"",
                       column.name, column.name);
   }
-  if (section.transform == "log1p") {
-    fail<ConfigError>("features.{}.transform = \"log1p\" is for dense features; \"{}\" is sparse", column.name, column.name);
-  }
   encoding.position = plan.schema.sparse.size();
   encoding.max_length = column.is_list ? section.max_length : 1;
+  encoding.keep_first = section.keep == "first";
+  encoding.padding = section.padding == "front"  ? ColumnEncoding::Padding::kFront
+                     : section.padding == "back" ? ColumnEncoding::Padding::kBack
+                                                 : ColumnEncoding::Padding::kNone;
+  encoding.hashes = section.hashes;
   const bool single_of_list = column.is_list && encoding.max_length == 1;
   const bool can_be_missing = (column.nullable || single_of_list) && !encoding.missing_fails;
   encoding.table = tables.add(column, section, can_be_missing);
@@ -175,9 +195,14 @@ void add_sparse(const ColumnInfo& column, const FeatureSection& section, TableLi
   feature.entity = section.entity.empty() ? column.entity : section.entity;
   feature.is_key = column.is_key;
   feature.table = section.table.empty() ? column.name : section.table;
-  feature.is_list = column.is_list && !single_of_list;
-  feature.max_length = encoding.max_length;
-  feature.pooling = pooling_of(section, feature.is_list);
+  const bool is_list = column.is_list && !single_of_list;
+  feature.is_list = is_list || encoding.hashes > 1;
+  feature.max_length = encoding.max_length * encoding.hashes;
+  feature.pooling = pooling_of(section, is_list);
+  if (encoding.hashes > 1 && feature.pooling == FeatureInfo::Pooling::kNone) {
+    fail<ConfigError>("features.{}: with hashes = {} the rows of a value are pooled; pooling = \"none\" would take them for a sequence", column.name,
+                      encoding.hashes);
+  }
   plan.schema.sparse.push_back(std::move(feature));
 }
 
@@ -216,27 +241,32 @@ void connect_candidates(const ColumnInfo& column, EncodingPlan& plan, ColumnEnco
 
 }  // namespace
 
-EncodingPlan resolve_schema(std::span<const ColumnInfo> columns, const FeatureSettings& settings) {
+EncodingPlan resolve_schema(std::span<const ColumnInfo> columns, const FeatureSettings& settings, std::span<const std::string> derived) {
   EncodingPlan plan;
   TableList tables;
+  const std::vector<FeatureColumn> features = feature_columns(columns, settings, derived);
   std::vector<const ColumnInfo*> candidates;
-  for (const ColumnInfo& column : columns) {
-    const FeatureSection section = settings ? settings(column.name) : FeatureSection{};
+  for (const FeatureColumn& feature : features) {
+    const ColumnInfo& column = feature.info;
+    const FeatureSection& section = feature.section;
     const std::optional<Target> target = target_of(column, section);
     if (!target) continue;
 
     ColumnEncoding encoding;
     encoding.name = column.name;
+    encoding.source = feature.source;
+    encoding.source_is_string = feature.source_is_string;
+    encoding.derivation = feature.derivation;
     encoding.target = *target;
     encoding.missing_fails = section.missing == "fail";
     encoding.source_is_list = column.is_list;
     encoding.cardinality = column.cardinality.value_or(0);
     switch (*target) {
       case Target::kDense:
-        add_dense(column, section, plan, encoding);
+        add_dense(feature, plan, encoding);
         break;
       case Target::kSparse:
-        add_sparse(column, section, tables, plan, encoding);
+        add_sparse(feature, tables, plan, encoding);
         break;
       case Target::kLabel:
         add_label(column, plan, encoding);
@@ -270,20 +300,20 @@ std::vector<std::int64_t> locate_columns(const EncodingPlan& plan, std::span<con
   std::vector<std::string> names;
   for (const ColumnInfo& column : columns) names.push_back(column.name);
   for (const ColumnEncoding& encoding : plan.columns) {
-    const auto found = std::find(names.begin(), names.end(), encoding.name);
+    const auto found = std::find(names.begin(), names.end(), encoding.source);
     if (found == names.end()) {
       const bool optional = encoding.target == Target::kLabel || encoding.target == Target::kWeight || encoding.target == Target::kCandidates;
       if (!optional || (labels_required && encoding.target == Target::kLabel)) {
-        fail<DataError>("column \"{}\" is missing in this data{}; the model was set up with it", encoding.name,
-                        suggestion(encoding.name, names));
+        fail<DataError>("column \"{}\" is missing in this data{}; the model was set up with it", encoding.source,
+                        suggestion(encoding.source, names));
       }
       positions.push_back(-1);
       continue;
     }
     const ColumnInfo& column = columns[static_cast<std::size_t>(found - names.begin())];
     const bool is_sparse = encoding.target == Target::kSparse || encoding.target == Target::kCandidates;
-    if (is_sparse) {
-      const bool strings = plan.tables[encoding.table].values == ValueKind::kString;
+    if (is_sparse || !encoding.derivation.empty()) {
+      const bool strings = encoding.source_is_string;
       if (strings != (column.type == ValueType::kString)) {
         fail<DataError>("column \"{}\" holds {} here, but {} in the data that the model was set up with", column.name,
                         strings ? "numbers" : "strings", strings ? "strings" : "numbers");

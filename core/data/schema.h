@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "config/sections.h"
 #include "data/batch.h"
+#include "data/dense_scaling.h"
+#include "data/feature_column.h"
 #include "data/source.h"
 #include "data/vocabulary.h"
 
@@ -17,18 +17,28 @@ namespace rechost {
 struct ColumnEncoding {
   enum class Target { kDense, kSparse, kLabel, kWeight, kCandidates };
 
+  enum class Padding { kNone, kFront, kBack };
+
   std::string name;
+  std::string source;             ///< the loader's column; most often `name`
+  bool source_is_string = false;
+  Derivation derivation;          ///< of its values, before all else
   Target target = Target::kDense;
   std::size_t position = 0;  ///< in BatchSchema::dense, sparse or labels
   bool missing_fails = false;
   // Dense:
   bool log1p = false;          ///< log1p(max(x, 0)): counts such as Criteo's may be -1
-  float default_value = 0.0F;  ///< for a missing value; enters as it is, untransformed
+  float default_value = 0.0F;  ///< for a missing value; enters as it is, untransformed. NaN with a scaling, until that is applied
+  DenseScaling scaling;        ///< its numbers are known once they are learnt
+  float scaled_default = 0.0F; ///< what a missing value is then
   // Sparse and candidates:
   std::size_t table = 0;         ///< in EncodingPlan::tables
   std::int64_t cardinality = 0;  ///< identity: this feature's own bound
   bool source_is_list = false;
-  std::int64_t max_length = 0;   ///< lists: keep the last n; 0: all; 1: the last one, or "missing"
+  std::int64_t max_length = 0;   ///< lists: keep n; 0: all; 1: that one, or "missing"
+  bool keep_first = false;       ///< lists: the first n, not the last
+  Padding padding = Padding::kNone;
+  std::int64_t hashes = 1;       ///< more than one: each value has so many ids, and a single one becomes a list
 };
 
 /// What resolve_schema() made of columns and settings.
@@ -38,12 +48,10 @@ struct EncodingPlan {
   std::vector<TableEncoding> tables;    ///< in order of their first feature
 };
 
-using FeatureSettings = std::function<FeatureSection(const std::string& feature)>;
-
 /// Joins the loader's columns with [features]. A column is dense, sparse, label, weight or candidates by its role, ignored when it is an id
 /// or a time; `kind` overrides. ConfigError names the feature, what is wrong and what would be right: a string that shall be dense, two
-/// features of one table that do not agree, ...
-EncodingPlan resolve_schema(std::span<const ColumnInfo> columns, const FeatureSettings& settings);
+/// features of one table that do not agree, ... `derived`: names of the features that have a source of another name.
+EncodingPlan resolve_schema(std::span<const ColumnInfo> columns, const FeatureSettings& settings, std::span<const std::string> derived = {});
 
 /// Positions in `columns` of the plan's columns, by name. DataError when one is not there; labels and weights that are not there are -1
 /// when `labels_required` is false.

@@ -1,5 +1,6 @@
 #include "data/vocabulary.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "data/column_derivation.h"
 
 namespace rechost {
 namespace {
@@ -24,7 +26,28 @@ std::int64_t checked_rows(std::int64_t rows, const std::string& table) {
   return rows;
 }
 
+/// Another salt per table: values that collide in one do not collide in all. The same for each hash of a table.
+std::vector<std::uint64_t> salts_of(const TableEncoding& encoding) {
+  const std::string& word = encoding.salt.empty() ? encoding.name : encoding.salt;
+  const std::uint64_t first = XXH3_64bits(word.data(), word.size());
+  std::vector<std::uint64_t> salts{first};
+  for (std::uint64_t hash = 1; hash < static_cast<std::uint64_t>(encoding.hashes); ++hash) {
+    salts.push_back(XXH3_64bits_withSeed(&hash, sizeof hash, first));
+  }
+  return salts;
+}
+
 }  // namespace
+
+const char* encoder_name(EncoderKind kind) {
+  switch (kind) {
+    case EncoderKind::kIdentity: return "identity";
+    case EncoderKind::kVocabulary: return "vocabulary";
+    case EncoderKind::kHash: return "hash";
+    case EncoderKind::kBucket: return "bucket";
+  }
+  return "";
+}
 
 Vocabulary::Vocabulary(TableEncoding encoding) : encoding_(std::move(encoding)) {
   switch (encoding_.encoder) {
@@ -35,8 +58,12 @@ Vocabulary::Vocabulary(TableEncoding encoding) : encoding_(std::move(encoding)) 
     case EncoderKind::kHash:
       rows_ = checked_rows(encoding_.hash_rows + 1, encoding_.name);
       missing_row_ = static_cast<std::int32_t>(encoding_.hash_rows);
-      // Another salt per table: values that collide in one do not collide in all.
-      salt_ = XXH3_64bits(encoding_.name.data(), encoding_.name.size());
+      salts_ = salts_of(encoding_);
+      break;
+    case EncoderKind::kBucket:
+      rows_ = checked_rows(static_cast<std::int64_t>(encoding_.boundaries.size()) + 2, encoding_.name);
+      missing_row_ = static_cast<std::int32_t>(rows_ - 1);
+      for (const double boundary : encoding_.boundaries) boundary_keys_.push_back(order_key(boundary));
       break;
     case EncoderKind::kVocabulary:
       rows_ = kFirstValueRow;
@@ -68,7 +95,9 @@ std::int32_t Vocabulary::row(std::int64_t value) const {
     case EncoderKind::kIdentity:
       return static_cast<std::int32_t>(value);
     case EncoderKind::kHash:
-      return scale(XXH3_64bits_withSeed(&value, sizeof value, salt_), encoding_.hash_rows);
+      return hashed_row(value, 0);
+    case EncoderKind::kBucket:
+      return static_cast<std::int32_t>(std::upper_bound(boundary_keys_.begin(), boundary_keys_.end(), value) - boundary_keys_.begin());
     case EncoderKind::kVocabulary:
       break;
   }
@@ -76,8 +105,16 @@ std::int32_t Vocabulary::row(std::int64_t value) const {
   return number < 0 ? kUnknownRow : number + kFirstValueRow;
 }
 
+std::int32_t Vocabulary::hashed_row(std::int64_t value, std::int64_t hash) const {
+  return scale(XXH3_64bits_withSeed(&value, sizeof value, salts_[static_cast<std::size_t>(hash)]), encoding_.hash_rows);
+}
+
+std::int32_t Vocabulary::hashed_row(std::string_view value, std::int64_t hash) const {
+  return scale(XXH3_64bits_withSeed(value.data(), value.size(), salts_[static_cast<std::size_t>(hash)]), encoding_.hash_rows);
+}
+
 std::int32_t Vocabulary::row(std::string_view value) const {
-  if (encoding_.encoder == EncoderKind::kHash) return scale(XXH3_64bits_withSeed(value.data(), value.size(), salt_), encoding_.hash_rows);
+  if (encoding_.encoder == EncoderKind::kHash) return hashed_row(value, 0);
   const std::int32_t number = strings_.find(value);
   return number < 0 ? kUnknownRow : number + kFirstValueRow;
 }
@@ -89,7 +126,12 @@ void Vocabulary::rows_of(std::span<const std::int64_t> values, std::int32_t* row
   }
   if (encoding_.encoder == EncoderKind::kHash) {
     const std::int64_t* const at = values.data();
-    for (std::size_t i = 0; i < values.size(); ++i) rows[i] = scale(XXH3_64bits_withSeed(at + i, sizeof(std::int64_t), salt_), encoding_.hash_rows);
+    const std::uint64_t salt = salts_.front();
+    for (std::size_t i = 0; i < values.size(); ++i) rows[i] = scale(XXH3_64bits_withSeed(at + i, sizeof(std::int64_t), salt), encoding_.hash_rows);
+    return;
+  }
+  if (encoding_.encoder == EncoderKind::kBucket) {
+    for (std::size_t i = 0; i < values.size(); ++i) rows[i] = row(values[i]);
     return;
   }
   integers_.find_all(values, rows);
@@ -99,8 +141,9 @@ void Vocabulary::rows_of(std::span<const std::int64_t> values, std::int32_t* row
 void Vocabulary::rows_of(std::span<const std::string_view> values, std::int32_t* rows) const {
   if (encoding_.encoder == EncoderKind::kHash) {
     const std::string_view* const at = values.data();
+    const std::uint64_t salt = salts_.front();
     for (std::size_t i = 0; i < values.size(); ++i) {
-      rows[i] = scale(XXH3_64bits_withSeed(at[i].data(), at[i].size(), salt_), encoding_.hash_rows);
+      rows[i] = scale(XXH3_64bits_withSeed(at[i].data(), at[i].size(), salt), encoding_.hash_rows);
     }
     return;
   }
@@ -116,6 +159,12 @@ std::string Vocabulary::value_text(std::int32_t row) const {
       return std::to_string(row);
     case EncoderKind::kHash:
       return fmt::format("<hash {}>", row);
+    case EncoderKind::kBucket: {
+      const auto at = static_cast<std::size_t>(row);
+      const std::vector<double>& limits = encoding_.boundaries;
+      const std::string from = at == 0 ? "(-inf" : fmt::format("[{}", limits[at - 1]);
+      return at == limits.size() ? from + ", inf)" : fmt::format("{}, {})", from, limits[at]);
+    }
     case EncoderKind::kVocabulary:
       break;
   }
@@ -142,6 +191,14 @@ const Vocabulary& Vocabularies::at(std::string_view table) const {
   const Vocabulary* const found = find(table);
   if (found == nullptr) fail<DataError>("there is no vocabulary for table \"{}\"", table);
   return *found;
+}
+
+const DenseScaling& Vocabularies::scaling(std::string_view feature, DenseScaling::Kind kind) const {
+  const auto found = scalings_.find(feature);
+  if (found == scalings_.end() || found->second.kind != kind) {
+    fail<DataError>("feature \"{}\" is to be scaled by \"{}\", which was not learnt for this model", feature, DenseScaling::name(kind));
+  }
+  return found->second;
 }
 
 }  // namespace rechost

@@ -2,33 +2,50 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "data/dense_scaling.h"
 #include "data/row_counts.h"
 #include "data/value_rows.h"
 
 namespace rechost {
 
-enum class EncoderKind { kIdentity, kVocabulary, kHash };
+enum class EncoderKind { kIdentity, kVocabulary, kHash, kBucket };
 enum class ValueKind { kInteger, kString };
+
+/// "identity", ...: as in features.<name>.encoder.
+const char* encoder_name(EncoderKind kind);
 
 /// How the values of the features of one table become its rows.
 ///   identity    value v in [0, cardinality) is row v; row `cardinality` is "missing", when something can be missing
 ///   vocabulary  row 0 is "unknown" (never seen in training, or too rare), row 1 "missing", then one row per value, most frequent first,
 ///               equal counts in ascending order of the value: a function of the training values alone
-///   hash        row = xxh3(value, salt) scaled to [0, hash_rows); row `hash_rows` is "missing"
+///   hash        row = xxh3(value, salt) scaled to [0, hash_rows); row `hash_rows` is "missing". With several hashes a value has several rows,
+///               each by another salt: two values that share one seldom share all
+///   bucket      n boundaries cut the numbers into n + 1 buckets, a boundary belongs to the one above it; bucket b is row b, row n + 1 is
+///               "missing". Values are integers, the order_key() of numbers
 struct TableEncoding {
   std::string name;
   EncoderKind encoder = EncoderKind::kVocabulary;
   ValueKind values = ValueKind::kInteger;
   std::int64_t cardinality = 0;   ///< identity
   std::int64_t hash_rows = 0;     ///< hash
+  std::int64_t hashes = 1;        ///< hash: rows per value
+  std::string salt;               ///< hash: a word of the user's; empty: the name
+  std::vector<double> boundaries; ///< bucket: ascending; empty while they are to be learnt
+  std::int64_t buckets = 0;       ///< bucket: so many are to be learnt
   std::int64_t min_count = 1;     ///< vocabulary: rarer values are "unknown"
   std::int64_t max_rows = 0;      ///< vocabulary: only so many values, the most frequent; 0: all
   bool can_be_missing = false;
+
+  /// Does it need the values of the training rows?
+  bool learns_values() const { return encoder == EncoderKind::kVocabulary || (encoder == EncoderKind::kBucket && buckets > 0 && boundaries.empty()); }
 };
 
 /// The encoder of one table, finished. Immutable but for the counts; reading is safe from any thread.
@@ -37,7 +54,7 @@ class Vocabulary {
   static constexpr std::int32_t kUnknownRow = 0;     ///< vocabulary only
   static constexpr std::int32_t kFirstValueRow = 2;  ///< vocabulary only
 
-  /// Identity or hash, complete; a vocabulary without values: every value is unknown.
+  /// Identity, hash or buckets with boundaries, complete; a vocabulary without values: every value is unknown.
   explicit Vocabulary(TableEncoding encoding);
   /// With values in order of rows from kFirstValueRow on.
   Vocabulary(TableEncoding encoding, IntegerRows values);
@@ -52,14 +69,17 @@ class Vocabulary {
   /// Does the row stand for a value of the data, and not for "unknown" or "missing"?
   bool is_value_row(std::int32_t row) const;
 
-  /// The row of a value. Identity: the caller has checked the range. Vocabulary: kUnknownRow when not there.
+  /// The row of a value, with several hashes the first. Identity: the caller has checked the range. Vocabulary: kUnknownRow when not there.
   std::int32_t row(std::int64_t value) const;
   std::int32_t row(std::string_view value) const;
+  /// The row by one of encoding().hashes.
+  std::int32_t hashed_row(std::int64_t value, std::int64_t hash) const;
+  std::int32_t hashed_row(std::string_view value, std::int64_t hash) const;
   /// rows[i] for values[i]; faster than one by one.
   void rows_of(std::span<const std::int64_t> values, std::int32_t* rows) const;
   void rows_of(std::span<const std::string_view> values, std::int32_t* rows) const;
 
-  /// The original value as text; "<unknown>", "<missing>", or for a hash "<hash 17>".
+  /// The original value as text; "<unknown>", "<missing>", for a hash "<hash 17>", for a bucket "[0.5, 2)".
   std::string value_text(std::int32_t row) const;
 
   /// How often each row occurs in the training split, over all features of the table. [rows()]
@@ -75,7 +95,8 @@ class Vocabulary {
   TableEncoding encoding_;
   std::int64_t rows_ = 0;
   std::int32_t missing_row_ = -1;
-  std::uint64_t salt_ = 0;
+  std::vector<std::uint64_t> salts_;              ///< hash: one for each
+  std::vector<std::int64_t> boundary_keys_;       ///< bucket: order_key() of the boundaries
   IntegerRows integers_;
   StringRows strings_;
   RowCounts counts_;
@@ -96,6 +117,11 @@ class Vocabularies {
   /// DataError when there is none.
   const Vocabulary& at(std::string_view table) const;
 
+  /// Of dense features, by name: learnt with them, and kept with them.
+  void set_scalings(std::map<std::string, DenseScaling, std::less<>> scalings) { scalings_ = std::move(scalings); }
+  /// DataError when there is none of that kind.
+  const DenseScaling& scaling(std::string_view feature, DenseScaling::Kind kind) const;
+
   /// Creates `directory`; returns the names of the files in it, for the checkpoint's list of checksums.
   std::vector<std::string> save(const std::filesystem::path& directory) const;
   /// Every `*.json` of `directory`, sorted by name.
@@ -103,6 +129,7 @@ class Vocabularies {
 
  private:
   std::vector<Vocabulary> tables_;
+  std::map<std::string, DenseScaling, std::less<>> scalings_;
 };
 
 }  // namespace rechost

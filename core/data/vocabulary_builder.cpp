@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "data/column_derivation.h"
 
 namespace rechost {
 namespace {
@@ -95,7 +96,7 @@ void ChunkValues::clear() {
 }
 
 VocabularyBuilder::VocabularyBuilder(TableEncoding encoding) : encoding_(std::move(encoding)) {
-  if (encoding_.encoder != EncoderKind::kVocabulary) counts_.resize(static_cast<std::size_t>(Vocabulary(encoding_).rows()), 0);
+  if (!encoding_.learns_values()) counts_.resize(static_cast<std::size_t>(Vocabulary(encoding_).rows()), 0);
 }
 
 void VocabularyBuilder::merge(const ChunkValues& chunk, std::vector<std::int32_t>& numbers) {
@@ -132,7 +133,7 @@ void VocabularyBuilder::count_row(std::int32_t row, std::int64_t times) {
 }
 
 std::uint64_t VocabularyBuilder::memory_bytes_with(const ChunkValues& chunk) const {
-  if (encoding_.encoder != EncoderKind::kVocabulary) return 0;
+  if (!encoding_.learns_values()) return 0;
   const auto more = static_cast<std::int64_t>(chunk.counts.size());
   const auto values = counts_.size() + chunk.counts.size();
   const std::uint64_t counts = most_bytes(counts_, chunk.counts.size());
@@ -181,24 +182,65 @@ void VocabularyBuilder::spill(const std::filesystem::path& directory) {
 }
 
 Vocabulary VocabularyBuilder::finish(std::vector<std::int32_t>* row_of_number) {
-  if (encoding_.encoder != EncoderKind::kVocabulary) {
+  if (!encoding_.learns_values()) {
     Vocabulary made(encoding_);
     made.set_counts(RowCounts(std::move(counts_)));
     return made;
   }
   if (spilled()) spill(directory_);
+  if (encoding_.encoder == EncoderKind::kBucket) return finish_buckets(row_of_number);
   return encoding_.values == ValueKind::kInteger ? finish_values(integers_, integer_runs_, row_of_number)
                                                  : finish_values(strings_, string_runs_, row_of_number);
+}
+
+/// The values learnt, ascending, from memory or from disk: for_each(take).
+template <typename Index, typename Value>
+auto VocabularyBuilder::all_values(Index& index, const std::unique_ptr<ValueRuns<Value>>& runs) {
+  auto in_memory = runs == nullptr ? take_sorted<Index, Value>(index) : std::vector<CountedValue<Value>>{};
+  return [in_memory = std::move(in_memory), &runs](const typename ValueRuns<Value>::Take& take) {
+    if (runs != nullptr) return runs->merge(take);
+    for (const CountedValue<Value>& entry : in_memory) take(entry.value, entry.count, {&entry.number, 1});
+  };
+}
+
+/// A new bucket begins with the value before which there is the next share of the training rows. Values that are more frequent than a share
+/// leave buckets out.
+Vocabulary VocabularyBuilder::finish_buckets(std::vector<std::int32_t>* row_of_number) {
+  const auto all_numbers = static_cast<std::size_t>(numbers());
+  const auto for_each_value = all_values<IntegerIndex, std::int64_t>(integers_, integer_runs_);
+  std::int64_t occurrences = 0;
+  for_each_value([&](std::int64_t, std::int64_t count, std::span<const std::int64_t>) { occurrences += count; });
+
+  if (row_of_number != nullptr) row_of_number->assign(all_numbers, 0);
+  TableEncoding encoding = encoding_;
+  std::vector<std::int64_t> counts{0};
+  std::int64_t before = 0;
+  std::int64_t share = 0;
+  for_each_value([&](std::int64_t key, std::int64_t count, std::span<const std::int64_t> numbers) {
+    if (count > 0) {
+      const auto own = static_cast<std::int64_t>(static_cast<__int128>(before) * encoding.buckets / occurrences);
+      if (own > share) {
+        encoding.boundaries.push_back(value_of_order_key(key));
+        counts.push_back(0);
+        share = own;
+      }
+      counts.back() += count;
+      before += count;
+    }
+    if (row_of_number == nullptr) return;
+    for (const std::int64_t number : numbers) (*row_of_number)[static_cast<std::size_t>(number)] = static_cast<std::int32_t>(counts.size()) - 1;
+  });
+  integer_runs_ = nullptr;
+  counts.push_back(missing_);
+  Vocabulary made(std::move(encoding));
+  made.set_counts(RowCounts(std::move(counts)));
+  return made;
 }
 
 template <typename Index, typename Value>
 Vocabulary VocabularyBuilder::finish_values(Index& index, std::unique_ptr<ValueRuns<Value>>& runs, std::vector<std::int32_t>* row_of_number) {
   const auto all_numbers = static_cast<std::size_t>(numbers());
-  const auto in_memory = runs == nullptr ? take_sorted<Index, Value>(index) : std::vector<CountedValue<Value>>{};
-  const auto for_each_value = [&](const typename ValueRuns<Value>::Take& take) {
-    if (runs != nullptr) return runs->merge(take);
-    for (const CountedValue<Value>& entry : in_memory) take(entry.value, entry.count, {&entry.number, 1});
-  };
+  const auto for_each_value = all_values<Index, Value>(index, runs);
   using Places = std::conditional_t<std::is_same_v<Value, std::int64_t>, IntegerPlaces, StringPlaces>;
 
   // How many values there are of each count says which rows they get; then they are put there, still in the order of the values.

@@ -33,9 +33,9 @@ class VocabularyBuilder {
 
   const TableEncoding& encoding() const { return encoding_; }
 
-  /// Vocabulary tables: adds a chunk's values; numbers[n] is the number here of the chunk's value n. One thread at a time.
+  /// Tables that learn values: adds a chunk's; numbers[n] is the number here of the chunk's value n. One thread at a time.
   void merge(const ChunkValues& chunk, std::vector<std::int32_t>& numbers);
-  /// Identity and hash tables: counts the rows of one column of a chunk. Several threads at once.
+  /// Other tables: counts the rows of one column of a chunk. Several threads at once.
   void count_rows(std::span<const std::int32_t> rows);
   void count_row(std::int32_t row, std::int64_t times);
 
@@ -48,7 +48,7 @@ class VocabularyBuilder {
   /// Numbers that it gave. Past 2^31 those of merge() are no longer numbers of one value: nobody may need them.
   std::int64_t numbers() const { return forgotten_numbers_ + integers_.size() + strings_.size(); }
 
-  /// The finished encoder. Vocabulary tables: (*row_of_number)[n] is the row of the value that merge() called n; null: nobody asks. Once.
+  /// The finished encoder. Tables that learn values: (*row_of_number)[n] is the row of the value that merge() called n; null: nobody asks. Once.
   Vocabulary finish(std::vector<std::int32_t>* row_of_number);
 
  private:
@@ -57,12 +57,15 @@ class VocabularyBuilder {
   template <typename Index, typename Value>
   void spill_values(Index& index, std::unique_ptr<ValueRuns<Value>>& runs, const std::filesystem::path& directory);
   template <typename Index, typename Value>
+  auto all_values(Index& index, const std::unique_ptr<ValueRuns<Value>>& runs);
+  Vocabulary finish_buckets(std::vector<std::int32_t>* row_of_number);
+  template <typename Index, typename Value>
   Vocabulary finish_values(Index& index, std::unique_ptr<ValueRuns<Value>>& runs, std::vector<std::int32_t>* row_of_number);
 
   TableEncoding encoding_;
   IntegerIndex integers_;
   StringIndex strings_;
-  std::vector<std::int64_t> counts_;  ///< vocabulary: by number from forgotten_numbers_ on; others: by row
+  std::vector<std::int64_t> counts_;  ///< of learnt values by number from forgotten_numbers_ on; else by row
   std::unique_ptr<ValueRuns<std::int64_t>> integer_runs_;
   std::unique_ptr<ValueRuns<std::string_view>> string_runs_;
   std::filesystem::path directory_;  ///< of the runs

@@ -19,8 +19,11 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFormat = "rechost.vocabulary/1";
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+constexpr const char* kScalingFile = "dense.scaling";  // no table's file ends like that
+constexpr const char* kScalingFormat = "rechost.scaling/1";
 constexpr const char* kHashRule =
-    "row = (xxh3_64(value, seed = salt) * hash_rows) >> 64, value as 8 little-endian bytes, strings as their UTF-8 bytes";
+    "row = (xxh3_64(value, seed = salt) * hash_rows) >> 64, value as 8 little-endian bytes, strings as their UTF-8 bytes; hash h > 0 has the salt "
+    "xxh3_64(h as 8 little-endian bytes, seed = salt)";
 
 /// A table's name as a file name: letters, digits, '.', '_' and '-' stay, the rest is %XX. Never begins with a dot.
 std::string file_stem(const std::string& table) {
@@ -69,22 +72,15 @@ bool unescape(std::string_view text, std::string& value) {
   return true;
 }
 
+std::string salt_text(std::uint64_t salt) { return fmt::format("0x{:016x}", salt); }
+
 bool parse_integer(std::string_view text, std::int64_t& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-const char* encoder_name(EncoderKind kind) {
-  switch (kind) {
-    case EncoderKind::kIdentity: return "identity";
-    case EncoderKind::kVocabulary: return "vocabulary";
-    case EncoderKind::kHash: return "hash";
-  }
-  return "";
-}
-
 EncoderKind encoder_kind(const std::string& name, const fs::path& file) {
-  for (const EncoderKind kind : {EncoderKind::kIdentity, EncoderKind::kVocabulary, EncoderKind::kHash}) {
+  for (const EncoderKind kind : {EncoderKind::kIdentity, EncoderKind::kVocabulary, EncoderKind::kHash, EncoderKind::kBucket}) {
     if (name == encoder_name(kind)) return kind;
   }
   fail<DataError>("{}: unknown encoder \"{}\"", file.string(), name);
@@ -151,6 +147,25 @@ std::int64_t for_each_row(const fs::path& file, Row&& row) {
   return line;
 }
 
+std::map<std::string, DenseScaling, std::less<>> load_scalings(const fs::path& file) {
+  std::map<std::string, DenseScaling, std::less<>> scalings;
+  if (!fs::exists(file)) return scalings;  // no feature is scaled
+  try {
+    const nlohmann::json content = nlohmann::json::parse(read_file(file));
+    if (content.at("format") != kScalingFormat) {
+      fail<DataError>("{}: format {}, expected \"{}\"", file.string(), content.at("format").dump(), kScalingFormat);
+    }
+    for (const auto& [feature, entry] : content.at("features").items()) {
+      const DenseScaling::Kind kind = DenseScaling::parse(entry.at("scale").get<std::string>());
+      if (kind == DenseScaling::Kind::kNone) fail<DataError>("{}: unknown scale {} of \"{}\"", file.string(), entry.at("scale").dump(), feature);
+      scalings[feature] = {kind, entry.at("offset").get<double>(), entry.at("factor").get<double>()};
+    }
+  } catch (const nlohmann::json::exception& error) {
+    fail<DataError>("{}: {}", file.string(), error.what());
+  }
+  return scalings;
+}
+
 }  // namespace
 
 void Vocabulary::save(const fs::path& directory, std::vector<std::string>& files) const {
@@ -172,8 +187,14 @@ void Vocabulary::save(const fs::path& directory, std::vector<std::string>& files
       break;
     case EncoderKind::kHash:
       header["hash_rows"] = encoding_.hash_rows;
-      header["salt"] = fmt::format("0x{:016x}", salt_);
+      header["salt"] = salt_text(salts_.front());
+      if (!encoding_.salt.empty()) header["salt_word"] = encoding_.salt;
+      if (encoding_.hashes > 1) header["hashes"] = encoding_.hashes;
       header["hash"] = kHashRule;
+      break;
+    case EncoderKind::kBucket:
+      header["boundaries"] = encoding_.boundaries;
+      header["buckets"] = encoding_.buckets;
       break;
     case EncoderKind::kVocabulary:
       header["min_count"] = encoding_.min_count;
@@ -215,6 +236,10 @@ Vocabulary Vocabulary::load(const fs::path& header_file) {
     encoding.can_be_missing = !header.at("missing_row").is_null();
     encoding.cardinality = header.value("cardinality", std::int64_t{0});
     encoding.hash_rows = header.value("hash_rows", std::int64_t{0});
+    encoding.hashes = header.value("hashes", std::int64_t{1});
+    encoding.salt = header.value("salt_word", std::string{});
+    encoding.boundaries = header.value("boundaries", std::vector<double>{});
+    encoding.buckets = header.value("buckets", std::int64_t{0});
     encoding.min_count = header.value("min_count", std::int64_t{1});
     encoding.max_rows = header.value("max_rows", std::int64_t{0});
     salt = header.value("salt", std::string{});
@@ -267,7 +292,7 @@ Vocabulary Vocabulary::load(const fs::path& header_file) {
   };
   Vocabulary made = make();
   if (made.rows() != rows) fail<DataError>("{}: {} rows announced, its encoder has {}", header_file.string(), rows, made.rows());
-  if (encoding.encoder == EncoderKind::kHash && salt != fmt::format("0x{:016x}", made.salt_)) {
+  if (encoding.encoder == EncoderKind::kHash && salt != salt_text(made.salts_.front())) {
     fail<DataError>("{}: salt \"{}\" does not belong to table \"{}\"", header_file.string(), salt, encoding.name);
   }
   made.set_counts(has_values ? std::move(value_counts) : RowCounts(std::move(counts)));
@@ -280,6 +305,15 @@ std::vector<std::string> Vocabularies::save(const fs::path& directory) const {
   if (error) fail<DataError>("cannot create {}: {}", directory.string(), error.message());
   std::vector<std::string> files;
   for (const Vocabulary& vocabulary : tables_) vocabulary.save(directory, files);
+  if (scalings_.empty()) return files;
+  nlohmann::ordered_json scalings = nlohmann::ordered_json::object();
+  for (const auto& [feature, scaling] : scalings_) {
+    scalings[feature] = {{"scale", DenseScaling::name(scaling.kind)}, {"offset", scaling.offset}, {"factor", scaling.factor}};
+  }
+  TextWriter file(directory / kScalingFile);
+  file.text = nlohmann::ordered_json{{"format", kScalingFormat}, {"rule", "(value - offset) * factor"}, {"features", scalings}}.dump(2) + "\n";
+  file.close();
+  files.emplace_back(kScalingFile);
   return files;
 }
 
@@ -293,7 +327,9 @@ Vocabularies Vocabularies::load(const fs::path& directory) {
   std::sort(headers.begin(), headers.end());
   std::vector<Vocabulary> tables;
   for (const fs::path& header : headers) tables.push_back(Vocabulary::load(header));
-  return Vocabularies(std::move(tables));
+  Vocabularies loaded(std::move(tables));
+  loaded.set_scalings(load_scalings(directory / kScalingFile));
+  return loaded;
 }
 
 }  // namespace rechost

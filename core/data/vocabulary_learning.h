@@ -25,9 +25,9 @@ class VocabularyLearning {
 
   /// By table; for ChunkEncoder::encode_and_count().
   std::span<VocabularyBuilder* const> builders() const { return builder_pointers_; }
-  /// Identity and hash need no learning; a vocabulary is asked for its kind alone until it is finished.
+  /// What need not be learnt is complete; others are asked for their kind alone until they are finished.
   std::span<const Vocabulary* const> fixed_vocabularies() const { return fixed_pointers_; }
-  bool learns(std::size_t table) const { return builders_[table]->encoding().encoder == EncoderKind::kVocabulary; }
+  bool learns(std::size_t table) const { return builders_[table]->encoding().learns_values(); }
 
   /// Adds a chunk's values, by table: numbers[table][n] is the number of value n until finish(). One thread at a time.
   void merge(std::span<const ChunkValues> values, std::vector<std::vector<std::int32_t>>& numbers);

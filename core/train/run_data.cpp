@@ -93,6 +93,7 @@ RunData open_run_data(Config& config, std::unique_ptr<StreamLoader> loader, RunD
   PrepareOptions prepare;
   prepare.data = config.data;
   prepare.feature_settings = [&config](const std::string& feature) { return feature_settings(config, feature); };
+  prepare.derived_features = derived_features(config);
   prepare.seed = seed_for(config, kSplitSeed);
   prepare.quarantine_directory = std::move(options.quarantine);
   prepare.temporary_directory = config.data.temporary_path;

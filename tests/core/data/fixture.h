@@ -36,6 +36,9 @@ class DataFixture {
       const auto found = features.find(name);
       return found == features.end() ? FeatureSection{} : found->second;
     };
+    for (const auto& [name, section] : features) {
+      if (!section.source.empty()) options.derived_features.push_back(name);
+    }
     options.seed = seed;
     options.vocabularies = vocabularies;
     options.labels = labels;

@@ -1,0 +1,108 @@
+# Encoders from the configuration to the prediction: the example of configs/features.md, one raw row, vocabularies that checkpoints share.
+import json
+import pathlib
+import random
+import re
+import shutil
+
+from program import SOURCE, expect, folder, main, rechost
+
+SMALL = ["--set", "data.batch_size=50", "--set", "run.threads=1", "--set", "model.embedding_dim=4", "--set", "model.bottom_mlp=[8, 4]", "--set",
+         "model.top_mlp=[8]", "--set", "data.split.valid=0.25"]
+HEADER = "click,price,user,tags,when,day"
+
+
+def example(place):
+    """The configuration in the documentation, beside data for it."""
+    draw = random.Random(3)
+    lines = []
+    for _ in range(600):
+        when = 1704067200 + draw.randrange(300 * 86400)
+        day = f"2024-{draw.randrange(1, 13):02}-{draw.randrange(1, 29):02}T{draw.randrange(24):02}:30:00Z"
+        price = "" if draw.random() < 0.1 else round(draw.expovariate(0.01), 2)
+        tags = "|".join(draw.choice("abcdefgh") for _ in range(draw.randrange(7)))
+        lines.append(f"{draw.randrange(2)},{price},u{draw.randrange(80)},{tags},{when},{day}")
+    (place / "clicks.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    text = (SOURCE / "configs" / "features.md").read_text()
+    config = place / "features.toml"
+    config.write_text(re.search(r"```toml\n(.*?)```", text, re.S)[1])
+    return config, lines
+
+
+def train(place, config, *settings):
+    return rechost("run", "--plugin", "dlrm", "--config", config, *SMALL, *settings, "--out", place / "runs", "--output", "json", cwd=place).json()
+
+
+def scores(result):
+    return [json.loads(line)["click"] for line in result.out.splitlines()]
+
+
+def one_raw_row_is_predicted_as_among_all_others():
+    with folder() as made:
+        place = pathlib.Path(made)
+        config, lines = example(place)
+        run = train(place, config)["run_dir"]
+        everything = scores(rechost("predict", run, "--split", "all", cwd=place))
+        expect(len(everything) == 600 and len(set(everything)) > 500, len(set(everything)))
+        for row in (0, 17, 599):
+            (place / "one.csv").write_text(f"{HEADER}\n{lines[row]}\n")
+            alone = scores(rechost("predict", run, "--set", f"data.path={place / 'one.csv'}", cwd=place))
+            expect(len(alone) == 1 and abs(alone[0] - everything[row]) < 1e-7, (row, alone, everything[row]))  # a batch of one adds up otherwise
+        # From a copy of the checkpoint alone, elsewhere: it has all that it needs.
+        shutil.copytree(pathlib.Path(run) / "checkpoints" / "latest", place / "copy")
+        shutil.rmtree(run)
+        copied = scores(rechost("predict", place / "copy", "--set", f"data.path={place / 'clicks.csv'}", "--split", "all", cwd=place))
+        expect(copied == everything, "predictions of a copied checkpoint")
+
+
+def a_vocabulary_on_disk_trains_the_same_model():
+    with folder() as made:
+        place = pathlib.Path(made)
+        config, _ = example(place)
+        in_memory = scores(rechost("predict", train(place, config)["run_dir"], "--split", "all", cwd=place))
+        (place / "spill").mkdir()
+        on_disk = train(place, config, "--set", "data.vocabulary_memory_gib=0.001", "--set", f"data.temporary_path={place / 'spill'}")
+        expect(scores(rechost("predict", on_disk["run_dir"], "--split", "all", cwd=place)) == in_memory, "predictions")
+        expect(not list((place / "spill").iterdir()), "nothing stays behind")
+
+
+def checkpoints_share_the_files_of_vocabularies():
+    with folder() as made:
+        place = pathlib.Path(made)
+        config, _ = example(place)
+        run = pathlib.Path(train(place, config, "--set", "run.epochs=2", "--set", "checkpoint.every_steps=5", "--set", "checkpoint.keep=3")["run_dir"])
+        found = sorted((run / "checkpoints").glob("step-*"))
+        expect(len(found) == 4, found)
+        names = sorted(path.name for path in (found[0] / "vocabulary").iterdir())
+        expect("dense.scaling" in names and "tags.tsv" in names, names)
+        for name in names:
+            files = {(checkpoint / "vocabulary" / name).stat().st_ino for checkpoint in found}
+            expect(len(files) == 1, f"{name}: {len(files)} files")
+        weights = {(checkpoint / "dense.safetensors").stat().st_ino for checkpoint in found}
+        expect(len(weights) == 4, "weights differ from checkpoint to checkpoint")
+        for checkpoint in found:
+            rechost("checkpoint", "verify", checkpoint)
+        # A damaged file does not spread: the next checkpoint has its own.
+        newest = found[-1] / "vocabulary" / "tags.tsv"
+        newest.write_bytes(newest.read_bytes().replace(b"a", b"b", 1))
+        rechost("checkpoint", "verify", found[-1], code=None)
+        shutil.rmtree(found[-1])
+        damaged = rechost("checkpoint", "verify", found[0], code=None)
+        expect(damaged.code != 0 and "tags.tsv" in damaged.err + damaged.out, damaged)
+
+
+def misuse_is_one_error():
+    with folder() as made:
+        place = pathlib.Path(made)
+        config, _ = example(place)
+        def refused(*settings):
+            return rechost("run", "--plugin", "dlrm", "--config", config, *SMALL, *settings, "--out", place / "runs", cwd=place, code=78).err
+        expect("features.price.clip" in refused("--set", "features.price.clip=[5]"), "clip")
+        expect("expected a list of numbers" in refused("--set", "features.price.clip=[\"a\", 1]"), "clip of texts")
+        expect("features.age.since" in refused("--set", "features.age.since=\"now\""), "since")
+        expect("names no feature" in refused("--set", "features.\"x*\".source=\"price\""), "a pattern with a source")
+        expect("no such column" in refused("--set", "features.new.source=\"prise\""), "source")
+
+
+main([one_raw_row_is_predicted_as_among_all_others, a_vocabulary_on_disk_trains_the_same_model, checkpoints_share_the_files_of_vocabularies,
+      misuse_is_one_error])
