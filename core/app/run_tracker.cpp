@@ -100,6 +100,7 @@ MlflowServer mlflow_server(const MlflowSection& section) {
   server.http.password = environment_variable("MLFLOW_TRACKING_PASSWORD").value_or("");
   server.http.token = environment_variable("MLFLOW_TRACKING_TOKEN").value_or("");
   server.http.ca_file = environment_variable("MLFLOW_TRACKING_SERVER_CERT_PATH").value_or("");
+  server.http.ca_advice = "MLFLOW_TRACKING_SERVER_CERT_PATH";
   const std::string insecure = environment_variable("MLFLOW_TRACKING_INSECURE_TLS").value_or("");
   server.http.verify_certificate = insecure != "true" && insecure != "1";
   return server;

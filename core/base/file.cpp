@@ -48,6 +48,8 @@ FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
   return *this;
 }
 
+int FileDescriptor::release() noexcept { return std::exchange(number_, -1); }
+
 std::string read_file(const std::filesystem::path& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) fail_with_reason("open", path);

@@ -18,6 +18,8 @@ class FileDescriptor {
   FileDescriptor& operator=(FileDescriptor&& other) noexcept;
 
   int number() const { return number_; }
+  /// The caller closes it now.
+  int release() noexcept;
   explicit operator bool() const { return number_ >= 0; }
 
  private:

@@ -131,6 +131,10 @@ struct DataSection {
   double memory_gib = 4.0;
   double vocabulary_memory_gib = 2.0;
   std::string temporary_path = "/var/tmp";
+  std::string cache;
+  double cache_gib = 64.0;
+  std::int64_t remote_connections = 8;
+  double remote_deadline_seconds = 300.0;
   SplitSection split;
   MosaicSection mosaic;
   std::map<std::string, ConfigNode> streams;  ///< by name, see StreamSection
@@ -152,6 +156,10 @@ struct DataSection {
     visit("memory_gib", memory_gib, "limit for decoded rows kept in memory").at_least(0.01);
     visit("vocabulary_memory_gib", vocabulary_memory_gib, "limit for vocabularies while they are learnt; the rest is sorted on disk").at_least(0.001);
     visit("temporary_path", temporary_path, "directory of a disk with room for that");
+    visit("cache", cache, "folder for copies of remote data; empty: ~/.cache/rechost/data");
+    visit("cache_gib", cache_gib, "what it may hold; what was used longest ago goes first").at_least(0.0);
+    visit("remote_connections", remote_connections, "requests under way at once").between(1, 256);
+    visit("remote_deadline_seconds", remote_deadline_seconds, "a server that does not answer is tried again for so long").at_least(0.0);
     visit.section("split", split);
     visit.section("mosaic", mosaic);
     visit.open_patterns("streams", streams, StreamSection{});

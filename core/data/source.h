@@ -91,6 +91,9 @@ class ChunkSource {
   /// same thread for each row left out; what it throws ends the read and is rethrown. Throws DataError.
   virtual std::unique_ptr<ChunkData> read(std::int64_t chunk, std::span<const std::uint32_t> wanted,
                                           const std::function<void(BadRow&&)>& bad_row) = 0;
+  /// The chunks that will be read next, in this order: a source that brings them from afar may begin. Replaces what was said before. Any
+  /// thread; does not wait.
+  virtual void read_ahead(std::span<const std::int64_t>) {}
   /// Changes when the data does.
   virtual std::uint64_t fingerprint() = 0;
   /// Best AUC that any model can reach on this split, when the loader knows it.

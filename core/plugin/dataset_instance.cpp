@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "plugin/arrow_chunk.h"
 #include "plugin/arrow_schema.h"
+#include "plugin/host_files.h"
 #include "plugin/host_table.h"
 #include "rechost/dataset.h"
 
@@ -73,8 +74,8 @@ class BadRowRecorder {
 /// One opened split.
 class PluginSource final : public ChunkSource {
  public:
-  PluginSource(const Module& module, const rh_dataset_interface* table, rh_dataset* dataset)
-      : label_(module.label()), id_(module.id()), table_(table), dataset_(dataset) {
+  PluginSource(const Module& module, const rh_dataset_interface* table, rh_dataset* dataset, std::shared_ptr<Storage> storage)
+      : storage_(std::move(storage)), label_(module.label()), id_(module.id()), table_(table), dataset_(dataset) {
     // From here on the destructor closes the dataset only when the constructor has ended, so failures must close it themselves.
     try {
       read_schema();
@@ -97,6 +98,11 @@ class PluginSource final : public ChunkSource {
     std::uint64_t value = 0;
     throw_if(guarded(label_, "fingerprint", [&] { return table_->fingerprint(dataset_, &value); }), id_);
     return value;
+  }
+
+  void read_ahead(std::span<const std::int64_t> chunks) override {
+    if (!RH_HAS(table_, prefetch_chunks) || table_->prefetch_chunks == nullptr) return;
+    throw_if(guarded(label_, "prefetch_chunks", [&] { return table_->prefetch_chunks(dataset_, chunks.data(), chunks.size()); }), id_);
   }
 
   std::unique_ptr<ChunkData> read(std::int64_t chunk, std::span<const std::uint32_t> wanted,
@@ -172,6 +178,7 @@ class PluginSource final : public ChunkSource {
     }
   }
 
+  std::shared_ptr<Storage> storage_;  ///< stays until the plugin's object is closed
   std::string label_;
   std::string id_;
   const rh_dataset_interface* table_;
@@ -186,8 +193,10 @@ const rh_dataset_interface* table_of(const Module& module) {
 
 }  // namespace
 
-DatasetInstance::DatasetInstance(Module module, ModuleOptions options) : module_(std::move(module)), options_(std::move(options)) {
+DatasetInstance::DatasetInstance(Module module, ModuleOptions options, std::shared_ptr<Storage> storage)
+    : module_(std::move(module)), options_(std::move(options)), storage_(std::move(storage)) {
   table_of(module_);  // of the right kind, or an error now
+  if (storage_ != nullptr) use_storage(storage_);
 }
 
 std::vector<std::string> DatasetInstance::list_splits() const {
@@ -220,7 +229,7 @@ std::unique_ptr<ChunkSource> DatasetInstance::open(std::string_view split) const
   throw_if(guarded(module_.label(), "open", [&] { return table->open(host_table(), options_.abi(), to_abi(split), &dataset); }),
            module_.id());
   if (dataset == nullptr) fail<PluginError>("{}: open returned neither a dataset nor an error", module_.label());
-  return std::make_unique<PluginSource>(module_, table, dataset);
+  return std::make_unique<PluginSource>(module_, table, dataset, storage_);
 }
 
 }  // namespace rechost

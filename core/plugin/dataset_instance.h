@@ -8,13 +8,15 @@
 #include "data/source.h"
 #include "plugin/library.h"
 #include "plugin/options.h"
+#include "storage/storage.h"
 
 namespace rechost {
 
 /// One dataset loader with its options. Every breach of the contract by the plugin is a PluginError that names plugin and column.
 class DatasetInstance {
  public:
-  DatasetInstance(Module module, ModuleOptions options);
+  /// `storage` is what the loader opens files through (use_storage()); null: the one in use.
+  DatasetInstance(Module module, ModuleOptions options, std::shared_ptr<Storage> storage = nullptr);
 
   const Module& module() const { return module_; }
   const ModuleOptions& options() const { return options_; }
@@ -28,6 +30,7 @@ class DatasetInstance {
  private:
   Module module_;
   ModuleOptions options_;
+  std::shared_ptr<Storage> storage_;
 };
 
 }  // namespace rechost

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "plugin/host_files.h"
 #include "rechost/ext/log.h"
 
 struct rh_error {
@@ -34,7 +35,9 @@ void write_line(const rh_host*, std::int32_t level, rh_string line) noexcept {
 
 const void* find_extension(const rh_host*, rh_string id) noexcept {
   static const rh_log log{.struct_size = sizeof(rh_log), .reserved = 0, .write = write_line};
-  return lenient_view(id) == RH_LOG_EXTENSION ? &log : nullptr;
+  if (lenient_view(id) == RH_LOG_EXTENSION) return &log;
+  if (lenient_view(id) == RH_FILES_EXTENSION) return files_extension();
+  return nullptr;
 }
 
 }  // namespace

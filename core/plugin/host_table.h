@@ -10,7 +10,7 @@
 
 namespace rechost {
 
-/// The table given to every plugin: errors and the log. Lives as long as the process.
+/// The table given to every plugin: errors, the log and files. Lives as long as the process.
 const rh_host* host_table();
 
 /// Borrows `text`.

@@ -284,7 +284,7 @@ void make_absolute(ConfigNode& value) {
   const auto* text = std::get_if<std::string>(&value.value);
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
-  if (text == nullptr || text->empty() || error || text->find("://") != std::string::npos) return;
+  if (text == nullptr || text->empty() || error || text->find("://") != std::string::npos || text->starts_with("file:")) return;
   value.value = (here / *text).lexically_normal().string();
 }
 

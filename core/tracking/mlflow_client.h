@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "tracking/http_client.h"
+#include "storage/http_client.h"
 
 namespace rechost {
 

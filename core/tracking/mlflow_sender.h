@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "tracking/http_client.h"
+#include "storage/http_client.h"
 #include "tracking/mlflow_client.h"
 #include "tracking/mlflow_delivery.h"
 #include "tracking/mlflow_spool.h"

@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "config/parse.h"
 #include "data/split_rows.h"
+#include "storage/storage.h"
 
 namespace rechost {
 namespace {
@@ -17,6 +18,16 @@ constexpr std::uint64_t kSplitSeed = 6;
 constexpr std::uint64_t kOrderSeed = 7;
 
 std::uint64_t seed_for(const Config& config, std::uint64_t purpose) { return derive_seed(static_cast<std::uint64_t>(config.run.seed), purpose); }
+
+StorageSettings storage_settings(const DataSection& data, const VariableLookup& lookup) {
+  StorageSettings settings;
+  if (lookup) settings.variables = lookup;
+  settings.cache = data.cache;
+  settings.cache_bytes = static_cast<std::uint64_t>(data.cache_gib * (1 << 30));
+  settings.connections = static_cast<int>(data.remote_connections);
+  settings.retry.deadline_seconds = data.remote_deadline_seconds;
+  return settings;
+}
 
 }  // namespace
 
@@ -33,11 +44,13 @@ std::unique_ptr<StreamLoader> load_dataset(Config& config, const RunContext& con
     throw ConfigError("data.plugin is missing: name a dataset loader, such as synthetic, criteo, ratings or csv");
   }
   const Module module = load_module(ModuleKind::kDataset, config.data.plugin, context.plugin_path);
+  // One cache and one set of connections for all streams.
+  const auto storage = std::make_shared<Storage>(storage_settings(config.data, context.lookup));
   std::vector<StreamLoader::Stream> streams;
   const auto add = [&](const std::string& name, const std::string& section, ConfigNode& given) {
     ModuleOptions options(module, given, {.section = section, .seed = seed_for(config, kLoaderSeed), .threads = static_cast<std::uint32_t>(context.threads), .lookup = context.lookup});
     given = options.resolved();
-    streams.push_back({name, DatasetInstance(module, std::move(options))});
+    streams.push_back({name, DatasetInstance(module, std::move(options), storage)});
   };
   if (config.data.streams.empty()) add("", "data", config.data.options);
   for (auto& [name, node] : config.data.streams) {

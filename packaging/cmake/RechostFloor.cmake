@@ -9,7 +9,7 @@
 
 # The one table of floors: level of every folder in core/. The hygiene test reads it too.
 set(RECHOST_FLOOR_LEVELS
-    base=0 config=1 device=1 kernels=2 comm=2 launch=2 data=2 embedding=3 plugin=3
+    base=0 config=1 device=1 storage=1 kernels=2 comm=2 launch=2 data=2 embedding=3 plugin=3
     train=4 tracking=4 registry=4 retrieval=4 app=5)
 
 function(rechost_floor_level name result)

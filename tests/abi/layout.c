@@ -8,6 +8,7 @@
 #include "rechost/model.h"
 #include "rechost/dataset.h"
 #include "rechost/ext/log.h"
+#include "rechost/ext/files.h"
 
 /* C99 has no static assertion; an array cannot have a negative size. */
 #define LAYOUT_JOIN_(a, b) a##b
@@ -319,7 +320,7 @@ LAYOUT_FIELD(rh_read_request, columns, 16, 8)
 LAYOUT_FIELD(rh_read_request, context, 24, 8)
 LAYOUT_FIELD(rh_read_request, bad_row, 32, 8)
 
-LAYOUT_SIZE(rh_dataset_interface, 72)
+LAYOUT_SIZE(rh_dataset_interface, 80)
 LAYOUT_FIELD(rh_dataset_interface, struct_size, 0, 4)
 LAYOUT_FIELD(rh_dataset_interface, flags, 4, 4)
 LAYOUT_FIELD(rh_dataset_interface, list_splits, 8, 8)
@@ -330,6 +331,7 @@ LAYOUT_FIELD(rh_dataset_interface, chunk_rows, 40, 8)
 LAYOUT_FIELD(rh_dataset_interface, read_chunk, 48, 8)
 LAYOUT_FIELD(rh_dataset_interface, fingerprint, 56, 8)
 LAYOUT_FIELD(rh_dataset_interface, close, 64, 8)
+LAYOUT_FIELD(rh_dataset_interface, prefetch_chunks, 72, 8)
 
 /* ext/log.h */
 
@@ -402,3 +404,43 @@ LAYOUT_VALUE(RH_MODEL_GRAPH_CAPTURABLE, (1u << 0))
 LAYOUT_VALUE(RH_LOG_DEBUG, 0)
 LAYOUT_VALUE(RH_LOG_INFO, 1)
 LAYOUT_VALUE(RH_LOG_WARNING, 2)
+
+/* ext/files.h */
+
+LAYOUT_VALUE(RH_FILE_NONE, 0)
+LAYOUT_VALUE(RH_FILE_FILE, 1)
+LAYOUT_VALUE(RH_FILE_FOLDER, 2)
+
+LAYOUT_SIZE(rh_file_state, 24)
+LAYOUT_FIELD(rh_file_state, struct_size, 0, 4)
+LAYOUT_FIELD(rh_file_state, kind, 4, 4)
+LAYOUT_FIELD(rh_file_state, size, 8, 8)
+LAYOUT_FIELD(rh_file_state, version, 16, 8)
+
+LAYOUT_SIZE(rh_file_digest, 40)
+LAYOUT_FIELD(rh_file_digest, struct_size, 0, 4)
+LAYOUT_FIELD(rh_file_digest, reserved, 4, 4)
+LAYOUT_FIELD(rh_file_digest, name, 8, 16)
+LAYOUT_FIELD(rh_file_digest, value, 24, 16)
+
+LAYOUT_SIZE(rh_file_expectation, 32)
+LAYOUT_FIELD(rh_file_expectation, struct_size, 0, 4)
+LAYOUT_FIELD(rh_file_expectation, digest_count, 4, 4)
+LAYOUT_FIELD(rh_file_expectation, size, 8, 8)
+LAYOUT_FIELD(rh_file_expectation, digests, 16, 8)
+LAYOUT_FIELD(rh_file_expectation, digest_stride, 24, 4)
+LAYOUT_FIELD(rh_file_expectation, reserved, 28, 4)
+
+LAYOUT_SIZE(rh_wanted_file, 32)
+LAYOUT_FIELD(rh_wanted_file, struct_size, 0, 4)
+LAYOUT_FIELD(rh_wanted_file, reserved, 4, 4)
+LAYOUT_FIELD(rh_wanted_file, location, 8, 16)
+LAYOUT_FIELD(rh_wanted_file, expectation, 24, 8)
+
+LAYOUT_SIZE(rh_files, 40)
+LAYOUT_FIELD(rh_files, struct_size, 0, 4)
+LAYOUT_FIELD(rh_files, reserved, 4, 4)
+LAYOUT_FIELD(rh_files, look, 8, 8)
+LAYOUT_FIELD(rh_files, list, 16, 8)
+LAYOUT_FIELD(rh_files, open, 24, 8)
+LAYOUT_FIELD(rh_files, read_ahead, 32, 8)

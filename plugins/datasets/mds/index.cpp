@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <limits>
+#include <optional>
 #include <system_error>
 
 #include <nlohmann/json.hpp>
 
 #include "rechost/cxx/dataset.hpp"
+#include "rechost/cxx/files.hpp"
+#include "text/text_file.h"
 
 namespace mds {
 namespace {
@@ -37,7 +38,30 @@ void collect_indexes(const fs::path& folder, int depth, std::vector<std::string>
   for (const fs::path& child : children) collect_indexes(child, depth + 1, found);
 }
 
+// In an object store folders are only names: all files below are listed at once. The order is that of folders on a disk.
+std::vector<std::string> remote_indexes(const std::string& path, const std::string& option) {
+  if (path.ends_with(".json")) return {path};
+  const std::string index = rechost::child(path, "index.json");
+  if (rechost::look_at(index).kind == rechost::FileState::Kind::kFile) return {index};
+  if (!path.starts_with("s3:")) throw rechost::ConfigError(option + ": there is no " + in_quotes(index));
+  std::vector<fs::path> folders;
+  for (const rechost::FolderFile& file : rechost::list_files(path))
+    if (const fs::path name = file.name; name.filename() == "index.json") folders.push_back(name.parent_path());
+  std::sort(folders.begin(), folders.end());
+  std::vector<std::string> found;
+  std::optional<fs::path> last;
+  for (const fs::path& folder : folders) {
+    // What lies below a folder with an index belongs to it.
+    if (last && std::mismatch(last->begin(), last->end(), folder.begin(), folder.end()).first == last->end()) continue;
+    last = folder;
+    found.push_back(rechost::child(path, (folder / "index.json").string()));
+  }
+  if (found.empty()) throw rechost::ConfigError(option + ": neither " + in_quotes(path) + " nor a folder in it has an index.json");
+  return found;
+}
+
 std::vector<std::string> index_files(const std::string& path, const std::string& option) {
+  if (rechost::is_remote(path)) return remote_indexes(path, option);
   std::error_code error;
   std::vector<std::string> found;
   if (fs::is_regular_file(path, error)) {
@@ -56,16 +80,16 @@ std::vector<std::string> index_files(const std::string& path, const std::string&
 }
 
 std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file) throw DataError("cannot read " + in_quotes(path));
+  const rechost::File file = rechost::open_file(path);
+  std::string text(static_cast<std::size_t>(file.size()), '\0');
+  text::read_fully(file.descriptor(), 0, text.size(), text.data(), path);
   return text;
 }
 
 // One index file; `place_` says where in it we are.
 class IndexReader {
  public:
-  IndexReader(const std::string& path, Index& index) : path_(path), place_(in_quotes(path)), folder_(fs::path(path).parent_path()), index_(index) {}
+  IndexReader(const std::string& path, Index& index) : path_(path), place_(in_quotes(path)), folder_(rechost::folder_of(path)), index_(index) {}
 
   void read(const std::string& text) {
     json document;
@@ -127,7 +151,7 @@ class IndexReader {
     const bool leaves = std::any_of(relative.begin(), relative.end(), [](const fs::path& part) { return part == ".."; });
     if (basename.find('\0') != std::string::npos) fail("the name " + json(basename).dump(-1, ' ', false, json::error_handler_t::replace) + " of a file holds a byte that is NUL");
     if (basename.empty() || relative.is_absolute() || leaves) fail("the file " + in_quotes(basename) + " lies outside the folder of the index");
-    result.path = (folder_ / relative).string();
+    result.path = rechost::child(folder_, relative.string());
     // Offsets in a shard have 32 bits.
     result.bytes = count(entry, "bytes", std::numeric_limits<std::uint32_t>::max());
     const json& hashes = member(entry, "hashes");
@@ -190,7 +214,7 @@ class IndexReader {
   }
 
   std::string path_, place_;
-  fs::path folder_;
+  std::string folder_;
   Index& index_;
 };
 

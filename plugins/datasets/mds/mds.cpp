@@ -1,13 +1,13 @@
-// Dataset plugin "mds": local shards in version 2 of the format of MosaicML's StreamingDataset. One shard is one chunk.
-#include <atomic>
+// Dataset plugin "mds": shards in version 2 of the format of MosaicML's StreamingDataset. One shard is one chunk.
 #include <memory>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "column_plan.h"
 #include "rechost/cxx/dataset.hpp"
+#include "rechost/cxx/files.hpp"
 #include "shard_data.h"
 #include "text/split_paths.h"
 
@@ -34,8 +34,8 @@ class Mds final : public rechost::Dataset {
   Mds(const Config& config, const std::string& option)
       : index_(read_index(config.get_path(option), option)),
         plan_(config, index_, [this](std::size_t column) { return first_count(column); }),
-        check_hashes_(config.get_bool("check_hashes")),
-        checked_(std::make_unique<std::atomic<bool>[]>(index_.shards.size())) {}
+        check_hashes_(config.get_bool("check_hashes")) {}
+  ~Mds() override { rechost::read_ahead(this, {}); }
 
   const std::vector<rechost::Column>& columns() const override { return plan_.columns(); }
   std::int64_t chunk_count() const override { return static_cast<std::int64_t>(index_.shards.size()); }
@@ -48,9 +48,7 @@ class Mds final : public rechost::Dataset {
 
   void read_chunk(const ReadRequest& request, ChunkBuilder& output) const override {
     const auto number = static_cast<std::size_t>(request.chunk());
-    // Hashes find what a disk or a copy has spoilt: once is enough.
-    const ShardData shard(index_, number, check_hashes_ && !checked_[number].load(std::memory_order_relaxed));
-    checked_[number].store(true, std::memory_order_relaxed);
+    const ShardData shard(index_, number, check_hashes_);
     const std::int64_t samples = index_.shards[number].samples;
     std::vector<ColumnBuilder*> builders;
     for (std::size_t position = 0; position < columns().size(); ++position) {
@@ -77,6 +75,15 @@ class Mds final : public rechost::Dataset {
     output.set_rows(good_rows);
   }
 
+  void prefetch(std::span<const std::int64_t> chunks) const override {
+    std::vector<rechost::WantedFile> wanted;
+    for (const std::int64_t chunk : chunks) {
+      const ShardFile& file = file_of(index_.shards[static_cast<std::size_t>(chunk)]);
+      wanted.push_back({file.path, expectation_of(file, check_hashes_)});
+    }
+    rechost::read_ahead(this, wanted);
+  }
+
  private:
   std::size_t first_count(std::size_t column) const {
     const ShardData shard(index_, 0, false);
@@ -92,18 +99,17 @@ class Mds final : public rechost::Dataset {
   Index index_;
   ColumnPlan plan_;
   bool check_hashes_;
-  std::unique_ptr<std::atomic<bool>[]> checked_;  // [shards]
 };
 
 std::vector<rechost::Option> Mds::options() {
   using namespace rechost;
   std::vector<Option> options{
-      option_path("path", "folder with index.json and its shards, or a folder of such folders; no compression or zstd"),
+      option_path("path", "folder (a path, s3:, http:) with index.json and its shards, or a folder of such folders; no compression or zstd"),
       option_path("train_path", "the same as path, where there are other splits"),
       option_path("valid_path", "validation data"),
       option_path("test_path", "test data"),
       option_int("null_integer", INT64_MIN, "this integer stands for a missing id, and alone in an array for none"),
-      option_bool("check_hashes", true, "check the hashes that the index has when a shard is first read"),
+      option_bool("check_hashes", true, "check the hashes that the index has before a shard is used"),
   };
   for (Option& option : text::role_options()) options.push_back(std::move(option));
   return options;
@@ -112,4 +118,4 @@ std::vector<rechost::Option> Mds::options() {
 }  // namespace
 }  // namespace mds
 
-RECHOST_PLUGIN("mds", RECHOST_VERSION, rechost::dataset_module<mds::Mds>("mds", "local shards of MosaicML's StreamingDataset"))
+RECHOST_PLUGIN("mds", RECHOST_VERSION, rechost::dataset_module<mds::Mds>("mds", "shards of MosaicML's StreamingDataset"))

@@ -1,17 +1,14 @@
 #include "shard_data.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zstd.h>
 
-#include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include <nlohmann/json.hpp>
 
-#include "digest.h"
 #include "rechost/cxx/plugin.hpp"
 #include "text/text_file.h"
 
@@ -26,6 +23,18 @@ std::uint32_t load_count(const char* bytes) {
 
 }  // namespace
 
+const ShardFile& file_of(const Shard& shard) {
+  if (!shard.zip) return shard.raw;
+  std::error_code error;
+  return !rechost::is_remote(shard.raw.path) && std::filesystem::exists(shard.raw.path, error) ? shard.raw : *shard.zip;
+}
+
+rechost::FileExpectation expectation_of(const ShardFile& file, bool check_hashes) {
+  rechost::FileExpectation expectation{.size = static_cast<std::int64_t>(file.bytes)};
+  if (check_hashes) expectation.digests = file.hashes;
+  return expectation;
+}
+
 ShardData::ShardData(const Index& index, std::size_t shard, bool check_hashes)
     : index_(index), shard_(index.shards[shard]), path_(&shard_.raw.path) {
   load(check_hashes);
@@ -35,47 +44,19 @@ ShardData::ShardData(const Index& index, std::size_t shard, bool check_hashes)
 void ShardData::fail(const std::string& reason) const { throw rechost::DataError("'" + *path_ + "', " + describe(shard_) + ": " + reason); }
 
 void ShardData::load(bool check_hashes) {
-  const ShardFile* file = &shard_.raw;
-  // O_NONBLOCK: a pipe that nobody writes to would hold us here.
-  text::FileDescriptor descriptor(::open(file->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (descriptor.get() < 0 && errno == ENOENT && shard_.zip) {
-    file = &*shard_.zip;
-    path_ = &file->path;
-    descriptor = text::FileDescriptor(::open(file->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  }
-  if (descriptor.get() < 0) fail(std::string("cannot open it: ") + std::strerror(errno));
-  struct stat status {};
-  if (::fstat(descriptor.get(), &status) != 0) fail(std::string("cannot look at it: ") + std::strerror(errno));
-  if (!S_ISREG(status.st_mode)) fail("is no regular file");
-  // Before any memory is taken: a wrong index must not make us take gigabytes.
-  if (static_cast<std::uint64_t>(status.st_size) != file->bytes)
-    fail("has " + std::to_string(status.st_size) + " bytes, the index says " + std::to_string(file->bytes) +
-         (static_cast<std::uint64_t>(status.st_size) < file->bytes ? " (cut short?)" : ""));
+  const ShardFile& file = file_of(shard_);
+  path_ = &file.path;
   rechost::Buffer content;
-  char* const read = content.grow(file->bytes);
-  for (std::size_t done = 0; done < content.size();) {
-    const ssize_t got = ::pread(descriptor.get(), read + done, content.size() - done, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail("cannot read it at byte " + std::to_string(done) + ": " + std::strerror(errno));
-    if (got == 0) fail("was cut short while it was read, at byte " + std::to_string(done));
-    done += static_cast<std::size_t>(got);
+  char* read = nullptr;
+  try {
+    // Size and hashes are the host's to check; before any memory is taken, because a wrong index must not make us take gigabytes.
+    const rechost::File opened = rechost::open_file(file.path, expectation_of(file, check_hashes));
+    read = content.grow(file.bytes);
+    text::read_fully(opened.descriptor(), 0, content.size(), read, file.path);
+  } catch (const rechost::Error& error) {
+    throw rechost::Error(error.code(), describe(shard_) + ": " + error.what());
   }
-  if (check_hashes) {
-    std::string unknown;
-    bool checked = file->hashes.empty();
-    for (const auto& [name, wanted] : file->hashes) {
-      const std::optional<std::string> found = digest_of(name, {read, content.size()});
-      if (!found) {
-        unknown += (unknown.empty() ? "" : ", ") + name;
-      } else if (*found != wanted) {
-        fail("is damaged: its " + name + " is " + *found + ", the index says " + wanted);
-      } else {
-        checked = true;
-      }
-    }
-    if (!checked) fail("has only hashes that are not known here (" + unknown + "); set check_hashes = false to read it unchecked");
-  }
-  if (file == &shard_.raw)
+  if (&file == &shard_.raw)
     bytes_ = std::move(content);
   else
     unpack({read, content.size()});

@@ -10,13 +10,18 @@
 
 #include "index.h"
 #include "rechost/cxx/arrow.hpp"
+#include "rechost/cxx/files.hpp"
 
 namespace mds {
 
+// The file of a shard that is read: the raw one where it lies on this machine or there is no other.
+const ShardFile& file_of(const Shard& shard);
+// What the index says of it.
+rechost::FileExpectation expectation_of(const ShardFile& file, bool check_hashes);
+
 class ShardData {
  public:
-  // Reads the raw file where it is there, else the compressed one, whole: a shard is the unit of compression and of the hashes. Checks
-  // sizes, the table of offsets and the columns that the shard itself names; with `check_hashes` also every hash that is known here.
+  // Reads the file that file_of() names, whole: a shard is the unit of compression and of the hashes. Checks sizes, the table of offsets and the columns that the shard itself names; with `check_hashes` also every hash that is known here.
   // Throws rechost::DataError naming file and shard. `index` must outlive the object.
   ShardData(const Index& index, std::size_t shard, bool check_hashes);
 

@@ -34,6 +34,19 @@ FileDescriptor::~FileDescriptor() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+void read_fully(int descriptor, std::int64_t offset, std::size_t size, char* target, const std::string& path) {
+  while (size > 0) {
+    const ssize_t got = ::pread(descriptor, target, size, offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw rechost::DataError("cannot read '" + path + "' at byte " + std::to_string(offset) + ": " + system_message());
+    if (got == 0)
+      throw rechost::DataError("'" + path + "' ends at byte " + std::to_string(offset) + ": it became shorter while it was being read");
+    target += got;
+    offset += got;
+    size -= static_cast<std::size_t>(got);
+  }
+}
+
 TextFile::TextFile(const std::string& path) : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   // O_NONBLOCK: a pipe that nobody writes to would hold us here, before we could say that it is none of ours.
   if (file_.get() < 0) throw rechost::DataError("cannot open '" + path + "': " + system_message());
@@ -52,18 +65,7 @@ TextFile::TextFile(const std::string& path) : path_(path), file_(::open(path.c_s
   file_ = std::move(plain);
 }
 
-void TextFile::read(std::int64_t offset, std::size_t size, char* target) const {
-  while (size > 0) {
-    const ssize_t got = ::pread(file_.get(), target, size, offset);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw rechost::DataError("cannot read '" + path_ + "' at byte " + std::to_string(offset) + ": " + system_message());
-    if (got == 0)
-      throw rechost::DataError("'" + path_ + "' ends at byte " + std::to_string(offset) + ": it became shorter while it was being read");
-    target += got;
-    offset += got;
-    size -= static_cast<std::size_t>(got);
-  }
-}
+void TextFile::read(std::int64_t offset, std::size_t size, char* target) const { read_fully(file_.get(), offset, size, target, path_); }
 
 std::uint64_t file_fingerprint(const std::string& path) {
   struct stat status {};

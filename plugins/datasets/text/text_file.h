@@ -23,6 +23,9 @@ class FileDescriptor {
   int descriptor_ = -1;
 };
 
+// Reads size bytes at an offset into `target`. Throws rechost::DataError naming `path` when they are not there any more.
+void read_fully(int descriptor, std::int64_t offset, std::size_t size, char* target, const std::string& path);
+
 // gzip and zstd files (told by their first bytes, whatever the name) are decompressed once, at opening, into a temporary file without a
 // name: memory stays small, any chunk can be reached, and nothing is left behind whichever way the process ends. The file is read, not
 // mapped: a mapped file that another process cuts short kills the reader, a read only comes back short. All functions after construction:

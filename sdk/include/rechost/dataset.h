@@ -115,6 +115,9 @@ typedef struct rh_dataset_interface {
   rh_error* (*fingerprint)(rh_dataset* dataset, uint64_t* value);
   /* [control] */
   void (*close)(rh_dataset* dataset);
+  /* [reader, concurrent] A hint, and optional (null, or beyond struct_size): the chunks that will be read next, in this order. A loader that
+   * brings files from afar passes it on ("rechost.files/1", read_ahead). Replaces what was said before; does not wait. */
+  rh_error* (*prefetch_chunks)(rh_dataset* dataset, const int64_t* chunks, uint64_t count);
 } rh_dataset_interface;
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-// The least host that a dataset plugin can run in: errors, option defaults, no extensions. Written against the C ABI alone, so that the
+// The least host that a dataset plugin can run in: errors, option defaults, files. Written against the C ABI alone, so that the
 // tests see what a host sees and not what the C++ layer of the SDK believes.
 #ifndef RECHOST_TESTS_PLUGINS_DATASETS_TEST_HOST_H
 #define RECHOST_TESTS_PLUGINS_DATASETS_TEST_HOST_H
@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "plugin/host_files.h"
 #include "rechost/abi.h"
 #include "rechost/dataset.h"
 
@@ -46,7 +47,7 @@ inline const rh_host* test_host() {
       },
       [](const rh_error* error) { return error->code; },
       [](rh_error* error) { delete error; },
-      [](const rh_host*, rh_string) -> const void* { return nullptr; },
+      [](const rh_host*, rh_string id) -> const void* { return text_of(id) == RH_FILES_EXTENSION ? rechost::files_extension() : nullptr; },
   };
   return &host;
 }

@@ -153,6 +153,9 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
             read_chunk(request, output);
             output.finish(array);
         }
+        // [reader, concurrent] The chunks that will be read next, in this order: what lies far away may be fetched
+        // (rechost/cxx/files.hpp, read_ahead). A hint; replaces the one before; must not wait.
+        virtual void prefetch(std::span<const std::int64_t>) const {}
         // [control] Changes when the data does. Options and split are added by this layer.
         virtual std::uint64_t fingerprint() const = 0;
     };
@@ -307,6 +310,10 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
         });
     }
 
+    inline rh_error* prefetch_chunks(rh_dataset* dataset, const std::int64_t* chunks, std::uint64_t count) {
+        return fence([&] { opened(dataset).dataset->prefetch({chunks, static_cast<std::size_t>(count)}); });
+    }
+
     inline void close(rh_dataset* dataset) {
         delete &opened(dataset);
     }
@@ -322,7 +329,8 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
                                                    &chunk_rows,
                                                    &read_chunk,
                                                    &fingerprint,
-                                                   &close};
+                                                   &close,
+                                                   &prefetch_chunks};
         return to_view(id) == RH_DATASET_INTERFACE ? &table : nullptr;
     }
 

@@ -1,0 +1,311 @@
+# Data that lies elsewhere: on a web server, or in S3 buckets. What is trained is what would have been trained on the same files here.
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+from program import BIN, expect, folder, main, rechost
+from storage_server import StorageServer
+
+ACCOUNTS = {"AKIAREADER00001": "reader-secret"}
+SMALL = ["--set", "data.batch_size=1000", "--set", "run.threads=1", "--set", "model.embedding_dim=4", "--set", "model.bottom_mlp=[8, 4]",
+         "--set", "model.top_mlp=[8]", "--set", "data.shuffle=chunk"]
+# So little memory that every epoch reads the shards again.
+STREAMED = [*SMALL, "--set", "data.memory_gib=0.01", "--set", "run.epochs=2"]
+NO_CREDENTIALS = {"AWS_EC2_METADATA_DISABLED": "true"}
+
+
+class Place:
+    """A folder with shards in bucket/, and what the program needs to find them on a server."""
+
+    def __init__(self, path, rows=4000, shard_bytes=50000, test_rows=1000):
+        self.path = pathlib.Path(path)
+        made = self.path / "made"
+        rechost("data", "synth", made, "--rows", rows, "--set", "data.valid_rows=0", "--set", f"data.test_rows={test_rows}")
+        self.bucket = self.path / "served/bucket"
+        self.bucket.parent.mkdir()
+        rechost("data", "convert", "--config", made / "data.toml", "--out", self.bucket, "--shard-bytes", shard_bytes)
+        self.local = self.bucket / "data.toml"
+        self.shards = sorted(path.name for path in (self.bucket / "train").glob("shard.*.mds"))
+        self.cache = self.path / "cache"
+
+    def serve(self, accounts=None, **more):
+        return StorageServer(self.path / "served", accounts, **more)
+
+    def config(self, prefix):
+        """The configuration with another beginning of every path."""
+        path = self.path / "remote.toml"
+        path.write_text(self.local.read_text().replace(str(self.bucket), prefix))
+        return path
+
+    def settings(self, cache_gib=1.0, deadline=20):
+        return ["--set", f"data.cache={self.cache}", "--set", f"data.cache_gib={cache_gib}", "--set", f"data.remote_deadline_seconds={deadline}"]
+
+    def environment(self, server, key="AKIAREADER00001", secret="reader-secret", **more):
+        return {"AWS_ENDPOINT_URL": server.address, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "HOME": str(self.path / "home"),
+                "AWS_EC2_METADATA_DISABLED": "true", **more}
+
+    def cached_bytes(self):
+        return sum(path.stat().st_size for path in self.cache.rglob("*.data"))
+
+
+def weights(run):
+    """Every parameter and every table of the last checkpoint, byte by byte."""
+    files = sorted(pathlib.Path(run).glob("checkpoints/step-*/**/*.safetensors"))
+    expect(len(files) > 3, f"{run}: {files}")
+    return {path.name + path.parent.name: path.read_bytes() for path in files}
+
+
+def trained(place, name, config, *settings, env=None):
+    result = rechost("run", "--plugin", "dlrm", "--config", config, *STREAMED, *settings, "--out", place.path / name, "--output", "json", env=env)
+    return weights(result.json()["run_dir"]), result
+
+
+def buckets_larger_than_the_cache_train_the_same_model():
+    with folder() as path:
+        place = Place(path, rows=250000, shard_bytes=500000)
+        local, _ = trained(place, "local", place.local)
+        with place.serve(ACCOUNTS) as server:
+            limit = 0.008
+            remote, _ = trained(place, "remote", place.config("s3://bucket"), *place.settings(limit), env=place.environment(server))
+            expect(remote == local, "other weights")
+            served = [len(server.gets(f"/bucket/train/{shard}")) for shard in place.shards]
+            expect(sum((place.bucket / "train" / shard).stat().st_size for shard in place.shards) > 2 * limit * 2**30, "the cache holds them all")
+            expect(min(served) >= 2, f"not streamed: {served}")
+            expect(place.cached_bytes() <= limit * 2**30 and not list((place.cache / "incoming").iterdir()), place.cached_bytes())
+            expect(len(server.signers) > 50, server.signers)
+            # A server that drops, cuts and refuses: every shard fails once, the model is the same.
+            seen = set()
+
+            def faults(method, name, number):
+                if name in seen or "shard" not in name:
+                    return None
+                seen.add(name)
+                return ["drop", "cut", 503, 500][len(seen) % 4]
+            server.fault = faults
+            shutil.rmtree(place.cache)
+            again, _ = trained(place, "faults", place.config("s3://bucket"), *place.settings(limit), env=place.environment(server))
+            expect(again == local and len(seen) > len(place.shards), f"{len(seen)} faults")
+
+
+def a_server_may_be_away_for_a_while():
+    with folder() as path:
+        place = Place(path, rows=250000, shard_bytes=500000)
+        local, _ = trained(place, "local", place.local)
+        server = place.serve(ACCOUNTS)
+        port, away = server.server_address[1], threading.Event()
+        second_epoch = len(place.shards) + 8
+
+        def leave(method, name, number):
+            if len(server.gets("/train/shard")) == second_epoch:
+                away.set()
+            return "drop" if away.is_set() else None
+        server.fault = leave
+        later = []
+
+        def go_and_come():
+            expect(away.wait(60), "the second epoch never came")
+            server.stop()
+            time.sleep(3)
+            later.append(place.serve(ACCOUNTS, port=port))
+        thread = threading.Thread(target=go_and_come)
+        thread.start()
+        try:
+            remote, result = trained(place, "remote", place.config("s3://bucket"), *place.settings(0.008, deadline=60), env=place.environment(server))
+        finally:
+            away.set()
+            thread.join()
+            for each in later:
+                each.stop()
+        expect(remote == local and later[0].requests, result)
+        expect("it will be tried again" in result.err and "it goes on after" in result.err, result)
+
+
+def a_changed_byte_is_caught_before_it_is_used():
+    with folder() as path:
+        place = Place(path)
+        with place.serve(ACCOUNTS) as server:
+            config, env = place.config("s3://bucket"), place.environment(server)
+            bad = f"/bucket/train/{place.shards[2]}"
+            stats = lambda code=0: rechost("data", "stats", "--config", config, *place.settings(), env=env, code=code)
+            # On the way, once: the next copy is good.
+            first = []
+
+            def once(method, name, number):
+                if name == bad and not first:
+                    first.append(number)
+                    return "flip"
+            server.fault = once
+            result = stats()
+            expect(first and "is damaged: its xxh3_64 is " in result.err and "downloaded again" in result.err, result)
+            expect(result.out == rechost("data", "stats", "--config", place.local).out, result)
+            # Where it lies: nothing helps, and no sample of it is seen.
+            shutil.rmtree(place.cache)
+            server.fault = lambda method, name, number: "flip" if name == bad else None
+            failed = stats(code=1)
+            expect(f"{place.shards[2]}': is damaged: its xxh3_64 is " in failed.err and "no sample of it was used" in failed.err and "shard 2 of" in failed.err,
+                   failed)
+            expect(len(server.gets(bad)) == 4, server.gets(bad))
+            # In the cache: found by the next process, which asks for the file again.
+            server.fault = lambda method, name, number: None
+            stats()
+            for copy in (place.cache / "files").glob("*.data"):
+                spoilt = bytearray(copy.read_bytes())
+                spoilt[len(spoilt) // 2] ^= 1
+                copy.write_bytes(spoilt)
+            again = stats()
+            expect("is damaged in the cache" in again.err and again.out == result.out, again)
+
+
+def who_may_not_read_is_told_at_once():
+    with folder() as path:
+        place = Place(path, rows=300)
+        place.path.joinpath("home").mkdir()
+        with place.serve(ACCOUNTS) as server:
+            config = place.config("s3://bucket")
+
+            def refused(**more):
+                before = len(server.requests)
+                env = place.environment(server)
+                for name, value in more.items():
+                    env[name] = value
+                began = time.monotonic()
+                failed = rechost("data", "inspect", "--config", config, *place.settings(deadline=300), env=env, code=None)
+                expect(failed.code in (1, 78) and len(server.requests) - before <= 2 and time.monotonic() - began < 30, failed)
+                expect(failed.err.count("error:") == 1 and "-secret" not in failed.err, failed)
+                return failed.err
+            wrong = refused(AWS_SECRET_ACCESS_KEY="another-secret")
+            expect('bucket "bucket"' in wrong and "train/index.json" in wrong and "SignatureDoesNotMatch" in wrong and "AKIA...0001" in wrong and
+                   "the environment (AWS_ACCESS_KEY_ID)" in wrong and "the secret key does not belong to this access key" in wrong, wrong)
+            expect("does not know this access key" in refused(AWS_ACCESS_KEY_ID="AKIANOBODY000001"), "unknown key")
+            nobody = refused(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+            expect("without credentials" in nobody and 'profile "default" is not in' in nobody and "set AWS_ACCESS_KEY_ID" in nobody, nobody)
+            expect("AWS_SECRET_ACCESS_KEY is not" in refused(AWS_SECRET_ACCESS_KEY=""), "half a pair")
+            expect("neither" in refused(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_PROFILE="absent"), "no such profile")
+            missing = rechost("data", "inspect", "--config", place.config("s3://elsewhere"), *place.settings(), env=place.environment(server), code=None)
+            expect(missing.code == 1 and 'there is no bucket "elsewhere"' in missing.err, missing)
+
+
+def credentials_come_from_profiles_and_instances():
+    with folder() as path:
+        place = Place(path, rows=300)
+        aws = place.path / "home/.aws"
+        aws.mkdir(parents=True)
+        with place.serve({"AKIAPROFILE": "profile-secret", "AKIAINSTANCE1": "one", "AKIAINSTANCE2": "two", **ACCOUNTS}) as server:
+            config = place.config("s3://bucket")
+
+            def reads(drop=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), **more):
+                shutil.rmtree(place.cache, ignore_errors=True)
+                server.signers.clear()
+                env = {**place.environment(server), **{name: "" for name in drop}, **more}
+                rechost("data", "inspect", "--config", config, *place.settings(), env=env)
+                return set(server.signers)
+            (aws / "credentials").write_text("[default]\naws_access_key_id = AKIANOBODY\naws_secret_access_key = x\n"
+                                             "# another\n[work]\naws_access_key_id=AKIAPROFILE\naws_secret_access_key=profile-secret\n")
+            (aws / "config").write_text(f"[profile work]\nregion = eu-west-3\nservices = here\n[services here]\ns3 =\n  endpoint_url = {server.address}/\n")
+            expect(reads(AWS_PROFILE="work", AWS_ENDPOINT_URL="") == {"AKIAPROFILE"}, "profile, with region and address")
+            (aws / "credentials").unlink()
+            # The machine's own, which end before their time: asked for again, once.
+            server.tokens = {key: "session-of-" + key for key in ("AKIAINSTANCE1", "AKIAINSTANCE2")}
+            server.instance_keys = lambda renewal: ("AKIAINSTANCE1", "one") if renewal == 1 else ("AKIAINSTANCE2", "two")
+            instance = {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": server.address}
+            expect(reads(**instance) == {"AKIAINSTANCE1"}, server.signers)
+            server.renewals, server.expired = 0, {"AKIAINSTANCE1"}
+            expect(reads(**instance) == {"AKIAINSTANCE2"} and server.renewals == 2, (server.signers, server.renewals))
+            # A session token is part of what is signed.
+            server.tokens["AKIAREADER00001"] = "session"
+            expect(reads(drop=(), AWS_SESSION_TOKEN="session") == {"AKIAREADER00001"}, "session token")
+
+
+def web_servers_are_read_too():
+    with folder() as path:
+        place = Place(path, rows=250000, shard_bytes=20000000)
+        expected = rechost("data", "stats", "--config", place.local).out
+        stats = lambda server: rechost("data", "stats", "--config", place.config(server.address + "/bucket"), *place.settings(),
+                                       env={"HOME": str(place.path)})
+        with place.serve() as server:
+            result = stats(server)
+            expect(result.out == expected, result)
+            # A large file comes in parts, several at once, and each byte once.
+            total = sum(path.stat().st_size for path in place.bucket.rglob("*") if path.suffix in (".mds", ".json"))
+            expect(server.bytes_sent == total and len(server.gets("train/" + place.shards[0])) == 3, (server.bytes_sent, total, server.requests))
+            before = server.bytes_sent
+            expect(stats(server).out == expected and server.bytes_sent == before, "everything is in the cache")
+            index = place.bucket / "train/index.json"
+            index.write_text(index.read_text() + "\n")
+            expect(stats(server).out == expected and before < server.bytes_sent < before + 100000, "only what changed comes again")
+        # Neither parts nor entity tags nor time; the cut comes in the middle of the whole file.
+        shutil.rmtree(place.cache)
+        with place.serve() as server:
+            server.parts = server.tags = False
+            cut = []
+
+            def once(method, name, number):
+                if method == "GET" and "shard" in name and not cut:
+                    cut.append(name)
+                    return "cut"
+            server.fault = once
+            result = stats(server)
+            expect(result.out == expected and cut, result)
+        with place.serve() as server:
+            gone = rechost("data", "stats", "--config", place.config(server.address + "/nothing"), *place.settings(), code=78)
+            expect("there is no 'http" in gone.err and "/nothing/train/index.json" in gone.err, gone)
+        down = rechost("data", "stats", "--config", place.config(server.address + "/bucket"), *place.settings(deadline=1), code=1)
+        expect("given up" in down.err and "remote_deadline_seconds" in down.err, down)
+
+
+def the_cache_is_shared_and_touches_nothing_else():
+    with folder() as path:
+        place = Place(path, rows=40000, shard_bytes=100000)
+        with place.serve(ACCOUNTS) as server:
+            config, env = place.config("s3://bucket"), place.environment(server)
+            expected = rechost("data", "stats", "--config", place.local).out
+            # A folder with something else in it is left alone.
+            place.cache.mkdir()
+            (place.cache / "thesis.txt").write_text("mine")
+            failed = rechost("data", "stats", "--config", config, *place.settings(), env=env, code=78)
+            expect("is not empty and not a cache of rechost" in failed.err and (place.cache / "thesis.txt").read_text() == "mine", failed)
+            shutil.rmtree(place.cache)
+            # Several processes at once: every file is downloaded by one of them.
+            run = lambda: subprocess.Popen([BIN, "data", "stats", "--config", str(config), *place.settings()], env={**os.environ, **env},
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            server.delay_seconds = 0.02
+            together = [run() for _ in range(4)]
+            outs = [process.communicate(timeout=60) for process in together]
+            expect(all(out == expected for out, _ in outs), outs)
+            expect(all(len(server.gets(f"/train/{shard}")) == 1 for shard in place.shards), server.gets("/train/"))
+            # Foreign files beside ours stay, even when there is no room.
+            (place.cache / "files/notes.data").write_text("x" * 1000)
+            shutil.rmtree(place.cache / "incoming")
+            (place.cache / "incoming").mkdir()
+            small = rechost("data", "stats", "--config", config, *place.settings(0.0005), env=env)
+            expect(small.out == expected and (place.cache / "files/notes.data").exists(), small)
+            expect(place.cached_bytes() - 1000 <= 0.0005 * 2**30, place.cached_bytes())
+            too_small = rechost("data", "stats", "--config", config, *place.settings(0.00005), env=env, code=1)
+            expect("must be above the largest file" in too_small.err and "shard 0 of" in too_small.err, too_small)
+            # Killed in the middle of downloads, again and again: whoever comes next cleans up and reads the same.
+            shutil.rmtree(place.cache)
+            server.bytes_per_second = 3_000_000
+            for _ in range(3):
+                process = run()
+                deadline = time.monotonic() + 30
+                while not list(place.cache.glob("incoming/*")) and time.monotonic() < deadline:
+                    time.sleep(0.005)
+                process.send_signal(signal.SIGKILL)
+                process.communicate()
+            left = list(place.cache.glob("incoming/*"))
+            expect(left, "nothing was under way")
+            server.bytes_per_second = None
+            done = rechost("data", "stats", "--config", config, *place.settings(), env=env)
+            expect(done.out == expected and not list(place.cache.glob("incoming/*")), done)
+            names = [re.fullmatch(r"([0-9a-f]{16})\.(data|json)", file.name) for file in (place.cache / "files").iterdir()]
+            expect(all(names) and len(names) == 2 * len({name[1] for name in names}), names)
+
+
+main([buckets_larger_than_the_cache_train_the_same_model, a_server_may_be_away_for_a_while, a_changed_byte_is_caught_before_it_is_used,
+      who_may_not_read_is_told_at_once, credentials_come_from_profiles_and_instances, web_servers_are_read_too,
+      the_cache_is_shared_and_touches_nothing_else])
