@@ -10,7 +10,7 @@
 namespace rechost {
 
 /// The numbers of NumPy's `default_rng(seed)`: SeedSequence, PCG64 (XSL-RR 128/64) and what Generator makes of its words. NumPy does not
-/// promise that Generator's streams stay the same; tests hold these equal to those of 1.17 to 2.3, which are one.
+/// promise that Generator's streams stay the same; tests hold these equal to those of 2.3.5.
 /// O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms for Random Number Generation", 2014.
 class NumpyGenerator {
  public:

@@ -18,7 +18,7 @@ std::vector<std::int64_t> shuffled(std::uint64_t seed, std::int64_t count) {
 
 }  // namespace
 
-// Expected values: numpy.random.default_rng of NumPy 2.3.5 (and 1.24.2).
+// Expected values: numpy.random.default_rng of NumPy 2.3.5.
 TEST_CASE("words are those of NumPy's PCG64, for seeds of one and two words") {
   NumpyGenerator generator(9176);
   for (const std::uint64_t word : {0xce488e5ff4c10304ull, 0x233a25e3fe3960b0ull, 0xbc04ca4c34b5a59cull, 0xda9d124407196cafull}) CHECK(generator.word64() == word);
