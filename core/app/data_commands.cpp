@@ -11,6 +11,7 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/host.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "data/bad_rows.h"

@@ -4,6 +4,7 @@
 #include "app/environment.h"
 #include "app/setup.h"
 #include "base/error.h"
+#include "base/host.h"
 #include "config/parse.h"
 
 namespace rechost::app {

@@ -10,6 +10,7 @@
 #include "app/environment.h"
 #include "app/setup.h"
 #include "base/error.h"
+#include "base/host.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "config/parse.h"
@@ -105,16 +106,7 @@ Json split_json(const VerifiedSplit& split) {
     entry["first_broken_chunks"].push_back(std::move(chunk));
   }
   entry["first_bad_rows"] = Json::array();
-  for (const BadRow& row : found.first_bad_rows) {
-    Json bad = Json::object();
-    bad["chunk"] = row.chunk;
-    bad["row_in_chunk"] = row.row_in_chunk;
-    bad["source"] = row.source;
-    bad["line"] = row.line;
-    bad["column"] = row.column;
-    bad["reason"] = row.reason;
-    entry["first_bad_rows"].push_back(std::move(bad));
-  }
+  for (const BadRow& row : found.first_bad_rows) entry["first_bad_rows"].push_back(bad_row_json(row));
   return entry;
 }
 

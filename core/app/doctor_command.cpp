@@ -15,6 +15,7 @@
 #include "app/run_tracker.h"
 #include "app/setup.h"
 #include "base/error.h"
+#include "base/host.h"
 #include "base/json.h"
 #include "base/version.h"
 #include "device/instruction_set.h"

@@ -1,14 +1,11 @@
 #include "app/environment.h"
 
-#include <sched.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -44,12 +41,6 @@ std::vector<std::pair<std::string, std::string>> config_variables() {
   }
   std::sort(found.begin(), found.end());
   return found;
-}
-
-std::string host_name() {
-  char name[256] = "?";
-  gethostname(name, sizeof name - 1);
-  return name;
 }
 
 fs::path program_directory() {
@@ -115,19 +106,5 @@ fs::path registry_directory() {
 }
 
 void keep_openmp_from_spinning() { setenv("OMP_WAIT_POLICY", "passive", 0); }
-
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  int cores = 1;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) cores = CPU_COUNT(&set);
-  std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (quota_file >> quota >> period && quota != "max" && period > 0) {
-    cores = std::min(cores, std::max(1, static_cast<int>(std::ceil(std::strtod(quota.c_str(), nullptr) / period))));
-  }
-  return std::max(cores, 1);
-}
 
 }  // namespace rechost::app

@@ -37,10 +37,4 @@ std::filesystem::path registry_directory();
 /// runs ten times slower. libgomp reads OMP_WAIT_POLICY when a plugin first loads it, so call this before; a value that is set stays.
 void keep_openmp_from_spinning();
 
-/// The name of this machine.
-std::string host_name();
-
-/// How many cores this process may use (affinity and cgroup quota respected).
-int usable_cores();
-
 }  // namespace rechost::app

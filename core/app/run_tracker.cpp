@@ -7,6 +7,7 @@
 
 #include "app/environment.h"
 #include "base/error.h"
+#include "base/host.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "config/show.h"

@@ -7,6 +7,7 @@
 #include "app/run_tracker.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/host.h"
 #include "base/log.h"
 #include "base/philox.h"
 #include "config/parse.h"

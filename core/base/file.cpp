@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/host.h"
 
 namespace rechost {
 namespace {
@@ -129,9 +130,7 @@ LockFile LockFile::acquire(const std::filesystem::path& path) {
     if (errno != EAGAIN && errno != EACCES) fail_with_reason("lock", path);
     fail("{} is held by a running process ({})", path.string(), read_file(path));
   }
-  char host[256] = "?";
-  ::gethostname(host, sizeof host - 1);
-  const std::string holder = fmt::format("{}:{}", host, ::getpid());
+  const std::string holder = fmt::format("{}:{}", host_name(), ::getpid());
   if (::ftruncate(lock.file_.number(), 0) != 0) fail_with_reason("write", path);
   write_all(lock.file_, holder.data(), holder.size(), path);
   return lock;

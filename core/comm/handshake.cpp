@@ -12,23 +12,13 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/hexadecimal.h"
 
 namespace rechost {
-namespace {
-
-template <typename Bytes>
-std::string hexadecimal(const Bytes& bytes) {
-  std::string digits;
-  for (const unsigned char byte : bytes) digits += fmt::format("{:02x}", byte);
-  return digits;
-}
-
-}  // namespace
-
 std::string random_nonce() {
   std::array<unsigned char, 16> bytes{};
   if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) fail<CommError>("no random bytes: {}", std::strerror(errno));
-  return hexadecimal(bytes);
+  return hexadecimal(bytes.data(), bytes.size());
 }
 
 std::string proof(std::string_view key, Prover prover, const Nonces& nonces, std::string_view statement) {
@@ -42,7 +32,7 @@ std::string proof(std::string_view key, Prover prover, const Nonces& nonces, std
       size != digest.size()) {
     fail<CommError>("libcrypto cannot make an HMAC with SHA-256");
   }
-  return hexadecimal(digest);
+  return hexadecimal(digest.data(), digest.size());
 }
 
 bool same_proof(std::string_view left, std::string_view right) {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/hexadecimal.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "comm/handshake.h"
@@ -55,12 +56,8 @@ class NotOfThisJob : public Error {
 /// Names and texts of all ranks in one body.
 std::string pack(const std::vector<std::string>& texts) {
   Json list = Json::array();
-  for (const std::string& text : texts) {
-    // Packets are bytes; JSON holds text: two hexadecimal digits a byte.
-    std::string digits;
-    for (const char letter : text) digits += fmt::format("{:02x}", static_cast<unsigned char>(letter));
-    list.push_back(digits);
-  }
+  // Packets are bytes; JSON holds text.
+  for (const std::string& text : texts) list.push_back(hexadecimal(text));
   return json_line(list);
 }
 

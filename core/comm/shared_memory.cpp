@@ -10,7 +10,6 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/host.h"
 #include "base/log.h"
 
 namespace rechost {
@@ -90,12 +90,6 @@ std::string machine_key(const std::string& host) {
   return fmt::format("{} {} {} {}", host, boot, processes, geteuid());
 }
 
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 std::size_t ring_bytes(std::size_t members) {
   const std::size_t share = kAllRings / (members * (members - 1));
   return std::clamp(share, kSmallestRing, kLargestRing) / kPage * kPage;
@@ -158,8 +152,8 @@ class SharedMessages final : public Messages {
     ++count_;
     outgoing_.clear();
     incoming_.clear();
-    for (const Piece& piece : sends) outgoing_.push_back({place_of(piece.rank), {count_, piece.size}, 0, from.data() + piece.first});
-    for (const Piece& piece : receives) incoming_.push_back({place_of(piece.rank), {}, 0, piece.size, to.data() + piece.first});
+    for (const Piece& piece : sends) outgoing_.push_back({place_of(piece.rank), {count_, piece.size}, piece.size, from.data() + piece.first});
+    for (const Piece& piece : receives) incoming_.push_back({place_of(piece.rank), {}, piece.size, to.data() + piece.first});
     progress();
   }
 
@@ -190,21 +184,23 @@ class SharedMessages final : public Messages {
   }
 
  private:
-  /// Bytes on their way to a peer, its header first.
-  struct Outgoing {
+  /// A message on its way to or from a peer, its header first. `Byte` is const on the way out.
+  template <typename Byte>
+  struct Message {
     std::size_t peer = 0;
     MessageHeader header{};
+    std::size_t size = 0;  ///< bytes after the header
+    Byte* bytes = nullptr;
     std::size_t done = 0;  ///< of header and bytes together
-    const std::byte* bytes = nullptr;
-    std::size_t total() const { return sizeof(MessageHeader) + header.size; }
-  };
-  struct Incoming {
-    std::size_t peer = 0;
-    MessageHeader header{};
-    std::size_t done = 0;
-    std::size_t size = 0;  ///< that are awaited
-    std::byte* bytes = nullptr;
-    std::size_t total() const { return sizeof(MessageHeader) + size; }
+
+    bool complete() const { return done == sizeof(MessageHeader) + size; }
+    bool in_header() const { return done < sizeof(MessageHeader); }
+    /// What is left of the header, then of the bytes.
+    std::span<Byte> rest() {
+      if (in_header()) return std::span(reinterpret_cast<Byte*>(&header) + done, sizeof(MessageHeader) - done);
+      const std::size_t moved = done - sizeof(MessageHeader);
+      return std::span(bytes + moved, size - moved);
+    }
   };
 
   std::size_t place_of(int rank) const {
@@ -215,64 +211,56 @@ class SharedMessages final : public Messages {
   bool progress() {
     if (aborted_) fail<CommError>("{}: ended because a rank is gone", operation_);
     bool done = true;
-    for (Outgoing& message : outgoing_) done = push(message) && done;
-    for (Incoming& message : incoming_) done = pull(message) && done;
+    for (auto& message : outgoing_) done = push(message) && done;
+    for (auto& message : incoming_) done = pull(message) && done;
     return done;
   }
 
-  bool push(Outgoing& message) {
-    if (message.done == message.total()) return true;
+  bool push(Message<const std::byte>& message) {
     Ring& ring = mapping_->ring(own_, message.peer);
     std::byte* const bytes = mapping_->bytes(own_, message.peer);
     const std::size_t capacity = mapping_->capacity();
     std::uint64_t written = ring.written.load(std::memory_order_relaxed);
-    while (message.done < message.total()) {
-      const std::size_t room = capacity - static_cast<std::size_t>(written - ring.read.load(std::memory_order_acquire));
-      const std::size_t at = static_cast<std::size_t>(written % capacity);
-      const bool in_header = message.done < sizeof(MessageHeader);
-      const std::byte* const from =
-          in_header ? reinterpret_cast<const std::byte*>(&message.header) + message.done : message.bytes + (message.done - sizeof(MessageHeader));
-      const std::size_t left = (in_header ? sizeof(MessageHeader) : message.total()) - message.done;
-      const std::size_t count = std::min({left, room, capacity - at, kPortion});
+    while (!message.complete()) {
+      const std::span<const std::byte> rest = message.rest();
+      const auto room = capacity - static_cast<std::size_t>(written - ring.read.load(std::memory_order_acquire));
+      const auto at = static_cast<std::size_t>(written % capacity);
+      const std::size_t count = std::min({rest.size(), room, capacity - at, kPortion});
       if (count == 0) break;
-      std::memcpy(bytes + at, from, count);
+      std::memcpy(bytes + at, rest.data(), count);
       message.done += count;
       moved_ += count;
       written += count;
       // The header travels with the first bytes.
-      if (in_header && message.done < message.total() && room > count) continue;
-      publish(ring.written, written, message.peer);
+      if (message.done > sizeof(MessageHeader)) publish(ring.written, written, message.peer);
     }
     publish(ring.written, written, message.peer);
-    return message.done == message.total();
+    return message.complete();
   }
 
-  bool pull(Incoming& message) {
-    if (message.done == message.total()) return true;
+  bool pull(Message<std::byte>& message) {
     Ring& ring = mapping_->ring(message.peer, own_);
     const std::byte* const bytes = mapping_->bytes(message.peer, own_);
     const std::size_t capacity = mapping_->capacity();
     std::uint64_t read = ring.read.load(std::memory_order_relaxed);
-    while (message.done < message.total()) {
+    while (!message.complete()) {
+      const bool in_header = message.in_header();
+      const std::span<std::byte> rest = message.rest();
       const auto there = static_cast<std::size_t>(ring.written.load(std::memory_order_acquire) - read);
       const auto at = static_cast<std::size_t>(read % capacity);
-      const bool in_header = message.done < sizeof(MessageHeader);
-      std::byte* const to =
-          in_header ? reinterpret_cast<std::byte*>(&message.header) + message.done : message.bytes + (message.done - sizeof(MessageHeader));
-      const std::size_t left = (in_header ? sizeof(MessageHeader) : message.total()) - message.done;
-      const std::size_t count = std::min({left, there, capacity - at, kPortion});
+      const std::size_t count = std::min({rest.size(), there, capacity - at, kPortion});
       if (count == 0) break;
-      std::memcpy(to, bytes + at, count);
+      std::memcpy(rest.data(), bytes + at, count);
       message.done += count;
       moved_ += count;
       read += count;
-      if (in_header && message.done == sizeof(MessageHeader)) check(message);
+      if (in_header && !message.in_header()) check(message);
       publish(ring.read, read, message.peer);
     }
-    return message.done == message.total();
+    return message.complete();
   }
 
-  void check(const Incoming& message) const {
+  void check(const Message<std::byte>& message) const {
     if (message.header.operation == count_ && message.header.size == message.size) return;
     fail<CommError>("{}: rank {} has sent {} bytes in its operation {} where {} were awaited in operation {}", operation_, members_[message.peer],
                     message.header.size, message.header.operation, message.size, count_);
@@ -303,13 +291,13 @@ class SharedMessages final : public Messages {
   }
 
   bool could_move() const {
-    const auto room_for = [&](const Outgoing& message) {
+    const auto room_for = [&](const Message<const std::byte>& message) {
       const Ring& ring = mapping_->ring(own_, message.peer);
-      return message.done < message.total() && ring.written.load() - ring.read.load() < mapping_->capacity();
+      return !message.complete() && ring.written.load() - ring.read.load() < mapping_->capacity();
     };
-    const auto bytes_for = [&](const Incoming& message) {
+    const auto bytes_for = [&](const Message<std::byte>& message) {
       const Ring& ring = mapping_->ring(message.peer, own_);
-      return message.done < message.total() && ring.written.load() != ring.read.load();
+      return !message.complete() && ring.written.load() != ring.read.load();
     };
     return std::any_of(outgoing_.begin(), outgoing_.end(), room_for) || std::any_of(incoming_.begin(), incoming_.end(), bytes_for);
   }
@@ -324,8 +312,8 @@ class SharedMessages final : public Messages {
   const char* operation_ = "";
   std::uint64_t count_ = 0;
   std::uint64_t moved_ = 0;
-  std::vector<Outgoing> outgoing_;
-  std::vector<Incoming> incoming_;
+  std::vector<Message<const std::byte>> outgoing_;
+  std::vector<Message<std::byte>> incoming_;
 };
 
 /// Memory that exists as long as somebody has it open.

@@ -80,13 +80,7 @@ void BadRowPolicy::write(const std::string& split, const BadRow& row) {
     out.open(file, std::ios::binary | std::ios::trunc);
     if (!out) fail<DataError>("cannot write quarantined rows to {}", file.string());
   }
-  nlohmann::ordered_json line;
-  line["chunk"] = row.chunk;
-  line["row_in_chunk"] = row.row_in_chunk;
-  line["source"] = row.source;
-  line["line"] = row.line;
-  line["column"] = row.column;
-  line["reason"] = row.reason;
+  Json line = bad_row_json(row);
   // As it stands where it is text, so that it can be read and mended; else in Base64, so that no byte is lost.
   if (is_json_text(row.raw)) {
     line["raw"] = row.raw;
@@ -94,8 +88,19 @@ void BadRowPolicy::write(const std::string& split, const BadRow& row) {
     line["raw_base64"] = base64(row.raw);
   }
   if (row.raw_bytes > static_cast<std::int64_t>(row.raw.size())) line["raw_bytes"] = row.raw_bytes;
-  out << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n' << std::flush;
+  out << json_line(line) << '\n' << std::flush;
   if (!out) fail<DataError>("cannot write quarantined rows to {}: is the disk full?", file.string());
+}
+
+Json bad_row_json(const BadRow& row) {
+  Json object = Json::object();
+  object["chunk"] = row.chunk;
+  object["row_in_chunk"] = row.row_in_chunk;
+  object["source"] = row.source;
+  object["line"] = row.line;
+  object["column"] = row.column;
+  object["reason"] = row.reason;
+  return object;
 }
 
 }  // namespace rechost

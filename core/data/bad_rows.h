@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "data/source.h"
 
 namespace rechost {
@@ -49,5 +50,8 @@ class BadRowPolicy {
 
 /// "train, chunk 3, row 17 (file.tsv:1040), column \"I3\": not a number".
 std::string describe(const std::string& split, const BadRow& row);
+
+/// The same as an object: where the row is, and the reason.
+Json bad_row_json(const BadRow& row);
 
 }  // namespace rechost

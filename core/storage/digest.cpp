@@ -3,11 +3,11 @@
 #include <array>
 #include <new>
 
-#include <fmt/format.h>
 #include <openssl/evp.h>
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "base/hexadecimal.h"
 
 namespace rechost {
 
@@ -19,12 +19,6 @@ class Digest::State {
 };
 
 namespace {
-
-std::string hexadecimal(const unsigned char* bytes, std::size_t count) {
-  std::string digits;
-  for (std::size_t i = 0; i < count; ++i) digits += fmt::format("{:02x}", bytes[i]);
-  return digits;
-}
 
 /// One of libcrypto's.
 class CryptoDigest final : public Digest::State {

@@ -39,14 +39,11 @@ std::string certificates(const Variables& variables) {
   return "";
 }
 
-/// Checksum and the digests that were expected, in one pass over the file.
-struct Contents {
-  std::string checksum;
-  std::map<std::string, std::string> digests;
-};
+using Digests = std::map<std::string, std::string>;
 
-Contents contents_of(const FileDescriptor& file, std::uint64_t size, const FileExpectation& expectation, const std::string& name) {
-  Checksum checksum;
+/// The digests that were expected, as they are; and `checksum` of the same pass over the file, when it is wanted.
+Digests digests_of(const FileDescriptor& file, std::uint64_t size, const FileExpectation& expectation, const std::string& name,
+                   Checksum* checksum = nullptr) {
   std::vector<std::pair<std::string, Digest>> digests;
   for (const auto& [digest, value] : expectation.digests) {
     if (std::optional<Digest> known = Digest::named(digest)) digests.emplace_back(digest, std::move(*known));
@@ -57,13 +54,13 @@ Contents contents_of(const FileDescriptor& file, std::uint64_t size, const FileE
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail<DataError>("cannot read '{}' at byte {}: {}", name, done, std::strerror(errno));
     if (got == 0) fail<DataError>("'{}' became shorter while it was read, at byte {}", name, done);
-    checksum.add(portion.data(), static_cast<std::size_t>(got));
+    if (checksum != nullptr) checksum->add(portion.data(), static_cast<std::size_t>(got));
     for (auto& [digest, state] : digests) state.add(portion.data(), static_cast<std::size_t>(got));
     done += static_cast<std::uint64_t>(got);
   }
-  Contents contents{.checksum = checksum.text(), .digests = {}};
-  for (auto& [digest, state] : digests) contents.digests[digest] = state.finish();
-  return contents;
+  Digests found;
+  for (auto& [digest, state] : digests) found[digest] = state.finish();
+  return found;
 }
 
 /// Of the names in an expectation at least one must be known.
@@ -79,7 +76,7 @@ void require_known_digest(const FileExpectation& expectation, const std::string&
 }
 
 /// What differs; empty: nothing.
-std::string difference(const std::map<std::string, std::string>& found, const FileExpectation& expectation) {
+std::string difference(const Digests& found, const FileExpectation& expectation) {
   for (const auto& [digest, wanted] : expectation.digests) {
     const auto each = found.find(digest);
     if (each != found.end() && each->second != wanted) return fmt::format("is damaged: its {} is {}, the index says {}", digest, each->second, wanted);
@@ -184,7 +181,7 @@ FileDescriptor Storage::open_local(const Location& location, const FileExpectati
     const std::lock_guard lock(mutex_);
     if (checked_.contains(state)) return file;
   }
-  const std::string problem = difference(contents_of(file, size, expectation, location.text()).digests, expectation);
+  const std::string problem = difference(digests_of(file, size, expectation, location.text()), expectation);
   if (!problem.empty()) fail<DataError>("'{}': {}", location.text(), problem);
   const std::lock_guard lock(mutex_);
   checked_.insert(state);
@@ -263,9 +260,9 @@ std::optional<FileDescriptor> Storage::checked(const Location& location, const s
     const std::lock_guard lock(mutex_);
     if (checked_.contains(state)) return std::move(found.file);
   }
-  const Contents contents = contents_of(found.file, found.record.size, expectation, location.text());
-  std::string problem = difference(contents.digests, expectation);
-  if (contents.checksum != found.record.checksum) problem = "is damaged in the cache";
+  Checksum checksum;
+  std::string problem = difference(digests_of(found.file, found.record.size, expectation, location.text(), &checksum), expectation);
+  if (checksum.text() != found.record.checksum) problem = "is damaged in the cache";
   if (problem.empty()) {
     const std::lock_guard lock(mutex_);
     checked_.insert(state);
@@ -298,10 +295,11 @@ std::optional<FileDescriptor> Storage::download(const Location& location, const 
   }
   for (int attempt = 1;; ++attempt) {
     downloader_.fetch(location, state.size, state.tag, place->file(), urgent);
-    const Contents contents = contents_of(place->file(), state.size, expectation, location.text());
-    const std::string problem = difference(contents.digests, expectation);
+    Checksum checksum;
+    const Digests digests = digests_of(place->file(), state.size, expectation, location.text(), &checksum);
+    const std::string problem = difference(digests, expectation);
     if (problem.empty()) {
-      FileCache::Found kept = cache_.keep(std::move(*place), {key, state.size, contents.checksum, contents.digests});
+      FileCache::Found kept = cache_.keep(std::move(*place), {key, state.size, checksum.text(), digests});
       const std::lock_guard lock(mutex_);
       checked_.insert(fmt::format("{} {}", kept.inode, key));
       return std::move(kept.file);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/host.h"
 
 namespace rechost {
 namespace {
@@ -110,11 +111,9 @@ std::string tensorboard_session_start_event(double wall_seconds, std::int64_t st
 TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& directory, std::int64_t first_step, WallTime now) {
   std::error_code reason;
   std::filesystem::create_directories(directory, reason);
-  char host[256] = "localhost";
-  ::gethostname(host, sizeof host - 1);
   static std::atomic<int> counter{0};  // two writers of one process in one second
   path_ =
-      directory / fmt::format("events.out.tfevents.{}.{}.{}.{}", static_cast<std::int64_t>(unix_seconds(now)), host, ::getpid(), counter++);
+      directory / fmt::format("events.out.tfevents.{}.{}.{}.{}", static_cast<std::int64_t>(unix_seconds(now)), host_name(), ::getpid(), counter++);
   file_ = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!file_) fail("cannot create {}: {}", path_.string(), std::generic_category().message(errno));
   std::string start = tensorboard_frame(tensorboard_version_event(unix_seconds(now)));

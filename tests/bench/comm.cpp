@@ -20,8 +20,7 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "bench/loading/report.h"
-#include "comm/job.h"
-#include "comm/module.h"
+#include "core/comm/in_threads.h"
 
 namespace {
 
@@ -58,21 +57,9 @@ double median_seconds(int count, const Operation& operation) {
 
 /// One rank, in a process of its own; rank 0 writes a line per case.
 void be_rank(int rank, int ranks, int port, bool shared_memory, const Options& options) {
-  JobSettings job_settings;
-  job_settings.rank = rank;
-  job_settings.world_size = ranks;
-  job_settings.meeting = {{"127.0.0.1", port}};
-  job_settings.token = "bench_comm";
-  job_settings.program = "bench_comm";
-  job_settings.host = "here";
-  const auto job = Job::join(std::move(job_settings));
-  CommunicatorSettings settings;
-  settings.rank = rank;
-  settings.world_size = ranks;
-  settings.host = "here";
-  settings.address = job->address();
+  const auto job = Job::join(test::job_settings(rank, ranks, port));
+  CommunicatorSettings settings = test::communicator_settings(*job, rank, ranks, "here");
   settings.shared_memory = shared_memory;
-  settings.exchange = [&job](const std::string& own) { return job->exchange(own); };
   const auto all = open_communicator(app::host_module("rechost_gloo.so"), settings);
   for (const std::int64_t bytes : options.sizes) {
     const std::int64_t floats = std::max<std::int64_t>(bytes / 4 / ranks, 1) * ranks;
@@ -132,12 +119,6 @@ void run_ranks(int ranks, Times& times, const std::function<void(int rank)>& bod
   if (failed) fail("a rank has failed");
 }
 
-int free_port() {
-  for (int port = 21000 + getpid() % 5000;; ++port) {
-    if (listen_on({"127.0.0.1", port})) return port;
-  }
-}
-
 std::filesystem::path peer_python() {
   const auto home = app::environment_variable("HOME").value_or("");
   const std::filesystem::path cache = app::environment_variable("RECHOST_CACHE").value_or(home + "/.cache/rechost");
@@ -152,13 +133,13 @@ void measure(const Options& options, int ranks) {
   Times peer;
   for (int round = 0; round < options.rounds; ++round) {
     for (const bool shared_memory : {true, false}) {
-      const int port = free_port();
+      const int port = test::free_port();
       run_ranks(ranks, shared_memory ? shared : tcp, [&](int rank) { be_rank(rank, ranks, port, shared_memory, options); });
     }
     if (!options.peers) continue;
     const std::string python = peer_python();
     const std::string script = (app::program_directory() / "../../../tests/bench/ranks/gloo_peer.py").lexically_normal();
-    const std::string port = std::to_string(free_port());
+    const std::string port = std::to_string(test::free_port());
     run_ranks(ranks, peer, [&](int rank) {
       execl(python.c_str(), python.c_str(), script.c_str(), std::to_string(rank).c_str(), std::to_string(ranks).c_str(), port.c_str(),
             fmt::format("{}", fmt::join(options.sizes, ",")).c_str(), std::to_string(options.repeats).c_str(), static_cast<char*>(nullptr));

@@ -12,6 +12,7 @@
 
 #include "app/environment.h"
 #include "app/setup.h"
+#include "base/host.h"
 #include "base/json.h"
 #include "train/trainer.h"
 

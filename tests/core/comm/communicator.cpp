@@ -31,6 +31,26 @@ void on_each_communicator(const Body& body) {
 
 std::byte letter(int from, int to, std::int64_t i) { return static_cast<std::byte>((from * 31 + to * 7 + i) & 0xff); }
 
+/// So many rounds in which rank a has size(a, b) bytes for rank b.
+template <typename Size>
+void exchange_letters(Communicator& all, const Size& size, int rounds) {
+  std::vector<std::byte> send;
+  std::vector<std::int64_t> send_bytes;
+  std::vector<std::int64_t> receive_bytes;
+  std::vector<std::byte> expected;
+  for (int rank = 0; rank < all.world_size(); ++rank) {
+    send_bytes.push_back(size(all.rank(), rank));
+    receive_bytes.push_back(size(rank, all.rank()));
+    for (std::int64_t i = 0; i < send_bytes.back(); ++i) send.push_back(letter(all.rank(), rank, i));
+    for (std::int64_t i = 0; i < receive_bytes.back(); ++i) expected.push_back(letter(rank, all.rank(), i));
+  }
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<std::byte> received(expected.size());
+    all.all_to_all(send, send_bytes, received, receive_bytes);
+    require(received == expected, "all_to_all mixed something up");
+  }
+}
+
 }  // namespace
 
 TEST_CASE("all_reduce_sum adds up in the order of the ranks, whatever the size") {
@@ -52,21 +72,7 @@ TEST_CASE("all_reduce_sum adds up in the order of the ranks, whatever the size")
 TEST_CASE("all_to_all brings to each rank what each has for it, and nothing where there is nothing") {
   on_each_communicator([](Communicator& all) {
     const auto size = [](int from, int to) { return std::int64_t{(from + 2 * to) % 3} * 1001; };
-    std::vector<std::byte> send;
-    std::vector<std::int64_t> send_bytes;
-    std::vector<std::int64_t> receive_bytes;
-    std::vector<std::byte> expected;
-    for (int rank = 0; rank < all.world_size(); ++rank) {
-      send_bytes.push_back(size(all.rank(), rank));
-      receive_bytes.push_back(size(rank, all.rank()));
-      for (std::int64_t i = 0; i < send_bytes.back(); ++i) send.push_back(letter(all.rank(), rank, i));
-      for (std::int64_t i = 0; i < receive_bytes.back(); ++i) expected.push_back(letter(rank, all.rank(), i));
-    }
-    for (int round = 0; round < 20; ++round) {
-      std::vector<std::byte> received(expected.size());
-      all.all_to_all(send, send_bytes, received, receive_bytes);
-      require(received == expected, "all_to_all mixed something up");
-    }
+    exchange_letters(all, size, 20);
   });
 }
 
@@ -131,21 +137,7 @@ TEST_CASE("messages larger than the memory that ranks share arrive whole, while 
   with_ranks_on(std::vector<std::string>(3, "one"), [](Communicator& all) {
     constexpr std::int64_t kLarge = 5'000'003;
     const auto size = [](int from, int to) { return from == to ? std::int64_t{1} : from == 0 ? kLarge : std::int64_t{17} + to; };
-    std::vector<std::byte> send;
-    std::vector<std::int64_t> send_bytes;
-    std::vector<std::int64_t> receive_bytes;
-    std::vector<std::byte> expected;
-    for (int rank = 0; rank < all.world_size(); ++rank) {
-      send_bytes.push_back(size(all.rank(), rank));
-      receive_bytes.push_back(size(rank, all.rank()));
-      for (std::int64_t i = 0; i < send_bytes.back(); ++i) send.push_back(letter(all.rank(), rank, i));
-      for (std::int64_t i = 0; i < receive_bytes.back(); ++i) expected.push_back(letter(rank, all.rank(), i));
-    }
-    for (int round = 0; round < 3; ++round) {
-      std::vector<std::byte> received(expected.size());
-      all.all_to_all(send, send_bytes, received, receive_bytes);
-      require(received == expected, "a large message differs");
-    }
+    exchange_letters(all, size, 3);
   });
 }
 

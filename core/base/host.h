@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+namespace rechost {
+
+/// The name of this machine; "?" when it has none.
+std::string host_name();
+
+/// How many cores this process may use (affinity and cgroup quota respected), at least 1.
+int usable_cores();
+
+}  // namespace rechost
