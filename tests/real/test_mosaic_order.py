@@ -42,7 +42,8 @@ def settings(job):
 def orders_of_jobs_are_the_same():
     print(f"seed {SEED} (RECHOST_TEST_SEED)", flush=True)
     compared = refused = 0
-    jobs = mosaic("mosaic_orders.py", "random", SEED, 40)
+    # Up to two thirds of them are jobs that the package refuses, or meet the case left out below.
+    jobs = mosaic("mosaic_orders.py", "random", SEED, 64)
     with folder() as place:
         place = pathlib.Path(place)
         mosaic("mosaic_job.py", "write", json.dumps({f"{place}/{number}-{i}": stream["shards"] for number, job in enumerate(jobs)
