@@ -4,24 +4,21 @@ import pathlib
 
 
 def global_batches(run):
-    """By (epoch, step): the samples of the global batch, in order. A step that was trained again must have had the same."""
-    slices = {}
+    """By (epoch, step): the samples of the global batch, in order. A step that was trained again, perhaps cut for another number of ranks, must
+    have had the same."""
+    places = {}
     for path in sorted(pathlib.Path(run).glob("samples/rank-*.jsonl")):
         for line in path.read_text().splitlines():
             entry = json.loads(line)
-            rows = slices.setdefault((entry["epoch"], entry["step"]), {})
-            if not entry["samples"]:
-                continue
-            known = rows.setdefault(entry["first_row"], entry["samples"])
-            if known != entry["samples"]:
-                raise AssertionError(f"step {entry['step']} was trained on {known} and again on {entry['samples']}")
+            rows = places.setdefault((entry["epoch"], entry["step"]), {})
+            for row, sample in enumerate(entry["samples"], entry["first_row"]):
+                if rows.setdefault(row, sample) != sample:
+                    raise AssertionError(f"row {row} of step {entry['step']} was sample {rows[row]} and again {sample}")
     batches = {}
-    for place, rows in sorted(slices.items()):
-        batches[place] = []
-        for first in sorted(rows):
-            if first != len(batches[place]):
-                raise AssertionError(f"{place}: row {first} after {len(batches[place])} rows")
-            batches[place] += rows[first]
+    for place, rows in sorted(places.items()):
+        if sorted(rows) != list(range(len(rows))):
+            raise AssertionError(f"{place}: {len(rows)} rows up to row {max(rows)}")
+        batches[place] = [rows[row] for row in range(len(rows))]
     return batches
 
 
