@@ -73,6 +73,17 @@ std::vector<std::shared_ptr<const RowStore>> ChunkWindow::get(std::span<const st
   return stores;
 }
 
+void ChunkWindow::read_ahead(std::span<const std::int64_t> chunks) {
+  std::vector<std::int64_t> absent;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::int64_t chunk : chunks) {
+      if (find(chunk) == nullptr) absent.push_back(chunk);
+    }
+  }
+  source_->read_ahead(absent);
+}
+
 std::shared_ptr<const RowStore> ChunkWindow::claim_and_decode(std::int64_t chunk, std::unique_lock<std::mutex>& lock) {
   entries_.push_back({.chunk = chunk, .in_work = true, .last_use = ++clock_, .store = nullptr});
   lock.unlock();

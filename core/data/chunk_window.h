@@ -35,6 +35,10 @@ class ChunkWindow {
   /// the rows that it had.
   std::vector<std::shared_ptr<const RowStore>> get(std::span<const std::int64_t> chunks);
 
+  /// These chunks are asked for next, in this order. Does not wait.
+  void read_ahead(std::span<const std::int64_t> chunks);
+  bool remote() const { return source_->remote(); }
+
  private:
   struct Entry {
     std::int64_t chunk = -1;

@@ -63,6 +63,19 @@ std::unique_ptr<ChunkData> CombinedSource::read(std::int64_t chunk, std::span<co
   });
 }
 
+void CombinedSource::read_ahead(std::span<const std::int64_t> chunks) {
+  std::vector<std::vector<std::int64_t>> of_part(parts_.size());
+  for (const std::int64_t chunk : chunks) {
+    const std::size_t part = part_of(chunk);
+    of_part[part].push_back(chunk - first_chunk_[part]);
+  }
+  for (std::size_t part = 0; part < parts_.size(); ++part) parts_[part].source->read_ahead(of_part[part]);
+}
+
+bool CombinedSource::remote() const {
+  return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.source->remote(); });
+}
+
 std::uint64_t CombinedSource::fingerprint() {
   std::uint64_t value = 0;
   for (const Part& part : parts_) value = derive_seed(value ^ part.source->fingerprint(), name_seed(part.name));

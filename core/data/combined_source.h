@@ -25,6 +25,8 @@ class CombinedSource : public ChunkSource {
   std::int64_t chunk_rows(std::int64_t chunk) const override;
   std::unique_ptr<ChunkData> read(std::int64_t chunk, std::span<const std::uint32_t> wanted,
                                   const std::function<void(BadRow&&)>& bad_row) override;
+  void read_ahead(std::span<const std::int64_t> chunks) override;
+  bool remote() const override;
   std::uint64_t fingerprint() override;
   std::optional<double> best_auc() const override;
 

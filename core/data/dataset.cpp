@@ -19,6 +19,17 @@ Dataset::~Dataset() = default;
 
 std::uint64_t Dataset::memory_bytes() const { return resident() ? parts_.store->memory_bytes() : parts_.window->memory_bytes(); }
 
+std::int64_t Dataset::chunk_of(std::int64_t sample, std::int64_t guess) const {
+  if (guess >= 0 && sample >= chunk_begin_[static_cast<std::size_t>(guess)] && sample < chunk_begin_[static_cast<std::size_t>(guess) + 1]) return guess;
+  return std::upper_bound(chunk_begin_.begin(), chunk_begin_.end(), sample) - chunk_begin_.begin() - 1;
+}
+
+bool Dataset::remote() const { return !resident() && parts_.window->remote(); }
+
+void Dataset::read_ahead(std::span<const std::int64_t> chunks) const {
+  if (!resident()) parts_.window->read_ahead(chunks);
+}
+
 void Dataset::gather(std::span<const std::int64_t> samples, Batch& batch) const {
   // Scratch of the calling thread: batches are assembled by many, and none of them should allocate.
   static thread_local std::vector<RowPlace> places;
@@ -38,7 +49,7 @@ void Dataset::gather(std::span<const std::int64_t> samples, Batch& batch) const 
 void Dataset::gather_from_window(std::span<const std::int64_t> samples, std::vector<RowPlace>& places, Batch& batch) const {
   std::vector<std::int64_t> chunk_of(samples.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
-    chunk_of[i] = std::upper_bound(chunk_begin_.begin(), chunk_begin_.end(), samples[i]) - chunk_begin_.begin() - 1;
+    chunk_of[i] = this->chunk_of(samples[i], i > 0 ? chunk_of[i - 1] : -1);
   }
   std::vector<std::int64_t> chunks = chunk_of;
   std::sort(chunks.begin(), chunks.end());

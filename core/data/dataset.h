@@ -61,6 +61,13 @@ class Dataset {
   /// Samples [first, first + count).
   void gather_range(std::int64_t first, std::int64_t count, Batch& batch) const;
 
+  /// The chunk of a sample; `guess`: one that it may be, or -1.
+  std::int64_t chunk_of(std::int64_t sample, std::int64_t guess) const;
+  /// Whether chunks are brought from afar while batches are gathered: then read_ahead() is worth while.
+  bool remote() const;
+  /// Chunks that will be gathered from next, in this order; replaces what was said before. Any thread; does not wait.
+  void read_ahead(std::span<const std::int64_t> chunks) const;
+
  private:
   void gather_from_window(std::span<const std::int64_t> samples, std::vector<RowPlace>& places, Batch& batch) const;
 

@@ -24,6 +24,18 @@ BatchPipeline::BatchPipeline(const Dataset& dataset, SampleOrder order, const Se
   if (settings_.end_step > settings_.first_step && order_.steps_per_epoch() == 0) {
     fail<DataError>("{} has no samples", dataset_.name());
   }
+  if (dataset_.remote() && count_ > 0) {
+    const auto samples_of_step = [this](std::int64_t number, std::vector<std::int64_t>& samples) {
+      const EpochStep place = order_.locate(settings_.first_step + number * settings_.stride);
+      samples.clear();
+      std::vector<std::int64_t> slice;
+      for (int i = 0; i < settings_.slice_count; ++i) {
+        order_.batch(place, {settings_.first_slice + i, settings_.slices}, slice);
+        samples.insert(samples.end(), slice.begin(), slice.end());
+      }
+    };
+    read_ahead_ = std::make_unique<OrderReadAhead>(dataset_, count_, order_.steps_per_epoch(), samples_of_step);
+  }
   const int threads = std::max(settings_.threads, 1);
   threads_.reserve(static_cast<std::size_t>(threads));
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
@@ -63,6 +75,7 @@ void BatchPipeline::work() {
     const auto slot_index = static_cast<std::size_t>(number % slot_count);
     Slot& slot = slots_[slot_index];
     try {
+      if (read_ahead_ != nullptr) read_ahead_->begin(number);
       for (int i = 0; i < settings_.slice_count; ++i) {
         Batch& batch = slot.slices[static_cast<std::size_t>(i)];
         fill(step, {settings_.first_slice + i, settings_.slices}, samples, batch);

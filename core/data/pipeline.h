@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "data/batch.h"
 #include "data/dataset.h"
 #include "data/order.h"
+#include "data/order_read_ahead.h"
 
 namespace rechost {
 
@@ -66,6 +68,7 @@ class BatchPipeline {
   const SampleOrder order_;
   const Settings settings_;
   const Stage stage_;
+  std::unique_ptr<OrderReadAhead> read_ahead_;  ///< null: nothing is brought from afar
 
   std::vector<Slot> slots_;  ///< the n-th step uses slot n % slots
   std::mutex mutex_;

@@ -13,6 +13,7 @@
 #include "data/order.h"
 #include "data/ordered_chunks.h"
 #include "data/row_store.h"
+#include "data/sequential_read_ahead.h"
 #include "data/split_rows.h"
 #include "data/vocabulary_learning.h"
 
@@ -230,7 +231,9 @@ class Preparation {
 
   void read_all(SourcePass& pass, bool learn) {
     OrderedChunks<PassScratch> chunks(pool_, [&] { return std::make_unique<PassScratch>(*plan_, *layout_); });
+    SequentialReadAhead read_ahead(*pass.source, pass.source->chunk_count());
     const auto encode = [&](std::int64_t chunk, PassScratch& scratch) {
+      read_ahead.begin(chunk);
       if (learn) {
         scratch.encoder.encode_and_count(pass.input, chunk, kTrainSplit, learning_->builders(), learning_->fixed_vocabularies(), scratch.values,
                                          scratch.chunk);

@@ -59,6 +59,9 @@ struct ColumnView {
   }
 };
 
+/// How many of the coming chunks a source is told of. It brings fewer when they are large.
+constexpr std::int64_t kChunksAhead = 64;
+
 /// A row that the loader could not decode.
 struct BadRow {
   std::int64_t chunk = 0;
@@ -94,6 +97,8 @@ class ChunkSource {
   /// The chunks that will be read next, in this order: a source that brings them from afar may begin. Replaces what was said before. Any
   /// thread; does not wait.
   virtual void read_ahead(std::span<const std::int64_t>) {}
+  /// Whether read_ahead() may be worth while: anything is brought from afar. Any thread.
+  virtual bool remote() const { return false; }
   /// Changes when the data does.
   virtual std::uint64_t fingerprint() = 0;
   /// Best AUC that any model can reach on this split, when the loader knows it.

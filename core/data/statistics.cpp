@@ -11,6 +11,7 @@
 #include "data/column_values.h"
 #include "data/label_leak.h"
 #include "data/ordered_chunks.h"
+#include "data/sequential_read_ahead.h"
 #include "data/value_index.h"
 
 namespace rechost {
@@ -267,7 +268,10 @@ SplitStatistics compute_statistics(ChunkSource& source, const StatisticsOptions&
   for (std::size_t chunk = 1; chunk < first_row.size(); ++chunk) first_row[chunk] = first_row[chunk - 1] + source.chunk_rows(static_cast<std::int64_t>(chunk) - 1);
 
   OrderedChunks<ChunkScratch> chunks(pool, [] { return std::make_unique<ChunkScratch>(); });
+  const std::int64_t chunks_read = chunks_to_read(source, options.max_rows);
+  SequentialReadAhead read_ahead(source, chunks_read);
   const auto look = [&](std::int64_t chunk, ChunkScratch& scratch) {
+    read_ahead.begin(chunk);
     scratch.bad_rows.clear();
     const std::unique_ptr<ChunkData> data =
         source.read(chunk, wanted, [&](BadRow&& row) { scratch.bad_rows.push_back(std::move(row)); });
@@ -305,7 +309,7 @@ SplitStatistics compute_statistics(ChunkSource& source, const StatisticsOptions&
       missing_folds[i] += from.missing_folds;
     }
   };
-  chunks.run(chunks_to_read(source, options.max_rows), look, add, [](std::int64_t, ChunkScratch&) {});
+  chunks.run(chunks_read, look, add, [](std::int64_t, ChunkScratch&) {});
 
   pool.parallel_for(static_cast<std::int64_t>(columns.size()), [&](std::int64_t column) {
     const auto i = static_cast<std::size_t>(column);

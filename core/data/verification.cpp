@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "data/chunk_encoder.h"
 #include "data/ordered_chunks.h"
+#include "data/sequential_read_ahead.h"
 #include "data/vocabulary_builder.h"
 
 namespace rechost {
@@ -46,9 +47,11 @@ SplitVerification verify_rows(ChunkSource& source, const VerificationOptions& op
   for (std::int64_t chunk = 0; chunk < result.chunks; ++chunk) result.declared_rows += source.chunk_rows(chunk);
 
   OrderedChunks<Scratch> chunks(pool, [&] { return std::make_unique<Scratch>(plan, layout); });
+  SequentialReadAhead read_ahead(source, result.chunks);
   const auto encode = [&](std::int64_t chunk, Scratch& scratch) {
     scratch.broken.reset();
     try {
+      read_ahead.begin(chunk);
       scratch.encoder.encode_and_count(input, chunk, 0, builder_pointers, vocabulary_pointers, scratch.values, scratch.chunk);
     } catch (const DataError& error) {
       scratch.broken = error.what();

@@ -105,6 +105,8 @@ class PluginSource final : public ChunkSource {
     throw_if(guarded(label_, "prefetch_chunks", [&] { return table_->prefetch_chunks(dataset_, chunks.data(), chunks.size()); }), id_);
   }
 
+  bool remote() const override { return storage_ != nullptr && storage_->remote_in_use(); }
+
   std::unique_ptr<ChunkData> read(std::int64_t chunk, std::span<const std::uint32_t> wanted,
                                   const std::function<void(BadRow&&)>& bad_row) override {
     for (const std::uint32_t column : wanted) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <random>
 #include <system_error>
 
@@ -22,7 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFetchers = 3;            // files fetched ahead at once; each is cut into parts
 constexpr int kDownloadAttempts = 2;    // of a file whose bytes are not what was expected
 constexpr auto kBusyPause = std::chrono::milliseconds(20);
 
@@ -98,7 +98,8 @@ std::string digest_text(const FileExpectation& expectation) {
 
 struct Storage::Flight {
   std::atomic<bool> urgent{false};
-  bool done = false;
+  bool done = false;             ///< under mutex_
+  std::exception_ptr failure{};  ///< set before `done`
 };
 
 Storage::Storage(StorageSettings settings)
@@ -189,6 +190,7 @@ FileDescriptor Storage::open_local(const Location& location, const FileExpectati
 }
 
 std::optional<RemoteState> Storage::state_of(const Location& location) {
+  remote_in_use_ = true;
   {
     const std::lock_guard lock(mutex_);
     if (const auto known = states_.find(location.text()); known != states_.end()) return known->second;
@@ -200,6 +202,7 @@ std::optional<RemoteState> Storage::state_of(const Location& location) {
 }
 
 FileDescriptor Storage::open_remote(const Location& location, const FileExpectation& expectation, bool urgent) {
+  remote_in_use_ = true;
   if (cache_.directory().empty()) throw ConfigError("remote data needs a cache: set data.cache to a folder (HOME is not set)");
   std::call_once(trimmed_, [this] { cache_.trim(); });
   RemoteState state;
@@ -228,6 +231,7 @@ FileDescriptor Storage::open_remote(const Location& location, const FileExpectat
         const std::shared_ptr<Flight> theirs = other->second;
         if (urgent) theirs->urgent = true;
         changed_.wait(lock, [&] { return theirs->done; });
+        if (theirs->failure) std::rethrow_exception(theirs->failure);  // what it has waited for is not waited for again
         continue;
       }
       flight = std::make_shared<Flight>();
@@ -247,7 +251,12 @@ FileDescriptor Storage::open_remote(const Location& location, const FileExpectat
         storage.changed_.notify_all();
       }
     } const landing{*this, key, *flight};
-    if (auto file = download(location, key, state, expectation, flight->urgent)) return std::move(*file);
+    try {
+      if (auto file = download(location, key, state, expectation, flight->urgent)) return std::move(*file);
+    } catch (...) {
+      flight->failure = std::current_exception();
+      throw;
+    }
   }
 }
 
@@ -323,7 +332,8 @@ void Storage::read_ahead(const void* reader, std::vector<Wanted> files) {
     }
     std::erase_if(begun_ahead_, [&](const std::string& location) { return !listed.contains(location); });
     if (ahead_.empty() || cache_.directory().empty() || cancel_) return;
-    while (fetchers_.size() < kFetchers) fetchers_.emplace_back([this] { fetch_ahead(); });
+    // A file that is smaller than a part keeps one connection busy.
+    while (fetchers_.size() < static_cast<std::size_t>(std::max(settings_.connections, 1))) fetchers_.emplace_back([this] { fetch_ahead(); });
   }
   changed_.notify_all();
 }
@@ -341,23 +351,32 @@ void Storage::forget_wanted(const Location& location) {
   changed_.notify_all();  // there is room for more
 }
 
+/// The first files of all readers, then their second ones, ... A file that alone is larger than all of them may be still comes ahead, if the
+/// one before it and the one behind it fit beside it. mutex_ is held.
+std::optional<Storage::Wanted> Storage::next_ahead() const {
+  std::uint64_t bytes = 0;
+  bool any = true;
+  for (std::size_t depth = 0; any; ++depth) {
+    any = false;
+    for (const auto& [reader, files] : ahead_) {
+      if (depth >= files.size()) continue;
+      any = true;
+      const Wanted& wanted = files[depth];
+      const auto known = states_.find(wanted.location.text());
+      const std::uint64_t size = wanted.expectation.size ? *wanted.expectation.size : known != states_.end() && known->second ? known->second->size : 0;
+      if (bytes + size > cache_.limit_bytes() / (bytes == 0 ? 3 : 4)) return std::nullopt;
+      bytes += size;
+      if (!begun_ahead_.contains(wanted.location.text())) return wanted;
+    }
+  }
+  return std::nullopt;
+}
+
 void Storage::fetch_ahead() {
   std::unique_lock lock(mutex_);
-  const auto next = [&]() -> std::optional<Wanted> {
-    for (const auto& [reader, files] : ahead_) {
-      std::uint64_t bytes = 0;
-      for (const Wanted& wanted : files) {
-        const auto known = states_.find(wanted.location.text());
-        bytes += wanted.expectation.size ? *wanted.expectation.size : known != states_.end() && known->second ? known->second->size : 0;
-        if (bytes > cache_.limit_bytes() / 2) break;
-        if (!begun_ahead_.contains(wanted.location.text())) return wanted;
-      }
-    }
-    return std::nullopt;
-  };
   for (;;) {
     std::optional<Wanted> wanted;
-    changed_.wait(lock, [&] { return cancel_ || (wanted = next()); });
+    changed_.wait(lock, [&] { return cancel_ || (wanted = next_ahead()); });
     if (cancel_) return;
     begun_ahead_.insert(wanted->location.text());
     lock.unlock();

@@ -78,7 +78,11 @@ class Storage {
     Location location;
     FileExpectation expectation;
   };
-  /// The remote files that `reader` will open next, in this order: they are downloaded ahead, as far as half of the cache holds them.
+  /// Whether anything remote was looked at or opened so far.
+  bool remote_in_use() const { return remote_in_use_; }
+
+  /// The remote files that `reader` will open next, in this order: they are downloaded ahead as far as a quarter of the cache holds those of
+  /// all readers. What is removed for them is then what was read before, not what was downloaded ahead and is still to be read.
   /// Replaces what the reader said before; an empty list forgets it. Failures are left to open(). Does not wait.
   void read_ahead(const void* reader, std::vector<Wanted> files);
 
@@ -92,10 +96,12 @@ class Storage {
                                          const FileExpectation& expectation, const std::atomic<bool>& urgent);
   std::optional<RemoteState> state_of(const Location& location);
   void forget_wanted(const Location& location);
+  std::optional<Wanted> next_ahead() const;
   void fetch_ahead();
 
   const StorageSettings settings_;
   std::atomic<bool> cancel_{false};
+  std::atomic<bool> remote_in_use_{false};
   RemoteStore store_;
   FileCache cache_;
   std::once_flag trimmed_;

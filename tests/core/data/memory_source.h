@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -76,6 +78,28 @@ class MemorySource : public ChunkSource {
   std::unique_ptr<ChunkData> read(std::int64_t chunk, std::span<const std::uint32_t> wanted,
                                   const std::function<void(BadRow&&)>& bad_row) override;
 
+  void read_ahead(std::span<const std::int64_t> chunks) override {
+    const std::lock_guard lock(mutex_);
+    told_.emplace_back(chunks.begin(), chunks.end());
+    announced_.insert(chunks.begin(), chunks.end());
+  }
+  bool remote() const override { return remote_; }
+
+  /// It comes from afar: remembers what it is told of chunks to come.
+  MemorySource& from_afar() {
+    remote_ = true;
+    return *this;
+  }
+  /// Every list that it was told.
+  const std::vector<std::vector<std::int64_t>>& told() const { return told_; }
+  /// Chunks that were read, and had not been announced before.
+  const std::vector<std::int64_t>& surprises() const { return surprises_; }
+  void forget_told() {
+    told_.clear();
+    announced_.clear();
+    surprises_.clear();
+  }
+
   std::int64_t reads() const { return reads_; }
   /// From now on the chunk cannot be read.
   void break_chunk(std::int64_t chunk) { broken_chunk_ = chunk; }
@@ -104,6 +128,11 @@ class MemorySource : public ChunkSource {
   std::map<std::int64_t, BadRow> bad_;
   std::atomic<std::int64_t> reads_{0};
   std::int64_t broken_chunk_ = -1;
+  bool remote_ = false;
+  std::mutex mutex_;  // of all that follows
+  std::vector<std::vector<std::int64_t>> told_;
+  std::set<std::int64_t> announced_;
+  std::vector<std::int64_t> surprises_;
 };
 
 class MemorySource::Data : public ChunkData {
@@ -165,6 +194,10 @@ class MemorySource::Data : public ChunkData {
 inline std::unique_ptr<ChunkData> MemorySource::read(std::int64_t chunk, std::span<const std::uint32_t> wanted,
                                                      const std::function<void(BadRow&&)>& bad_row) {
   ++reads_;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!announced_.contains(chunk)) surprises_.push_back(chunk);
+  }
   if (chunk == broken_chunk_) fail<DataError>("chunk {} is torn", chunk);
   std::vector<std::int64_t> rows;
   for (std::int64_t row = chunk * rows_per_chunk_; row < chunk * rows_per_chunk_ + chunk_rows(chunk); ++row) {
