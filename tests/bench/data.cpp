@@ -19,6 +19,7 @@
 #include "bench/loading/criteo_like.h"
 #include "bench/loading/file_cases.h"
 #include "bench/loading/order_cases.h"
+#include "bench/loading/remote_cases.h"
 #include "bench/loading/report.h"
 
 namespace {
@@ -91,7 +92,7 @@ int main(int argc, char** argv) {
     } else if (option.starts_with("--only=")) {
       only = option.substr(7);
     } else {
-      std::fprintf(stderr, "usage: bench_data [--quick] [--peers] [--only=floor|order|mds|parquet|text]\nSpeed of vocabularies, encoding and batches, from memory and from files. "
+      std::fprintf(stderr, "usage: bench_data [--quick] [--peers] [--only=floor|order|mds|parquet|text|remote]\nSpeed of vocabularies, encoding and batches, from memory and from files. "
                            "--peers: beside mosaicml-streaming, pyarrow, polars and zstd (packaging/mosaic and packaging/parquet-peers).\n");
       return option == "--help" ? 0 : 2;
     }
@@ -101,7 +102,8 @@ int main(int argc, char** argv) {
     const std::unique_ptr<PeerProcess> peer = peers ? start_peers() : nullptr;
     if (only.empty() || only == "floor") measure_floor(report, quick);
     if (only.empty() || only == "order") OrderCases(report, quick, peer.get()).run();
-    if (only != "floor" && only != "order") measure_files(report, quick, peer.get(), only);
+    if (only.empty() || only == "remote") RemoteCases(report, quick).run();
+    if (only != "floor" && only != "order" && only != "remote") measure_files(report, quick, peer.get(), only);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

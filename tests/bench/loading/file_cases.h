@@ -87,6 +87,21 @@ class FileCases {
     if (only.empty() || only == "text") measure_text(*rows);
   }
 
+  /// What reads such files, with ids counted ("vocabulary") or hashed.
+  static std::vector<std::string> settings(const std::string& plugin, const std::string& path, const std::string& encoder) {
+    std::vector<std::string> list{"data.plugin=\"" + plugin + "\"", "data.path=\"" + path + "\"", "data.shuffle=\"none\"",
+                                  "data.memory_gib=4", "data.split.valid=0.0", "data.split.test=0.0"};
+    if (plugin != "criteo") {
+      std::string dense, sparse;
+      for (std::size_t i = 1; i <= kDense; ++i) dense += fmt::format("{}\"I{}\"", i == 1 ? "" : ", ", i);
+      for (std::size_t i = 1; i <= kSparse; ++i) sparse += fmt::format("{}\"C{}\"", i == 1 ? "" : ", ", i);
+      list.insert(list.end(), {"data.label=[\"label\"]", "data.dense=[" + dense + "]", "data.sparse=[" + sparse + "]"});
+    }
+    const std::string features = plugin == "criteo" ? "features.\"c*\"." : "features.\"C*\".";
+    if (encoder == "hash") list.insert(list.end(), {features + "encoder=\"hash\"", features + "hash_rows=1000000"});
+    return list;
+  }
+
  private:
   using Other = std::function<Round()>;
 
@@ -109,20 +124,6 @@ class FileCases {
 
   Other ask(Json request) {
     return [this, request = std::move(request)] { return peer_->run(request); };
-  }
-
-  static std::vector<std::string> settings(const std::string& plugin, const std::filesystem::path& path, const std::string& encoder) {
-    std::vector<std::string> list{"data.plugin=\"" + plugin + "\"", "data.path=\"" + path.string() + "\"", "data.shuffle=\"none\"",
-                                  "data.memory_gib=4", "data.split.valid=0.0", "data.split.test=0.0"};
-    if (plugin != "criteo") {
-      std::string dense, sparse;
-      for (std::size_t i = 1; i <= kDense; ++i) dense += fmt::format("{}\"I{}\"", i == 1 ? "" : ", ", i);
-      for (std::size_t i = 1; i <= kSparse; ++i) sparse += fmt::format("{}\"C{}\"", i == 1 ? "" : ", ", i);
-      list.insert(list.end(), {"data.label=[\"label\"]", "data.dense=[" + dense + "]", "data.sparse=[" + sparse + "]"});
-    }
-    const std::string features = plugin == "criteo" ? "features.\"c*\"." : "features.\"C*\".";
-    if (encoder == "hash") list.insert(list.end(), {features + "encoder=\"hash\"", features + "hash_rows=1000000"});
-    return list;
   }
 
   void measure_mds(CriteoLike& rows) {

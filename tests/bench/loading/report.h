@@ -120,6 +120,30 @@ class Report {
     std::fflush(stdout);
   }
 
+  /// Seconds of something beside those of a peer, at most `limit` times as many.
+  struct Times {
+    double ours = 0.0;
+    double peer = 0.0;
+    double limit = 0.0;
+    double spread = 0.0;
+    Json more = Json::object();  ///< what else the case found
+  };
+  void times(const std::string& name, const Times& times) {
+    const double ratio = times.ours / times.peer;
+    std::fprintf(stderr, "%-58s %10.3fms %12s %6.0f%% %10.3fms %8.3f %10s%s\n", name.c_str(), 1e3 * times.ours, "", 100.0 * times.spread, 1e3 * times.peer,
+                 ratio, fmt::format("<= {:g}", times.limit).c_str(), ratio <= times.limit ? "" : "  missed");
+    Json object = times.more;
+    object["case"] = "data: " + name;
+    object["ours"] = times.ours;
+    object["peer"] = times.peer;
+    object["ratio"] = ratio;
+    object["spread"] = times.spread;
+    object["limit"] = times.limit;
+    object["machine"] = machine_;
+    std::fputs((json_line(object) + "\n").c_str(), stdout);
+    std::fflush(stdout);
+  }
+
   static void note(std::string_view text) { std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data()); }
 
  private:
