@@ -20,7 +20,8 @@ int data_convert_command(std::span<const std::string> arguments) {
   add_loader_options(visible, nullptr);
   visible.add_options()("to", options::value<std::string>()->default_value("mds"), "what to write: mds")(
       "out,o", options::value<std::string>(), "folder to make")(
-      "compression", options::value<std::string>()->default_value("none"), "none, zstd, or zstd:1 to zstd:22")(
+      "compression", options::value<std::string>()->default_value("none"), "none, zstd, gz, bz2, br (with a level if need be: zstd:7) or snappy")(
+      "hashes", options::value<std::string>()->default_value("xxh3_64"), "digests of each shard for the index, with commas between them, or none: xxh3_64,sha256")(
       "shard-bytes", options::value<std::int64_t>()->default_value(MdsOptions{}.shard_bytes), "size of a shard before compression, at most");
   options::variables_map values;
   if (!parse_arguments(find_command("data", "convert"), arguments, visible, {}, values)) return kDone;
@@ -30,9 +31,11 @@ int data_convert_command(std::span<const std::string> arguments) {
   if (shard_bytes < 1 || shard_bytes > std::numeric_limits<std::uint32_t>::max()) {
     throw UsageError(fmt::format("--shard-bytes {}: a shard has less than 4 GiB", shard_bytes));
   }
-  MdsOptions mds_options{.shard_bytes = static_cast<std::uint32_t>(shard_bytes)};
-  if (const auto& compression = values["compression"].as<std::string>(); compression != "none") mds_options.compression = compression;
-  check_mds_compression(mds_options.compression);
+  const auto& compression = values["compression"].as<std::string>();
+  const auto& hashes = values["hashes"].as<std::string>();
+  const MdsOptions mds_options{.compression = MdsCompression(compression == "none" ? "" : compression),
+                               .hashes = mds_hashes(hashes == "none" ? "" : hashes),
+                               .shard_bytes = static_cast<std::uint32_t>(shard_bytes)};
 
   const Loader loader = open_loader(values);
   const fs::path folder = fs::absolute(values["out"].as<std::string>());

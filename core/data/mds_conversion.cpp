@@ -165,7 +165,7 @@ class CellEncoder {
 
 MdsColumn mds_column(const ColumnInfo& column) {
   const NumberEncoding number = is_widened(column) ? NumberEncoding{"int64", 8} : number_encoding(column.type);
-  if (column.type == ValueType::kString) return {column.name, "str", std::nullopt};
+  if (column.type == ValueType::kString) return {column.name, column.is_binary && !column.is_list ? "bytes" : "str", std::nullopt};
   if (column.is_list) return {column.name, std::string("ndarray:") + number.name, std::nullopt};
   return {column.name, number.name, number.bytes};
 }

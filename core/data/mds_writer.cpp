@@ -2,17 +2,13 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cstring>
-#include <limits>
-#include <memory>
 
 #include <nlohmann/json.hpp>
-#include <zstd.h>
 
-#include "base/checksum.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "storage/digest.h"
 
 static_assert(std::endian::native == std::endian::little, "shards are little-endian and written as they lie in memory");
 
@@ -57,34 +53,19 @@ void append_count(std::string& bytes, std::uint64_t count) {
   bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-/// The level, or nothing when the name is not one of MDS's for zstd.
-std::optional<int> zstd_level(const std::string& compression) {
-  if (compression == "zstd") return 3;
-  int level = 0;
-  const char* end = compression.data() + compression.size();
-  if (!compression.starts_with("zstd:")) return std::nullopt;
-  const auto [stop, error] = std::from_chars(compression.data() + 5, end, level);
-  if (error != std::errc() || stop != end || level < 1 || level > 22) return std::nullopt;
-  return level;
-}
-
-/// One frame that carries its content size, which MosaicML's reader needs.
-std::string compressed(const std::string& bytes, int level) {
-  std::string result(ZSTD_compressBound(bytes.size()), '\0');
-  const std::size_t size = ZSTD_compress(result.data(), result.size(), bytes.data(), bytes.size(), level);
-  if (ZSTD_isError(size)) fail("zstd cannot compress a shard: {}", ZSTD_getErrorName(size));
-  result.resize(size);
-  return result;
-}
-
-SortedJson file_entry(const std::string& basename, const std::string& bytes) {
-  // Without the "xxh3:" of our own checksums.
-  return {{"basename", basename}, {"bytes", bytes.size()}, {"hashes", {{"xxh3_64", checksum_of(bytes).substr(5)}}}};
+SortedJson file_entry(const std::string& basename, const std::string& bytes, const std::vector<std::string>& hashes) {
+  SortedJson digests = SortedJson::object();
+  for (const std::string& name : hashes) {
+    Digest digest = *Digest::named(name);
+    digest.add(bytes.data(), bytes.size());
+    digests[name] = digest.finish();
+  }
+  return {{"basename", basename}, {"bytes", bytes.size()}, {"hashes", std::move(digests)}};
 }
 
 SortedJson common_entry(const std::vector<MdsColumn>& columns, const MdsOptions& options) {
-  SortedJson entry{{"compression", nullptr}, {"format", "mds"}, {"hashes", {"xxh3_64"}}, {"size_limit", options.shard_bytes}, {"version", 2}};
-  if (!options.compression.empty()) entry["compression"] = options.compression;
+  SortedJson entry{{"compression", nullptr}, {"format", "mds"}, {"hashes", options.hashes}, {"size_limit", options.shard_bytes}, {"version", 2}};
+  if (!options.compression.none()) entry["compression"] = options.compression.name();
   for (const MdsColumn& column : columns) {
     entry["column_names"].push_back(column.name);
     entry["column_encodings"].push_back(column.encoding);
@@ -98,13 +79,24 @@ std::uint64_t empty_shard_bytes(const std::string& header) { return 8 + header.s
 
 }  // namespace
 
-void check_mds_compression(const std::string& compression) {
-  if (!compression.empty() && !zstd_level(compression)) fail<ConfigError>("compression '{}': it is none, zstd, or zstd:1 to zstd:22", compression);
+std::vector<std::string> mds_hashes(std::string_view list) {
+  std::vector<std::string> names;
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    names.emplace_back(list.substr(0, comma));
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+    if (!Digest::named(names.back())) {
+      fail<ConfigError>("hash '{}': it is blake2b, blake2s, md5, sha1, sha224, sha256, sha384, sha512, sha3_224, sha3_256, sha3_384, sha3_512, xxh32, xxh64, xxh128, xxh3_64 or xxh3_128",
+                        names.back());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
 }
 
 MdsWriter::MdsWriter(std::filesystem::path folder, std::vector<MdsColumn> columns, MdsOptions options)
     : folder_(std::move(folder)), options_(std::move(options)) {
-  check_mds_compression(options_.compression);
   if (columns.empty()) fail<ConfigError>("{}: there is no column to write", folder_.string());
   for (std::size_t i = 0; i < columns.size(); ++i) sources_.push_back(i);
   std::sort(sources_.begin(), sources_.end(), [&](std::size_t left, std::size_t right) { return columns[left].name < columns[right].name; });
@@ -153,15 +145,15 @@ void MdsWriter::flush() {
   const std::string basename = fmt::format("shard.{:05}.mds", entries_.size());
   SortedJson entry = common_entry(columns_, options_);
   entry["samples"] = ends_.size();
-  entry["raw_data"] = file_entry(basename, shard);
+  entry["raw_data"] = file_entry(basename, shard, options_.hashes);
   entry["zip_data"] = nullptr;
-  if (options_.compression.empty()) {
+  if (options_.compression.none()) {
     write_file_atomically(folder_ / basename, shard);
     bytes_ += shard.size();
   } else {
-    const std::string zip = compressed(shard, *zstd_level(options_.compression));
-    const std::string zip_name = basename + ".zstd";
-    entry["zip_data"] = file_entry(zip_name, zip);
+    const std::string zip = options_.compression.packed(shard);
+    const std::string zip_name = basename + "." + options_.compression.extension();
+    entry["zip_data"] = file_entry(zip_name, zip, options_.hashes);
     write_file_atomically(folder_ / zip_name, zip);
     bytes_ += zip.size();
   }

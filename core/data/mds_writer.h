@@ -5,10 +5,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "data/mds_compression.h"
+
 /// Shards in version 2 of the MDS format of MosaicML's StreamingDataset, and their index. Uncompressed shards and the index are, byte for
-/// byte, those of its own MDSWriter for the same samples, encodings, hashes (xxh3_64) and size limit.
+/// byte, those of its own MDSWriter for the same samples, encodings, hashes and size limit.
 namespace rechost {
 
 struct MdsColumn {
@@ -18,12 +21,13 @@ struct MdsColumn {
 };
 
 struct MdsOptions {
-  std::string compression;                    ///< empty, "zstd" or "zstd:1" .. "zstd:22"
+  MdsCompression compression{""};
+  std::vector<std::string> hashes{"xxh3_64"};    ///< of each file, sorted by name; see mds_hashes()
   std::uint32_t shard_bytes = 64 * 1024 * 1024;  ///< of an uncompressed shard, at most
 };
 
-/// Throws ConfigError when the compression is not one of those.
-void check_mds_compression(const std::string& compression);
+/// The names in a list with commas, which may be empty, sorted and each once. Throws ConfigError for one that is not known.
+std::vector<std::string> mds_hashes(std::string_view list);
 
 class MdsWriter {
  public:

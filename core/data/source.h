@@ -21,6 +21,7 @@ struct ColumnInfo {
   ColumnRole role = ColumnRole::kDense;
   ValueType type = ValueType::kFloat32;  ///< of the values; lists: of their elements
   bool is_list = false;
+  bool is_binary = false;                ///< kString: any bytes, which need be no text
   bool nullable = false;
   std::string entity;                        ///< "user", "item" or empty
   bool is_key = false;                       ///< identifies its entity

@@ -142,6 +142,8 @@ ColumnInfo read_column(const ArrowSchema& schema, const ArrowLayout& layout, con
   column.name = schema.name;
   column.type = layout.value;
   column.is_list = layout.lists != ArrowLayout::Lists::kNone;
+  const ArrowSchema& values = column.is_list ? *schema.children[0] : schema;
+  column.is_binary = values.format != nullptr && std::string_view(values.format) == "z";
   column.nullable = (schema.flags & ARROW_FLAG_NULLABLE) != 0;
   column.role = choose<ColumnRole>(metadata, RH_ROLE_KEY,
                                    {{"dense", ColumnRole::kDense},

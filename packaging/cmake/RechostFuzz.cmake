@@ -1,7 +1,7 @@
 # Programs that libFuzzer drives (preset fuzz; it comes with clang). Run them with packaging/fuzz.
 
 # What plugins link; imported targets are known in the folder alone that looks for them.
-foreach(package IN ITEMS ZLIB Zstd XxHash nlohmann_json)
+foreach(package IN ITEMS ZLIB Zstd BZip2 Brotli XxHash nlohmann_json)
     find_package(${package} REQUIRED)
 endforeach()
 if(RECHOST_PARQUET)

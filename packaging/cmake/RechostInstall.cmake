@@ -30,7 +30,7 @@ file(CREATE_LINK ${PROJECT_SOURCE_DIR}/sdk/template ${PROJECT_BINARY_DIR}/share/
 
 # The libraries that distributions with rpm do not have, or not in the version that Debian 12 has: their packages bring them along.
 # What these packages may take from the distribution is listed in tests/packaging/rpm_requirements.py.
-set(RECHOST_BUNDLED_LIBRARIES "lib(boost_[a-z_]+|fmt|tomlplusplus|gloo|hiredis)[.]so[.].*")
+set(RECHOST_BUNDLED_LIBRARIES "lib(boost_[a-z_]+|fmt|tomlplusplus|gloo|hiredis|bz2)[.]so[.].*")
 
 # rechost: the program
 install(TARGETS rechost RUNTIME_DEPENDENCY_SET rechost_needs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT rechost)

@@ -47,7 +47,7 @@ def mistakes_are_told():
         small = ["--plugin", "synthetic", "--set", "data.rows=100", "--set", "data.valid_rows=0", "--set", "data.test_rows=0"]
         expect("--out" in rechost("data", "convert", *small, code=2).err, "no folder")
         expect("parquet" in rechost("data", "convert", *small, "--to", "parquet", "--out", place / "x", code=2).err, "format")
-        expect("'gz'" in rechost("data", "convert", *small, "--compression", "gz", "--out", place / "x", code=78).err, "compression")
+        expect("'gz:10'" in rechost("data", "convert", *small, "--compression", "gz:10", "--out", place / "x", code=78).err, "compression")
         expect("4 GiB" in rechost("data", "convert", *small, "--shard-bytes", 2**32, "--out", place / "x", code=2).err, "size")
         expect("larger shards" in rechost("data", "convert", *small, "--shard-bytes", 500, "--out", place / "y", code=78).err, "sample")
         rechost("data", "convert", *small, "--out", place / "x")

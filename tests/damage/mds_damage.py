@@ -5,6 +5,7 @@ import os
 import struct
 
 import mds_shards
+import packed_shards
 import zstd_frames
 from damaged_case import ANY, BAD_ROWS, REFUSED, SOUND, Case
 from mds_shards import ENCODINGS, NAMES, SETTINGS, SIZES, Shard, array, index, row, sample, shard_entry
@@ -184,7 +185,7 @@ def bad_values():
         content = damaged.bytes()
         return index(shard_entry(content)), content, names, bad_rows
 
-    for name, head in {"without a byte": b"", "of no dimension": b"\x00", "of two dimensions": bytes([2 << 2, 1, 1]) + bytes(4), "of 63 dimensions": bytes([0xFC]) + bytes(63),
+    for name, head in {"without a byte": b"", "of no dimension": b"\x00", "of two dimensions, one of them 0": bytes([2 << 2, 0, 1]), "of 2^32 times 2^32 values": bytes([2 << 2 | 3]) + struct.pack("<QQ", 2**32, 2**32), "of 63 dimensions": bytes([0xFC]) + bytes(63),
                        "longer than its bytes": bytes([4, 3]) + bytes(4), "shorter than its bytes": bytes([4, 1]) + bytes(8), "of 2^63 values": bytes([7]) + struct.pack("<Q", 2**63),
                        "of 2^62 values": bytes([7]) + struct.pack("<Q", 2**62), "of 2^32 - 1 values": bytes([6]) + struct.pack("<I", 2**32 - 1) + bytes(4),
                        "with its length cut": bytes([7, 1, 0, 0]), "of half a value": bytes([4, 1]) + bytes(3)}.items():
@@ -251,15 +252,49 @@ def compressed():
         entry = copy.deepcopy(good)
         entry["zip_data"] = value
         yield case(f"zip_data {json.dumps(value)[:30]}", REFUSED, index(entry), packed=packed, names=("shard 0",))
-    for value in ("gz", "br", "snappy:3", "zstdx", "", ":", "zstd:99"):
+    for value in ("gz", "br", "bz2", "snappy", "snappy:3", "zstdx", "", ":", "zstd:", "zstd:-3", "lz4", "zstd:99"):
         entry = copy.deepcopy(good)
         entry["compression"] = value
-        yield case(f"compression {value!r}", ANY if value.startswith("zstd:") else REFUSED, index(entry), packed=packed, names=() if value.startswith("zstd:") else ("shard 0",))
+        yield case(f"compression {value!r}", SOUND if value == "zstd:99" else REFUSED, index(entry), packed=packed, names=() if value == "zstd:99" else ("shard 0",))
+
+
+def other_compressions(random):
+    whole = Shard().bytes()
+
+    def packed_case(name, outcome, family, packed, level="", raw_bytes=None, names=None, hashes=()):
+        entry = shard_entry(whole, packed=packed, compression=family + level, hashes=hashes)
+        if raw_bytes is not None:
+            entry["raw_data"]["bytes"] = raw_bytes
+        more = lambda folder: (folder / f"{SHARD}.{family}").write_bytes(packed)
+        return case(f"{family}: {name}", outcome, index(entry), names=(names or (f"{SHARD}.{family}", "shard 0")) if outcome == REFUSED else (), more=more)
+
+    for family in packed_shards.FAMILIES:
+        packed = packed_shards.pack(family, whole)
+        yield packed_case("a sound shard", SOUND, family, packed, level="" if family == "snappy" else ":3", hashes=("sha1",))
+        for size in (0, 1, 2, 3, 5, 9, 11, 18, len(packed) // 2, len(packed) - 9, len(packed) - 1):
+            yield packed_case(f"cut after {size} bytes", REFUSED, family, packed[:size])
+        for number in range(6):
+            flipped = bytearray(packed)
+            flipped[random.randrange(len(packed))] ^= 1 << random.randrange(8)
+            yield packed_case(f"a flipped bit, {number}", ANY, family, bytes(flipped))
+        for raw_bytes in (len(whole) - 1, len(whole) + 1, 2**20):
+            yield packed_case(f"{raw_bytes} bytes by the index", REFUSED, family, packed, raw_bytes=raw_bytes)
+        yield packed_case("twice over", REFUSED, family, packed * 2)
+        yield packed_case("a byte after its end", REFUSED, family, packed + b"x")
+        yield packed_case("noise", REFUSED, family, bytes(range(256)))
+        yield packed_case("NUL bytes", REFUSED, family, bytes(64))
+        yield packed_case("a shard that is not packed", REFUSED, family, whole)
+        yield packed_case("a bomb of 64 MiB", REFUSED, family, packed_shards.bomb(family))
+        bomb = packed_shards.bomb(family)
+        if len(bomb) < 2**16:
+            yield packed_case("a bomb that the index announces", REFUSED, family, bomb, raw_bytes=2**32 - 1)
+    for family, name, packed in packed_shards.lies(whole):
+        yield packed_case(name, REFUSED, family, packed)
 
 
 def columns():
     whole = Shard().bytes()
-    for name in ("pkl", "jpeg", "json", "list[png]", "int128", "ndarray:", "ndarray:float128", "ndarray:int32:0", "ndarray:int32:-1", "ndarray:int32:2,", "ndarray:int32:4294967296",
+    for name in ("pkl", "gif", "JSON", "list[str]", "int128", "ndarray:", "ndarray:float128", "ndarray:int32:0", "ndarray:int32:-1", "ndarray:int32:2,", "ndarray:int32:4294967296",
                  "ndarray:int32:65536,65536,65536", "", "INT", "int32\0"):
         entry = shard_entry(whole)
         entry["column_encodings"][1] = name
@@ -277,5 +312,5 @@ def columns():
 
 def cases(random):
     for group in (truncations(), index_changes(), index_texts(random), paths(), empty_shards(), offset_tables(), column_headers(), samples(), bad_values(), hashes(), compressed(),
-                  columns()):
+                  other_compressions(random), columns()):
         yield from group

@@ -73,14 +73,14 @@ def file_entry(basename, content, hashes=()):
     return {"basename": basename, "bytes": len(content), "hashes": {name: hashlib.new(name, content).hexdigest() for name in hashes}}
 
 
-def shard_entry(content, basename="shard.00000.mds", samples=6, hashes=(), packed=None):
+def shard_entry(content, basename="shard.00000.mds", samples=6, hashes=(), packed=None, compression="zstd:3"):
     """What index.json says of one shard. `packed`: the compressed file beside it."""
     entry = {"column_encodings": list(ENCODINGS), "column_names": list(NAMES), "column_sizes": list(SIZES), "compression": None, "format": "mds",
              "hashes": list(hashes), "raw_data": file_entry(basename, content, hashes), "samples": samples, "size_limit": 1 << 26, "version": 2,
              "zip_data": None}
     if packed is not None:
-        entry["compression"] = "zstd:3"
-        entry["zip_data"] = file_entry(basename + ".zstd", packed, hashes)
+        entry["compression"] = compression
+        entry["zip_data"] = file_entry(basename + "." + compression.split(":")[0], packed, hashes)
     return entry
 
 

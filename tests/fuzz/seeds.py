@@ -15,6 +15,8 @@ CONFIGS = HERE.parent.parent / "configs"
 # File of a case -> fuzzer and what its input begins with.
 FILES = {"c.csv": ("csv", b"\x04"), "t.tsv": ("criteo", b"\x00"), "r.csv": ("ratings", b"\x00"), "p.parquet": ("parquet", b""), "index.json": ("mds_index", b""),
          "shard.00000.mds": ("mds_shard", b"\x00"), "shard.00000.mds.zstd": ("mds_shard", b"\x01")}
+# The first byte of the fuzzer "decompressors": 0 for a text file, else the compression of a shard.
+PACKED = {f"shard.00000.mds.{family}": number + 1 for number, family in enumerate(("zstd", "gz", "bz2", "br", "snappy"))}
 OTHERS = {
     "numbers": [b"1", b"-1.5e-3", b" +12 ", b"9223372036854775807", b"1e39", b"nan", b"0x10"],
     "slurm_hosts": [b"node1", b"node[01-03,7],gpu[1-2]", b"2(x3),1", b"a[1-2]b[3-4]"],
@@ -48,7 +50,11 @@ def main(target):
                         put(fuzzer, f"{number:05}", head + content)
                         if fuzzer == "csv":
                             put("records", f"{number:05}", b"\x07" + content)
-                            put("decompressors", f"{number:05}", content)
+                            put("decompressors", f"{number:05}", b"\x00" + content)
+                for file, head in PACKED.items():
+                    if (pathlib.Path(folder) / file).is_file():
+                        number += 1
+                        put("decompressors", f"{number:05}", bytes([head]) + (pathlib.Path(folder) / file).read_bytes())
     for path in CONFIGS.glob("*.toml"):
         put("config", path.stem, path.read_bytes() + b"\0run.seed=3")
     for fuzzer, contents in OTHERS.items():

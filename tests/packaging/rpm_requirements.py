@@ -4,7 +4,7 @@ import re
 # Libraries that RHEL 10, Fedora 37, openSUSE Leap 16 and what follows them have under these names.
 LIBRARIES = {
     "ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libgcc_s.so.1",
-    "libstdc++.so.6", "libz.so.1", "libzstd.so.1", "libxxhash.so.0", "libsqlite3.so.0", "libcurl.so.4", "libcrypto.so.3", "libibverbs.so.1",
+    "libstdc++.so.6", "libz.so.1", "libzstd.so.1", "libbrotlidec.so.1", "libbrotlienc.so.1", "libxxhash.so.0", "libsqlite3.so.0", "libcurl.so.4", "libcrypto.so.3", "libibverbs.so.1",
 }
 # Newest versions of symbols that may be needed: those of glibc 2.34 and of GCC 12, and the first of libibverbs and OpenSSL 3.
 CEILINGS = {"GLIBC": (2, 34), "GLIBCXX": (3, 4, 30), "CXXABI": (1, 3, 13), "GCC": (12, 0, 0), "IBVERBS": (1, 1), "OPENSSL": (3, 0, 0)}

@@ -3,20 +3,20 @@
 import json
 import os
 import pathlib
-import struct
 import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "cli"))
 
+import mds_samples  # noqa: E402
 from criteo_runs import trained, write_criteo  # noqa: E402
+from mds_samples import expected_after_conversion  # noqa: E402
 from program import expect, folder, main, rechost  # noqa: E402
 
 CACHE = pathlib.Path(os.environ.get("RECHOST_CACHE") or pathlib.Path.home() / ".cache/rechost")
 PYTHON = CACHE / "venv-mosaic/bin/python"
-ROLES = ["--set", 'data.sparse=["count", "tiny", "byte", "short", "word", "long", "number", "name", "digits"]', "--set",
-         'data.dense=["half", "single", "double", "fraction", "triple", "vector"]', "--set", 'data.multi_hot=["tags", "any", "pair"]']
+ROLES = mds_samples.roles()
 
 
 def mosaic(*arguments):
@@ -28,18 +28,6 @@ def mosaic(*arguments):
 
 def samples(folder_path):
     return [json.loads(line) for line in mosaic("read", folder_path).splitlines()]
-
-
-def expected_after_conversion(sample):
-    """What rechost makes of a sample: float32 for numbers, groups of columns for arrays of them, 64 bits for ids."""
-    single = lambda value: struct.unpack("f", struct.pack("f", value))[0]
-    result = {name: sample[name] for name in ("count", "tiny", "byte", "short", "word", "long", "number", "name", "digits", "tags", "any", "pair")}
-    result["label"] = float(sample["label"])
-    for name in ("half", "single", "double", "fraction"):
-        result[name] = single(float(sample[name]))
-    for name in ("triple", "vector"):
-        result.update({f"{name}_{i}": single(value) for i, value in enumerate(sample[name])})
-    return result
 
 
 def what_mosaic_writes_rechost_reads():
@@ -57,6 +45,35 @@ def what_mosaic_writes_rechost_reads():
             expect(f"{rows} rows" in rechost("data", "inspect", "--plugin", "mds", "--set", f"data.path={place / name}", *ROLES).out, name)
         shown = rechost("data", "inspect", "--plugin", "mds", "--set", f"data.path={place / 'plain'}", *ROLES, "--rows", "3").out
         expect("0  1000000000000  2000000000000" in shown and "plain  né 1  né 2" in shown and "0  0|1  0|2|4" in shown, shown)
+
+
+def every_encoding_compression_and_hash_is_read():
+    with folder() as place:
+        place = pathlib.Path(place)
+        written = [json.loads(line) for line in mosaic("write_every", place / "every").splitlines()]
+        expect(len(written) > 450, len(written))
+        rechost("data", "convert", "--plugin", "mds", "--set", f"data.path={place / 'every'}", *mds_samples.roles(every=True), "--out", place / "again")
+        got = samples(place / "again")
+        for sample, found in zip(written, got, strict=True):
+            want = expected_after_conversion(sample)
+            expect(found == want, next(((name, found.get(name), want[name]) for name in want if found.get(name) != want[name]), sorted(found.keys() - want.keys())))
+
+
+def every_compression_and_hash_that_we_write_is_read_by_mosaic():
+    with folder() as place:
+        place = pathlib.Path(place)
+        known = json.loads(mosaic("names"))
+        expect(len(known["compressions"]) == 58 and len(known["hashes"]) > 14, known)
+        written = [json.loads(line) for line in mosaic("write_every", place / "every").splitlines()]
+        source = ["--plugin", "mds", "--set", f"data.path={place / 'every/0000'}", *mds_samples.roles(every=True)]
+        rechost("data", "convert", *source, "--hashes", "none", "--out", place / "plain")
+        (place / "want.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples(place / "plain")))
+        expect(len(written) > 450 and len((place / "want.jsonl").read_text().splitlines()) == 3, "three samples")
+        for number, compression in enumerate(["none", *known["compressions"]]):
+            # Each family with all hashes, each level with one.
+            hashes = known["hashes"] if ":" not in compression else [known["hashes"][number % len(known["hashes"])]]
+            rechost("data", "convert", *source, "--compression", compression, "--hashes", ",".join(hashes), "--out", place / "ours" / f"{number:02}")
+        mosaic("read_every", place / "ours", place / "want.jsonl")
 
 
 def a_merged_data_set_is_one():
@@ -116,5 +133,5 @@ def a_model_learns_the_same_from_text_from_our_shards_and_from_theirs():
         expect(trained(place, "b", "--config", place / "theirs.toml") == from_text, "their shards")
 
 
-main([what_mosaic_writes_rechost_reads, a_merged_data_set_is_one, what_rechost_writes_mosaic_reads_and_would_have_written,
+main([what_mosaic_writes_rechost_reads, every_encoding_compression_and_hash_is_read, every_compression_and_hash_that_we_write_is_read_by_mosaic, a_merged_data_set_is_one, what_rechost_writes_mosaic_reads_and_would_have_written,
       a_model_learns_the_same_from_text_from_our_shards_and_from_theirs])

@@ -4,11 +4,14 @@
 #include <cmath>
 #include <limits>
 
+#include <nlohmann/json.hpp>
+
 namespace mds {
 namespace {
 
 using rechost::ColumnBuilder;
 using text::Fault;
+using nlohmann::json;
 
 // A number from a scalar payload; NaN stands for a missing one. Empty when all is well.
 std::string read_real(const Encoding& encoding, std::string_view payload, double& value) {
@@ -20,6 +23,11 @@ std::string read_real(const Encoding& encoding, std::string_view payload, double
     return text::refusal(payload, "a number");
   }
   return {};
+}
+
+// The id that a JSON value is: what a text says, nothing for null, else the JSON as it was written.
+std::string id_of_json(const json& value, std::string_view written) {
+  return value.is_string() ? value.get<std::string>() : value.is_null() ? std::string() : std::string(written);
 }
 
 std::vector<text::SourceColumn> source_columns(const Index& index) {
@@ -45,14 +53,18 @@ std::vector<text::SourceColumn> source_columns(const Index& index) {
       case Encoding::Kind::kRealText:
         source.kind = Kind::kReal;
         break;
+      case Encoding::Kind::kJson:
+        source.kind = Kind::kText;
+        source.carried = rechost::Type::kText;
+        break;
       case Encoding::Kind::kBytes:
         source.kind = Kind::kBytes;
         source.carried = rechost::Type::kBinary;
         break;
       case Encoding::Kind::kArray:
         source.array = true;
-        source.kind = encoding.shape.size() > 1 ? Kind::kOther : !encoding.number ? Kind::kAny : kind_of(*encoding.number);
-        if (encoding.shape.size() == 1) source.count = encoding.shape[0];
+        source.kind = !encoding.number ? Kind::kAny : kind_of(*encoding.number);
+        if (!encoding.shape.empty()) source.count = *encoding.size / width_of(*encoding.number);
         break;
     }
     sources.push_back(std::move(source));
@@ -116,6 +128,7 @@ std::string ColumnPlan::decode_field(const Field& field, std::string_view payloa
     case Meaning::kId:
       return decode_integer(field, payload, builder);
     case Meaning::kIds:
+      if (field.encoding.kind == Encoding::Kind::kJson) return decode_json_list(payload, builder);
       return field.encoding.kind == Encoding::Kind::kText ? decode_text_list(payload, builder) : decode_list(field, payload, builder);
     case Meaning::kText:
     case Meaning::kCarried:
@@ -159,6 +172,15 @@ std::string ColumnPlan::decode_integer(const Field& field, std::string_view payl
 std::string ColumnPlan::decode_text(const Field& field, std::string_view payload, ColumnBuilder* builder) const {
   if (field.encoding.kind != Encoding::Kind::kBytes && text::find_invalid_utf8(payload) != std::string_view::npos)
     return text::quote(payload) + " is not UTF-8";
+  std::string value;  // of a JSON text
+  if (field.encoding.kind == Encoding::Kind::kJson) {
+    const json parsed = json::parse(payload, nullptr, false);
+    if (parsed.is_discarded()) return text::quote(payload) + " is not JSON";
+    if (field.meaning == Meaning::kText) {
+      value = id_of_json(parsed, payload);
+      payload = value;
+    }
+  }
   if (builder == nullptr) return {};
   if (field.meaning == Meaning::kText && payload.empty())
     builder->append_null();
@@ -195,6 +217,19 @@ std::string ColumnPlan::decode_list(const Field& field, std::string_view payload
     // MDS has no empty arrays: this one number alone stands for none.
     if (value == null_integer_ && array.count == 1) break;
     if (builder != nullptr) builder->append(value);
+  }
+  if (builder != nullptr) builder->end_list();
+  return {};
+}
+
+std::string ColumnPlan::decode_json_list(std::string_view payload, ColumnBuilder* builder) const {
+  const json list = json::parse(payload, nullptr, false);
+  if (list.is_discarded()) return text::quote(payload) + " is not JSON";
+  if (!list.is_array() && !list.is_null()) return text::quote(payload) + " is no list of ids";
+  for (const json& element : list) {
+    const std::string id = element.is_structured() ? std::string() : id_of_json(element, element.dump());
+    if (id.empty()) return text::quote(payload) + ": element " + std::to_string(&element - list.get_ptr<const json::array_t*>()->data()) + " is no id";
+    if (builder != nullptr) builder->append_text(id);
   }
   if (builder != nullptr) builder->end_list();
   return {};

@@ -1,5 +1,6 @@
 #include "encoding.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <charconv>
@@ -166,12 +167,11 @@ Encoding parse_encoding(const std::string& name, const std::string& column, cons
   } else if (name == "pkl") {
     throw rechost::DataError(place + "a Python pickle runs code when it is read, so it never is; write numbers, texts or arrays");
   } else if (name == "json") {
-    throw rechost::DataError(place + "JSON is not read; write each value as a column of its own");
+    encoding.kind = Encoding::Kind::kJson;
   } else {
     static constexpr std::array kImages{"pil", "jpeg", "png", "list[pil]", "list[jpeg]", "list[png]", "jpeg_array", "jpegarray"};
-    for (const char* image : kImages)
-      if (name == image) throw rechost::DataError(place + "images are not read");
-    throw rechost::DataError(place + "there is no such encoding in MDS version 2");
+    if (std::find(kImages.begin(), kImages.end(), name) == kImages.end()) throw rechost::DataError(place + "there is no such encoding in MDS version 2");
+    encoding.kind = Encoding::Kind::kBytes;
   }
   return encoding;
 }
@@ -186,19 +186,26 @@ std::string view_array(const Encoding& encoding, std::string_view payload, Array
     view.number = *number;
     payload.remove_prefix(1);
   }
-  std::size_t dimensions = encoding.shape.size();
-  std::uint64_t count = dimensions == 1 ? encoding.shape[0] : 0;
-  if (dimensions == 0) {
+  std::uint64_t count = 1;
+  // A shard is below 4 GiB, so no array in it has more values; past that the product stays where it is.
+  const auto multiply = [&count](std::uint64_t dimension) { count = dimension > UINT32_MAX || count * dimension > UINT32_MAX ? UINT32_MAX : count * dimension; };
+  for (const std::uint64_t dimension : encoding.shape) multiply(dimension);
+  if (encoding.shape.empty()) {
     if (payload.empty()) return "an array without a shape";
     const auto head = static_cast<std::uint8_t>(payload[0]);
-    dimensions = head >> 2;
+    const std::size_t dimensions = head >> 2;
     const std::size_t width = std::size_t{1} << (head & 3);
+    if (dimensions == 0) return "an array of no dimension";
     payload.remove_prefix(1);
     if (payload.size() < dimensions * width) return "an array whose shape is cut short";
-    if (dimensions == 1) std::memcpy(&count, payload.data(), width);
+    for (std::size_t i = 0; i < dimensions; ++i) {
+      std::uint64_t dimension = 0;
+      std::memcpy(&dimension, payload.data() + i * width, width);
+      if (dimension == 0 && dimensions > 1) return "an array with a dimension of 0";
+      multiply(dimension);
+    }
     payload.remove_prefix(dimensions * width);
   }
-  if (dimensions != 1) return "an array of " + std::to_string(dimensions) + " dimensions, there should be one";
   if (count > payload.size() || count * width_of(view.number) != payload.size())
     return "an array of " + std::to_string(count) + " " + std::string(name_of(view.number)) + " in " + std::to_string(payload.size()) + " bytes";
   view.count = count;

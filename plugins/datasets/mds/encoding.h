@@ -37,7 +37,8 @@ double real_at(Number number, const char* bytes);
 bool integer_at(Number number, const char* bytes, std::int64_t& value);
 
 struct Encoding {
-  enum class Kind { kNumber, kText, kIntegerText, kRealText, kBytes, kArray };
+  // kJson: one JSON text. kBytes: also images, as they are stored.
+  enum class Kind { kNumber, kText, kIntegerText, kRealText, kJson, kBytes, kArray };
 
   std::string name;                 // as the index has it
   Kind kind = Kind::kBytes;
@@ -48,18 +49,18 @@ struct Encoding {
   bool operator==(const Encoding& other) const { return name == other.name; }
 };
 
-// Throws rechost::DataError for an encoding that does not exist, or whose values cannot be features. `column` and `origin` (the index) are
+// Throws rechost::DataError for an encoding that does not exist, and for pickles. `column` and `origin` (the index) are
 // for the message.
 Encoding parse_encoding(const std::string& name, const std::string& column, const std::string& origin);
 
-// The values of one array of one dimension, still encoded.
+// The values of one array, still encoded; of several dimensions row by row, as NumPy's reshape(-1) has them.
 struct ArrayView {
   Number number = Number::kUint8;
   std::size_t count = 0;
   const char* values = nullptr;
 };
 
-// Empty when all is well, else what is wrong with the payload: cut short, of an unknown type, not of one dimension.
+// Empty when all is well, else what is wrong with the payload: cut short, of an unknown type, of no dimension.
 std::string view_array(const Encoding& encoding, std::string_view payload, ArrayView& view);
 
 }  // namespace mds

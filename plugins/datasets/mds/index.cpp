@@ -11,6 +11,7 @@
 #include "rechost/cxx/dataset.hpp"
 #include "rechost/cxx/files.hpp"
 #include "text/text_file.h"
+#include "unpack.h"
 
 namespace mds {
 namespace {
@@ -170,8 +171,7 @@ class IndexReader {
     shard.samples = static_cast<std::int64_t>(count(entry, "samples", std::numeric_limits<std::uint32_t>::max() / 4));
     if (const json& compression = member(entry, "compression"); !compression.is_null()) {
       shard.compression = text(entry, "compression");
-      if (const std::string family = shard.compression.substr(0, shard.compression.find(':')); family != "zstd")
-        fail("compression " + in_quotes(shard.compression) + "; only none and zstd are read");
+      if (!can_unpack(shard.compression)) fail("compression " + in_quotes(shard.compression) + "; none, zstd, gz, bz2, br and snappy are read");
       shard.zip = file(member(entry, "zip_data"));
     }
     read_columns(entry);

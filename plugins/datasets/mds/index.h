@@ -24,7 +24,7 @@ struct Shard {
   std::size_t number = 0;  // its place there, from 0
   std::int64_t samples = 0;
   ShardFile raw;
-  std::optional<ShardFile> zip{};  // zstd
+  std::optional<ShardFile> zip{};  // compressed
   std::string compression{};       // as the index has it; empty = none
 };
 

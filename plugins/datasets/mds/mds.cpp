@@ -33,8 +33,8 @@ class Mds final : public rechost::Dataset {
 
   Mds(const Config& config, const std::string& option)
       : index_(read_index(config.get_path(option), option)),
-        plan_(config, index_, [this](std::size_t column) { return first_count(column); }),
-        check_hashes_(config.get_bool("check_hashes")) {}
+        check_hashes_(config.get_bool("check_hashes")),
+        plan_(config, index_, [this](std::size_t column) { return first_count(column); }) {}
   ~Mds() override { rechost::read_ahead(this, {}); }
 
   const std::vector<rechost::Column>& columns() const override { return plan_.columns(); }
@@ -86,7 +86,7 @@ class Mds final : public rechost::Dataset {
 
  private:
   std::size_t first_count(std::size_t column) const {
-    const ShardData shard(index_, 0, false);
+    const ShardData shard(index_, 0, check_hashes_);
     std::vector<std::string_view> payloads;
     shard.sample(0, payloads);
     ArrayView array;
@@ -97,14 +97,14 @@ class Mds final : public rechost::Dataset {
   }
 
   Index index_;
-  ColumnPlan plan_;
   bool check_hashes_;
+  ColumnPlan plan_;
 };
 
 std::vector<rechost::Option> Mds::options() {
   using namespace rechost;
   std::vector<Option> options{
-      option_path("path", "folder (a path, s3:, http:) with index.json and its shards, or a folder of such folders; no compression or zstd"),
+      option_path("path", "folder (a path, s3:, http:) with index.json and its shards, or a folder of such folders"),
       option_path("train_path", "the same as path, where there are other splits"),
       option_path("valid_path", "validation data"),
       option_path("test_path", "test data"),

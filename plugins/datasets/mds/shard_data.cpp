@@ -1,16 +1,14 @@
 #include "shard_data.h"
 
-#include <zstd.h>
-
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <system_error>
 
 #include <nlohmann/json.hpp>
 
 #include "rechost/cxx/plugin.hpp"
 #include "text/text_file.h"
+#include "unpack.h"
 
 namespace mds {
 namespace {
@@ -63,16 +61,9 @@ void ShardData::load(bool check_hashes) {
 }
 
 void ShardData::unpack(std::string_view compressed) {
-  const unsigned long long content = ZSTD_getFrameContentSize(compressed.data(), compressed.size());
-  if (content == ZSTD_CONTENTSIZE_ERROR) fail("is damaged: not zstd data");
-  if (content != ZSTD_CONTENTSIZE_UNKNOWN && content > shard_.raw.bytes)
-    fail("unpacks to " + std::to_string(content) + " bytes, the index says " + std::to_string(shard_.raw.bytes));
   bytes_.grow(shard_.raw.bytes);
-  const std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
-  if (context == nullptr) throw std::bad_alloc();
-  const std::size_t unpacked = ZSTD_decompressDCtx(context.get(), bytes_.data(), bytes_.size(), compressed.data(), compressed.size());
-  if (ZSTD_isError(unpacked)) fail(std::string("is damaged: ") + ZSTD_getErrorName(unpacked));
-  if (unpacked != bytes_.size()) fail("unpacks to " + std::to_string(unpacked) + " bytes, the index says " + std::to_string(bytes_.size()));
+  const std::string reason = mds::unpack(compression_family(shard_.compression), compressed, bytes_.data(), bytes_.size());
+  if (!reason.empty()) fail(reason);
 }
 
 // offset() is only safe once this has passed.

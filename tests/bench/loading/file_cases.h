@@ -132,7 +132,7 @@ class FileCases {
       const auto folder = folder_ / (packed ? "mds-zstd" : "mds");
       std::vector<MdsColumn> columns;
       for (const ColumnInfo& column : rows.columns()) columns.push_back(mds_column(column));
-      MdsWriter writer(folder, std::move(columns), {.compression = compression});
+      MdsWriter writer(folder, std::move(columns), {.compression = MdsCompression(compression)});
       convert_to_mds(rows, writer);
       writer.finish();
       std::vector<std::pair<std::string, Other>> others;

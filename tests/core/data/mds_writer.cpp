@@ -107,7 +107,7 @@ TEST_CASE("mds writer: a shard ends before it would be too large") {
 TEST_CASE("mds writer: zstd frames carry their size, and the index has both files") {
   const Folder folder;
   MdsOptions options;
-  options.compression = "zstd:7";
+  options.compression = MdsCompression("zstd:7");
   MdsWriter writer(folder.path(), {{"x", "uint8", 1}}, options);
   for (int i = 0; i < 100; ++i) writer.write(std::vector<std::string>{std::string(1, 'x')});
   writer.finish();
@@ -122,8 +122,10 @@ TEST_CASE("mds writer: zstd frames carry their size, and the index has both file
 TEST_CASE("mds writer: what it refuses") {
   const Folder folder;
   const std::vector<MdsColumn> text{{"x", "str", std::nullopt}};
-  CHECK_THROWS_WITH(check_mds_compression("zstd:23"), Contains("zstd:23"));
-  CHECK_THROWS_WITH(check_mds_compression("gz"), Contains("'gz'"));
+  for (const char* name : {"zstd:23", "zstd:0", "zstd:07", "zstd:", "zstd:7x", "gz:10", "bz2:0", "br:12", "br:-1", "snappy:1", "lz4", "zstdx"})
+    CHECK_THROWS_WITH(MdsCompression(name), Contains(std::string("'") + name + "'"));
+  CHECK_THROWS_WITH(mds_hashes("sha1,crc32"), Contains("'crc32'"));
+  CHECK(mds_hashes("xxh64,sha1,xxh64") == std::vector<std::string>{"sha1", "xxh64"});
   CHECK_THROWS_WITH(MdsWriter(folder.path(), {}, {}), Contains("no column"));
   CHECK_THROWS_WITH(MdsWriter(folder.path(), {text[0], text[0]}, {}), Contains("two columns"));
   MdsOptions options;
