@@ -1,14 +1,23 @@
 # Data that lies elsewhere: on a web server, or in S3 buckets. What is trained is what would have been trained on the same files here.
+import gzip
 import os
+import pathlib
+import random
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 
-from program import BIN, expect, folder, main, rechost
-from remote_place import ACCOUNTS, Place, trained
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "damage"))
+
+from criteo_runs import write_criteo  # noqa: E402
+from parquet_files import SETTINGS, File  # noqa: E402
+from program import BIN, expect, folder, main, rechost  # noqa: E402
+from remote_place import ACCOUNTS, STREAMED, Place, trained, weights  # noqa: E402
+from storage_server import StorageServer  # noqa: E402
 
 
 def buckets_larger_than_the_cache_train_the_same_model():
@@ -224,6 +233,62 @@ def web_servers_are_read_too():
         expect("given up" in down.err and "remote_deadline_seconds" in down.err, down)
 
 
+def every_loader_reads_from_there():
+    with folder() as path:
+        path = pathlib.Path(path)
+        bucket = path / "served/bucket"
+        for name in ("csv", "criteo", "parquet", "ratings"):
+            (bucket / name).mkdir(parents=True)
+        draw = random.Random(5)
+        for part in range(4):
+            rows = "".join(f"{int(draw.random() < 0.5)},{draw.random():.6f},{draw.randrange(99)}\n" for _ in range(1000))
+            (bucket / f"csv/part-{part}.csv").write_text("label,d,s\n" + rows)
+            write_criteo(bucket / f"criteo/day_{part}", 300, part)
+            (bucket / f"ratings/part-{part}.csv").write_text("user,item,rating,time\n" + "".join(
+                f"{draw.randrange(50)},{draw.randrange(80)},{draw.randrange(1, 6)},{time}\n" for time in range(500)))
+            (bucket / f"parquet/part-{part}.parquet").write_bytes(File(rows=400).bytes())
+        (bucket / "csv/part-9.csv.gz").write_bytes(gzip.compress((bucket / "csv/part-0.csv").read_bytes()))
+        (bucket / "csv/_SUCCESS").write_text("no data")
+        (bucket / "csv/deeper").mkdir()
+        (bucket / "csv/deeper/part-0.csv").write_text("x\n")
+        roles = {"csv": ['dense=["d"]', 'sparse=["s"]', "chunk_rows=300"], "criteo": ["chunk_rows=100"], "parquet": list(SETTINGS), "ratings": []}
+
+        def stats(loader, location, *more, code=0, **options):
+            settings = [part for role in roles[loader] for part in ("--set", f"data.{role}")]
+            return rechost("data", "stats", "--plugin", loader, *settings, "--set", f"data.path={location}", "--set", "run.threads=2", *more, code=code, **options)
+        with StorageServer(path / "served", ACCOUNTS) as s3, StorageServer(path / "served") as web:
+            env = {"AWS_ENDPOINT_URL": s3.address, "AWS_ACCESS_KEY_ID": "AKIAREADER00001", "AWS_SECRET_ACCESS_KEY": "reader-secret", "HOME": str(path)}
+            for loader in roles:
+                sizes = [file.stat().st_size for file in (bucket / loader).iterdir() if file.is_file()]
+                # Room for two of the files at a time.
+                limits = ["--set", f"data.cache={path / 'cache'}", "--set", f"data.cache_gib={2.2 * max(sizes) / 2**30}", "--set", "data.remote_deadline_seconds=20"]
+                first = sorted(file for file in (bucket / loader).iterdir() if file.is_file() and file.name[0] != "_")[0]
+                for local, pattern in ((bucket / loader, ""), (f"{bucket / loader}/[!.]*[0-3]*", "/[!.]*[0-3]*")):
+                    expect(stats(loader, f"s3://bucket/{loader}{pattern}", *limits, env=env).out == stats(loader, local).out, f"{loader}{pattern}")
+                    # Chunks of files that had to leave are read again from where they lie, with two threads at a time.
+                    expect(sum(file.stat().st_size for file in (path / "cache").rglob("*.data")) <= 2.2 * max(sizes), loader)
+                expect(stats(loader, f"{web.address}/bucket/{loader}/{first.name}", *limits, env=env).out == stats(loader, first).out, f"{loader} by http")
+                gone = stats(loader, f"{web.address}/bucket/{loader}/absent", *limits, env=env, code=1)
+                expect("there is no such file" in gone.err and gone.err.count("error:") == 1, gone)
+                none = stats(loader, f"s3://bucket/{loader}/*.none", *limits, env=env, code=78)
+                expect(f"path: no file matches 's3://bucket/{loader}/*.none'" in none.err, none)
+            whole = ["--set", f"data.cache={path / 'large'}", "--set", "data.cache_gib=1"]
+            stats("csv", "s3://bucket/csv", *whole, env=env)
+            # A file that is written anew is another one, to the next process.
+            changed = (bucket / "csv/part-1.csv").read_text().replace("0,", "1,")
+            (bucket / "csv/part-1.csv").write_text(changed)
+            expect(stats("csv", "s3://bucket/csv", *whole, env=env).out == stats("csv", bucket / "csv").out, "an old copy")
+            # A model learns the same from text over there, which is brought ahead in every epoch.
+            for file in (bucket / "criteo").iterdir():
+                file.write_text(60 * file.read_text())
+            limits = ["--set", f"data.cache={path / 'small'}", "--set", f"data.cache_gib={2.2 * file.stat().st_size / 2**30}", "--plugin", "dlrm"]
+            train = [*STREAMED, "--set", "data.plugin=criteo", "--set", "data.chunk_rows=2000", "--set", "data.shuffle_chunks=2", "--output", "json"]
+            run = lambda name, location: weights(rechost("run", *limits, *train, "--set", f"data.path={location}", "--out", path / name, env=env).json()["run_dir"])
+            s3.requests.clear()
+            expect(run("remote", "s3://bucket/criteo") == run("local", bucket / "criteo"), "other weights")
+            expect(len(s3.gets("/criteo/")) > 8, s3.gets("/criteo/"))
+
+
 def the_cache_is_shared_and_touches_nothing_else():
     with folder() as path:
         place = Place(path, rows=40000, shard_bytes=100000)
@@ -274,4 +339,4 @@ def the_cache_is_shared_and_touches_nothing_else():
 
 main([buckets_larger_than_the_cache_train_the_same_model, files_come_ahead_in_the_order_of_the_samples, a_server_may_be_away_for_a_while, a_changed_byte_is_caught_before_it_is_used,
       who_may_not_read_is_told_at_once, credentials_come_from_profiles_and_instances, web_servers_are_read_too,
-      the_cache_is_shared_and_touches_nothing_else])
+      every_loader_reads_from_there, the_cache_is_shared_and_touches_nothing_else])

@@ -2,6 +2,7 @@
 // label, 13 counts, 26 categorical values; empty = missing.
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,7 +53,7 @@ class Criteo final : public rechost::Dataset {
   static std::vector<rechost::Option> options() {
     using namespace rechost;
     return {
-        option_path("path", "file, folder or pattern (day_*.gz); plain, gzip or zstd; training data when other splits are given")
+        option_path("path", "file, folder or pattern (day_*.gz), also s3:, a file also http:; plain, gzip or zstd; training data when other splits are given")
             .required(),
         option_path("valid_path", "validation data"),
         option_path("test_path", "test data"),
@@ -86,6 +87,7 @@ class Criteo final : public rechost::Dataset {
   std::int64_t chunk_count() const override { return source_.chunk_count(); }
   std::int64_t chunk_rows(std::int64_t chunk) const override { return source_.chunk_rows(chunk); }
   std::uint64_t fingerprint() const override { return source_.fingerprint(); }
+  void prefetch(std::span<const std::int64_t> chunks) const override { source_.read_ahead(chunks); }
 
   void read_chunk(const ReadRequest& request, ChunkBuilder& output) const override {
     std::array<ColumnBuilder*, 1 + kDense + kCategorical> builders{};

@@ -1,6 +1,7 @@
 // Dataset plugin "csv": tables in text files, with columns picked by name.
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,7 @@ std::vector<std::string> field_names(const Config& config, const std::vector<std
   if (!given.empty()) throw ConfigError("columns is for files without a header: set header = false, or leave columns out");
   const text::RowFormat format = row_format(config);
   std::string first;
+  const text::FilesAhead ahead(paths);
   for (const std::string& path : paths) {
     const std::string header = text::head_of(path, format, 1).at(0);
     if (path == paths.front()) first = header;
@@ -72,6 +74,7 @@ class Csv final : public rechost::Dataset {
   std::int64_t chunk_count() const override { return source_.chunk_count(); }
   std::int64_t chunk_rows(std::int64_t chunk) const override { return source_.chunk_rows(chunk); }
   std::uint64_t fingerprint() const override { return source_.fingerprint(); }
+  void prefetch(std::span<const std::int64_t> chunks) const override { source_.read_ahead(chunks); }
 
   void read_chunk(const ReadRequest& request, ChunkBuilder& output) const override {
     std::vector<ColumnBuilder*> builders;
@@ -92,7 +95,7 @@ class Csv final : public rechost::Dataset {
 std::vector<rechost::Option> Csv::options() {
   using namespace rechost;
   std::vector<Option> options{
-      option_path("path", "file, folder or pattern (part-*.csv.gz); plain, gzip or zstd"),
+      option_path("path", "file, folder or pattern (part-*.csv.gz), also s3:, a file also http:; plain, gzip or zstd"),
       option_path("train_path", "the same as path, where there are other splits"),
       option_path("valid_path", "validation data"),
       option_path("test_path", "test data"),

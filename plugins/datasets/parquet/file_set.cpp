@@ -7,6 +7,7 @@
 #include <new>
 
 #include "rechost/cxx/dataset.hpp"
+#include "rechost/cxx/files.hpp"
 #include "text/text_file.h"
 
 namespace parquet_loader {
@@ -22,7 +23,8 @@ parquet::ReaderProperties reader_properties() {
 }
 
 std::shared_ptr<arrow::io::ReadableFile> open_file(const std::string& path) {
-  auto opened = arrow::io::ReadableFile::Open(path);
+  // A remote file is read where the host keeps its copy; Arrow closes the descriptor.
+  auto opened = rechost::is_remote(path) ? arrow::io::ReadableFile::Open(rechost::open_file(path).release()) : arrow::io::ReadableFile::Open(path);
   if (!opened.ok()) throw DataError("cannot open '" + path + "': " + opened.status().message());
   return std::move(opened).ValueUnsafe();
 }
@@ -46,7 +48,7 @@ bool agree(const text::SourceColumn& one, const text::SourceColumn& other) {
 
 }  // namespace
 
-FileSet::FileSet(const std::vector<std::string>& paths, bool bytes_are_text) {
+FileSet::FileSet(const std::vector<std::string>& paths, bool bytes_are_text) : ahead_(paths) {
   for (const std::string& path : paths) open(path, bytes_are_text);
   if (chunks_.empty()) throw DataError("'" + paths.front() + "'" + (paths.size() > 1 ? " and the files beside it hold no row" : " holds no row"));
 }
@@ -77,6 +79,15 @@ void FileSet::open(const std::string& path, bool bytes_are_text) {
                     ". If it was cut short, copy or write it again; if it is something else, keep it out of the folder");
   }
   files_.push_back(std::move(file));
+}
+
+void FileSet::read_ahead(std::span<const std::int64_t> chunks) const {
+  std::vector<std::string> paths;
+  for (const std::int64_t chunk : chunks) {
+    const std::string& path = path_of(chunks_.at(static_cast<std::size_t>(chunk)));
+    if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+  }
+  ahead_.expect(paths);
 }
 
 std::uint64_t FileSet::fingerprint() const {

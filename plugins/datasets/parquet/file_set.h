@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "leaf.h"
+#include "text/text_file.h"
 
 namespace parquet_loader {
 
@@ -30,6 +32,8 @@ class FileSet {
   const std::vector<Chunk>& chunks() const { return chunks_; }
   const std::string& path_of(const Chunk& chunk) const { return files_[chunk.file].path; }
   std::uint64_t fingerprint() const;
+  // The chunks that will be read next, in this order: remote files of theirs are brought ahead.
+  void read_ahead(std::span<const std::int64_t> chunks) const;
 
   // The first file's: what a plan is made of.
   const std::vector<Leaf>& leaves() const { return files_.front().leaves; }
@@ -59,6 +63,7 @@ class FileSet {
 
   void open(const std::string& path, bool bytes_are_text);
 
+  text::FilesAhead ahead_;
   std::vector<File> files_;
   std::vector<Chunk> chunks_;
 };

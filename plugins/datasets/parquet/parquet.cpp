@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +60,7 @@ class Parquet final : public rechost::Dataset {
     return files_.chunks()[static_cast<std::size_t>(chunk)].rows;
   }
   std::uint64_t fingerprint() const override { return files_.fingerprint(); }
+  void prefetch(std::span<const std::int64_t> chunks) const override { files_.read_ahead(chunks); }
 
   void read_chunk(const ReadRequest& request, ChunkBuilder& output) const override {
     const auto number = static_cast<std::size_t>(request.chunk());
@@ -155,7 +157,7 @@ class Parquet final : public rechost::Dataset {
 std::vector<rechost::Option> Parquet::options() {
   using namespace rechost;
   std::vector<Option> options{
-      option_path("path", "file, folder or pattern (part-*.parquet)"),
+      option_path("path", "file, folder or pattern (part-*.parquet), also s3:, a file also http:"),
       option_path("train_path", "the same as path, where there are other splits"),
       option_path("valid_path", "validation data"),
       option_path("test_path", "test data"),

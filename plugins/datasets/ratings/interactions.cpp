@@ -179,6 +179,9 @@ Interactions load_interactions(const std::vector<FileOfPart>& files, const FileF
   Interactions result(ids);
   rechost::Fingerprint fingerprint;
   bool has_rating = false, has_time = false;
+  std::vector<std::string> paths;
+  for (const FileOfPart& file : files) paths.push_back(file.path);
+  const text::FilesAhead ahead(paths);
   for (std::size_t i = 0; i < files.size(); ++i) {
     FileLoader loader(files[i], format, result);
     if (i == 0) {

@@ -95,7 +95,7 @@ std::uint64_t key_of(const Config& config) {
 std::vector<rechost::Option> loader_options() {
   using namespace rechost;
   return {
-      option_path("path", "interactions: a file, folder or pattern; plain, gzip or zstd"),
+      option_path("path", "interactions: a file, folder or pattern, also s3:, a file also http:; plain, gzip or zstd"),
       option_path("train_path", "training interactions of a given split, instead of path"),
       option_path("valid_path", "validation interactions of a given split"),
       option_path("test_path", "test interactions of a given split"),

@@ -71,10 +71,11 @@ void for_each_record(const TextFile& file, const RowFormat& format, Visit&& visi
 
 }  // namespace
 
-RowSource::RowSource(const std::vector<std::string>& paths, const RowFormat& format, std::int64_t rows_per_chunk) : format_(format) {
+RowSource::RowSource(const std::vector<std::string>& paths, const RowFormat& format, std::int64_t rows_per_chunk) : format_(format), ahead_(paths) {
   for (const std::string& path : paths) {
     files_.emplace_back(path);
     index_file(files_.size() - 1, rows_per_chunk);
+    files_.back().let_go();
   }
   if (chunks_.empty()) {
     const std::string what =
@@ -99,6 +100,15 @@ void RowSource::index_file(std::size_t file, std::int64_t rows_per_chunk) {
     chunks_.back().rows = ++rows;
     return true;
   });
+}
+
+void RowSource::read_ahead(std::span<const std::int64_t> chunks) const {
+  std::vector<std::string> paths;
+  for (const std::int64_t chunk : chunks) {
+    const TextFile& file = files_[chunks_.at(static_cast<std::size_t>(chunk)).file];
+    if (file.absent() && std::find(paths.begin(), paths.end(), file.path()) == paths.end()) paths.push_back(file.path());
+  }
+  ahead_.expect(paths);
 }
 
 std::int64_t RowSource::row_count() const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,9 @@ class RowSource {
   const RowFormat& format() const { return format_; }
   std::uint64_t fingerprint() const;
 
+  // The chunks that will be read next, in this order: remote files of theirs that are not at hand are brought ahead.
+  void read_ahead(std::span<const std::int64_t> chunks) const;
+
  private:
   friend class RowReader;
   struct Chunk {
@@ -46,6 +50,7 @@ class RowSource {
   void index_file(std::size_t file, std::int64_t rows_per_chunk);
 
   RowFormat format_;
+  FilesAhead ahead_;
   std::vector<TextFile> files_;
   std::vector<Chunk> chunks_;
 };
