@@ -222,7 +222,7 @@ HttpResponse HttpClient::send(const HttpRequest& request) {
     curl_easy_setopt(curl, CURLOPT_USERNAME, keys->access_key.c_str());
     curl_easy_setopt(curl, CURLOPT_PASSWORD, keys->secret_key.c_str());
     // Without it this libcurl signs a hash of nothing for some requests and leaves the header out, which S3 refuses.
-    add_header("x-amz-content-sha256: UNSIGNED-PAYLOAD");
+    add_header("x-amz-content-sha256: " + keys->payload);
     if (!keys->session_token.empty()) add_header("x-amz-security-token: " + keys->session_token);
   } else if (!settings_.user.empty() || !settings_.password.empty()) {
     curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);

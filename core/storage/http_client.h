@@ -33,6 +33,7 @@ struct HttpSignature {
   std::string access_key;
   std::string secret_key;
   std::string session_token;  ///< empty: none
+  std::string payload = "UNSIGNED-PAYLOAD";  ///< hash of the body, or that it is not signed
 };
 
 struct HttpRequest {

@@ -110,7 +110,7 @@ S3Page parse_s3_page(std::string_view xml) {
     object.key = without_entities(element(*contents, "Key").value_or(""));
     if (encoded) object.key = without_percents(object.key);
     const std::string_view size = element(*contents, "Size").value_or("");
-    if (object.key.empty() || std::from_chars(size.data(), size.data() + size.size(), object.size).ptr != size.data() + size.size()) {
+    if (object.key.empty() || size.empty() || std::from_chars(size.data(), size.data() + size.size(), object.size).ptr != size.data() + size.size()) {
       fail("an object of the list has no name or no size");
     }
     page.objects.push_back(std::move(object));
