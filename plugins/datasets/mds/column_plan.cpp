@@ -91,7 +91,6 @@ ColumnPlan::ColumnPlan(const rechost::Config& config, const Index& index, const 
 }
 
 bool ColumnPlan::decode_strided(const char* first, std::size_t stride, std::size_t count, ColumnBuilder* const* builders) const {
-  if (strided_.empty()) return false;
   // So many samples that all columns of them are read while they are in the second-level cache.
   constexpr std::size_t kTile = 512;
   for (std::size_t begin = 0; begin < count; begin += kTile) {

@@ -26,8 +26,11 @@ class ColumnPlan {
   // every read. `payloads` [names of the index], `builders` [columns], null = not wanted.
   bool decode(const std::vector<std::string_view>& payloads, rechost::ColumnBuilder* const* builders, text::Fault& fault) const;
 
+  // Whether all columns are plain numbers.
+  bool strided() const { return !strided_.empty(); }
+
   // The same for `count` samples of one size that lie one after the other, column by column, many times faster. False when a value among
-  // them is refused, or a column is none of plain numbers: then what was appended must be taken back, and decode() finds what is wrong.
+  // them is refused: then what was appended must be taken back, and decode() finds what is wrong.
   bool decode_strided(const char* first, std::size_t stride, std::size_t count, rechost::ColumnBuilder* const* builders) const;
 
  private:

@@ -48,15 +48,16 @@ class Mds final : public rechost::Dataset {
 
   void read_chunk(const ReadRequest& request, ChunkBuilder& output) const override {
     const auto number = static_cast<std::size_t>(request.chunk());
-    const ShardData shard(index_, number, check_hashes_);
+    ShardData shard(index_, number, check_hashes_);
     const std::int64_t samples = index_.shards[number].samples;
     std::vector<ColumnBuilder*> builders;
     for (std::size_t position = 0; position < columns().size(); ++position) {
       builders.push_back(output.column(position));
       if (builders.back() != nullptr) builders.back()->reserve(static_cast<std::size_t>(samples));
     }
-    if (const auto strided = shard.strided()) {
-      if (plan_.decode_strided(strided->first, strided->stride, static_cast<std::size_t>(samples), builders.data())) return output.set_rows(samples);
+    if (const auto stride = shard.stride(); stride && plan_.strided()) {
+      const auto decode = [&](const char* first, std::size_t count) { return plan_.decode_strided(first, *stride, count, builders.data()); };
+      if (shard.each_piece(decode)) return output.set_rows(samples);
       output.truncate(0);
     }
     std::vector<std::string_view> payloads;
@@ -86,7 +87,7 @@ class Mds final : public rechost::Dataset {
 
  private:
   std::size_t first_count(std::size_t column) const {
-    const ShardData shard(index_, 0, check_hashes_);
+    ShardData shard(index_, 0, check_hashes_);
     std::vector<std::string_view> payloads;
     shard.sample(0, payloads);
     ArrayView array;

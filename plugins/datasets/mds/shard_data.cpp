@@ -1,5 +1,6 @@
 #include "shard_data.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -19,6 +20,27 @@ std::uint32_t load_count(const char* bytes) {
   return value;
 }
 
+// Memory of the last shard that this thread read. The kernel clears what it gives, which would cost as much as unpacking does.
+struct KeptBuffers {
+  rechost::Buffer packed, bytes;
+};
+// A shard has 64 MiB unless its writer was told otherwise; the memory of much larger ones is given back.
+constexpr std::size_t kMostKept = std::size_t{96} << 20;
+
+KeptBuffers& kept_buffers() {
+  thread_local KeptBuffers kept;
+  return kept;
+}
+
+void take(rechost::Buffer& kept, rechost::Buffer& buffer) {
+  buffer = std::move(kept);
+  buffer.shrink(0);
+}
+
+void keep(rechost::Buffer& buffer, rechost::Buffer& kept) {
+  if (buffer.size() <= kMostKept) kept = std::move(buffer);
+}
+
 }  // namespace
 
 const ShardFile& file_of(const Shard& shard) {
@@ -35,8 +57,15 @@ rechost::FileExpectation expectation_of(const ShardFile& file, bool check_hashes
 
 ShardData::ShardData(const Index& index, std::size_t shard, bool check_hashes)
     : index_(index), shard_(index.shards[shard]), path_(&shard_.raw.path) {
+  take(kept_buffers().packed, packed_);
+  take(kept_buffers().bytes, bytes_);
   load(check_hashes);
   check_layout();
+}
+
+ShardData::~ShardData() {
+  keep(packed_, kept_buffers().packed);
+  keep(bytes_, kept_buffers().bytes);
 }
 
 void ShardData::fail(const std::string& reason) const { throw rechost::DataError("'" + *path_ + "', " + describe(shard_) + ": " + reason); }
@@ -44,41 +73,71 @@ void ShardData::fail(const std::string& reason) const { throw rechost::DataError
 void ShardData::load(bool check_hashes) {
   const ShardFile& file = file_of(shard_);
   path_ = &file.path;
-  rechost::Buffer content;
-  char* read = nullptr;
+  const bool packed = &file != &shard_.raw;
+  rechost::Buffer& content = packed ? packed_ : bytes_;
   try {
     // Size and hashes are the host's to check; before any memory is taken, because a wrong index must not make us take gigabytes.
     const rechost::File opened = rechost::open_file(file.path, expectation_of(file, check_hashes));
-    read = content.grow(file.bytes);
-    text::read_fully(opened.descriptor(), 0, content.size(), read, file.path);
+    text::read_fully(opened.descriptor(), 0, file.bytes, content.grow(file.bytes), file.path);
   } catch (const rechost::Error& error) {
     throw rechost::Error(error.code(), describe(shard_) + ": " + error.what());
   }
-  if (&file == &shard_.raw)
-    bytes_ = std::move(content);
+  if (!packed) return;
+  const bool fixed = std::all_of(index_.encodings.begin(), index_.encodings.end(), [](const Encoding& encoding) { return encoding.size.has_value(); });
+  if (fixed && compression_family(shard_.compression) == "zstd" && ZstdStream::suits({packed_.data(), packed_.size()}))
+    unpack_head();
   else
-    unpack({read, content.size()});
+    unpack();
 }
 
-void ShardData::unpack(std::string_view compressed) {
-  bytes_.grow(shard_.raw.bytes);
-  const std::string reason = mds::unpack(compression_family(shard_.compression), compressed, bytes_.data(), bytes_.size());
+void ShardData::fail_if(const std::string& reason) const {
   if (!reason.empty()) fail(reason);
 }
+
+void ShardData::unpack() {
+  stream_.reset();
+  bytes_.shrink(0);
+  bytes_.grow(shard_.raw.bytes);
+  fail_if(mds::unpack(compression_family(shard_.compression), {packed_.data(), packed_.size()}, bytes_.data(), bytes_.size()));
+}
+
+// All before the first sample; check_layout() judges it.
+void ShardData::unpack_head() {
+  const std::uint64_t table_end = 4 + 4 * (static_cast<std::uint64_t>(shard_.samples) + 1);
+  if (shard_.raw.bytes < table_end) return unpack();
+  stream_.emplace(std::string_view(packed_.data(), packed_.size()));
+  char* const table = bytes_.grow(table_end);
+  fail_if(stream_->read(table, table_end));
+  const std::uint64_t begin = offset(0);
+  if (begin < table_end || begin > shard_.raw.bytes) return unpack();
+  char* const header = bytes_.grow(begin - table_end);
+  fail_if(stream_->read(header, begin - table_end));
+}
+
+const char* ShardData::next_piece(std::size_t bytes) {
+  // Its pages stay, from shard to shard.
+  thread_local std::vector<char> piece;
+  if (piece.size() < bytes) piece.resize(bytes);
+  fail_if(stream_->read(piece.data(), bytes));
+  return piece.data();
+}
+
+void ShardData::end_pieces() { fail_if(stream_->finish()); }
 
 // offset() is only safe once this has passed.
 void ShardData::check_layout() {
   const std::uint64_t table_end = 4 + 4 * (static_cast<std::uint64_t>(shard_.samples) + 1);
-  if (bytes_.size() < table_end) fail("is too short to hold the offsets of " + std::to_string(shard_.samples) + " samples");
+  const std::uint64_t size = shard_.raw.bytes;
+  if (size < table_end) fail("is too short to hold the offsets of " + std::to_string(shard_.samples) + " samples");
   if (const std::uint32_t samples = load_count(bytes().data()); samples != shard_.samples)
     fail("holds " + std::to_string(samples) + " samples, the index says " + std::to_string(shard_.samples));
   if (offset(0) < table_end) fail("sample 0 begins at byte " + std::to_string(offset(0)) + ", inside the table of offsets");
   for (std::int64_t number = 0; number < shard_.samples; ++number)
-    if (offset(number + 1) < offset(number) || offset(number + 1) > bytes_.size())
+    if (offset(number + 1) < offset(number) || offset(number + 1) > size)
       fail("sample " + std::to_string(number) + " reaches from byte " + std::to_string(offset(number)) + " to " +
-           std::to_string(offset(number + 1)) + " of " + std::to_string(bytes_.size()));
-  if (offset(shard_.samples) != bytes_.size())
-    fail("the last sample ends at byte " + std::to_string(offset(shard_.samples)) + " of " + std::to_string(bytes_.size()));
+           std::to_string(offset(number + 1)) + " of " + std::to_string(size));
+  if (offset(shard_.samples) != size)
+    fail("the last sample ends at byte " + std::to_string(offset(shard_.samples)) + " of " + std::to_string(size));
   // An index that belongs to other shards would otherwise be found out only where sizes happen to differ.
   const auto header = nlohmann::json::parse(bytes().begin() + static_cast<std::ptrdiff_t>(table_end),
                                             bytes().begin() + static_cast<std::ptrdiff_t>(offset(0)), nullptr, false);
@@ -91,7 +150,7 @@ void ShardData::check_layout() {
 
 std::uint32_t ShardData::offset(std::int64_t number) const { return load_count(bytes().data() + 4 + 4 * number); }
 
-std::optional<ShardData::Strided> ShardData::strided() const {
+std::optional<std::size_t> ShardData::stride() const {
   std::uint64_t stride = 0;
   for (const Encoding& encoding : index_.encodings) {
     if (!encoding.size) return std::nullopt;
@@ -102,14 +161,15 @@ std::optional<ShardData::Strided> ShardData::strided() const {
   for (std::int64_t number = 1; number <= shard_.samples; ++number) even &= offset(number) == first + static_cast<std::uint64_t>(number) * stride;
   // Else the sizes do not add up, and reading sample by sample says where.
   if (!even) return std::nullopt;
-  return Strided{bytes().data() + first, static_cast<std::size_t>(stride)};
+  return static_cast<std::size_t>(stride);
 }
 
-std::string_view ShardData::bytes_of(std::int64_t number) const {
+std::string_view ShardData::bytes_of(std::int64_t number) {
+  if (stream_) unpack();
   return bytes().substr(offset(number), offset(number + 1) - offset(number));
 }
 
-void ShardData::sample(std::int64_t number, std::vector<std::string_view>& payloads) const {
+void ShardData::sample(std::int64_t number, std::vector<std::string_view>& payloads) {
   const std::string_view sample = bytes_of(number);
   payloads.resize(index_.encodings.size());
   std::size_t head = 0;

@@ -1,7 +1,10 @@
 // Every compression of MDS shards, packed by the host's writer and read by the loader.
 #include <catch2/catch.hpp>
 
+#include <cstring>
 #include <random>
+
+#include <zstd.h>
 
 #include "data/mds_compression.h"
 #include "plugins/datasets/conformance.h"
@@ -105,6 +108,76 @@ TEST_CASE("mds: a bomb stops at the size that the index has") {
     const PackedShard shard(name, 60);
     shard.write(rechost::MdsCompression(name).packed(zeros), shard.raw().size());
     CHECK_THAT(shard.outcome(), Contains("zip") && Contains("unpacks to"));
+  }
+}
+
+TEST_CASE("mds: large zstd shards are unpacked in pieces") {
+  const std::vector<ShardColumn> columns{{"label", "int8", 1}, {"user", "int64", 8}};
+  constexpr std::size_t kRows = 70'000;  // of 9 bytes: three pieces
+  const auto shard_with = [&](std::size_t bad_row) {
+    std::vector<std::vector<std::string>> samples;
+    for (std::size_t row = 0; row < kRows; ++row) samples.push_back({std::string(1, row == bad_row ? '\7' : static_cast<char>(row % 2)), bytes_of(static_cast<std::int64_t>(row * row % 99'991))});
+    return shard_bytes(columns, samples);
+  };
+  // Of a stream, so that no frame has its size, and each has a window.
+  const auto packed = [](const std::string& raw) {
+    ZSTD_CCtx* context = ZSTD_createCCtx();
+    std::string zip(ZSTD_compressBound(raw.size()) + 100, '\0');
+    ZSTD_inBuffer in{raw.data(), raw.size() / 2, 0};
+    ZSTD_outBuffer out{zip.data(), zip.size(), 0};
+    ZSTD_compressStream2(context, &out, &in, ZSTD_e_flush);
+    in.size = raw.size();
+    while (ZSTD_compressStream2(context, &out, &in, ZSTD_e_end) != 0) {
+    }
+    ZSTD_freeCCtx(context);
+    zip.resize(out.pos);
+    return zip;
+  };
+  const Folder folder;
+  const auto read = [&](const std::string& zip, std::size_t raw_bytes) {
+    folder.write("zip", zip);
+    folder.write("index.json", index_of({shard_entry(columns, kRows, file_entry("raw", raw_bytes), file_entry("zip", zip.size()), "\"zstd\"")}));
+    return read_split("mds", {{"path", toml_text(folder.path("."))}}, "all");
+  };
+  const auto error = [&](const std::string& zip, std::size_t raw_bytes) -> std::string {
+    try {
+      read(zip, raw_bytes);
+    } catch (const PluginError& failure) {
+      return failure.what();
+    }
+    return "no error";
+  };
+  const std::string raw = shard_with(kRows), zip = packed(raw);
+  const auto check_users = [](const Table& table, std::size_t bad_row) {
+    std::size_t at = 0, wrong = 0;
+    for (std::size_t row = 0; row < kRows; ++row)
+      if (row != bad_row) wrong += table["user"].at(at++) != std::to_string(row * row % 99'991);
+    CHECK(wrong == 0);
+    CHECK(static_cast<std::size_t>(table.rows) == at);
+  };
+  check_users(read(zip, raw.size()), kRows);
+  // Two frames are one shard.
+  check_users(read(packed(raw.substr(0, 100'000)) + packed(raw.substr(100'000)), raw.size()), kRows);
+  for (const std::size_t bad_row : {std::size_t{0}, std::size_t{29'000}, kRows - 1}) {
+    const Table table = read(packed(shard_with(bad_row)), raw.size());
+    check_users(table, bad_row);
+    REQUIRE(table.bad_rows.size() == 1);
+    CHECK(table.bad_rows[0].row_in_chunk == static_cast<std::int64_t>(bad_row));
+  }
+  for (std::size_t size = 0; size < zip.size(); size += 1 + zip.size() / 41) CHECK_THAT(error(zip.substr(0, size), raw.size()), Contains("zip") && Contains("shard 0"));
+  for (const std::size_t size : {raw.size() - 1, raw.size() + 1}) CHECK_THAT(error(zip, size), Contains("zip") && Contains("shard 0") && Contains("sample"));
+  CHECK_THAT(error(zip + "x", raw.size()), Contains("zip") && Contains("damaged"));
+  CHECK_THAT(error(zip + zip, raw.size()), Contains("unpacks to more"));
+  for (std::size_t byte = 0; byte < zip.size(); byte += 1 + zip.size() / 43) {
+    std::string spoilt = zip;
+    spoilt[byte] = static_cast<char>(spoilt[byte] ^ (1 << byte % 8));
+    error(spoilt, raw.size());
+  }
+  // Offsets that lie are found before a sample is unpacked.
+  for (const auto& [at, value] : {std::pair{4, 8}, {4, -1}, {8, 1}, {4 + 4 * 40'000, 5}, {static_cast<int>(4 + 4 * kRows), 7}}) {
+    std::string lie = raw;
+    std::memcpy(lie.data() + at, &value, sizeof value);
+    CHECK_THAT(error(packed(lie), raw.size()), Contains("zip") && Contains("shard 0"));
   }
 }
 
