@@ -1,8 +1,13 @@
 #include "data/mds_conversion.h"
 
-#include <cmath>
-#include <cstring>
-#include <type_traits>
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
 
 #include "base/error.h"
 
@@ -10,184 +15,175 @@ namespace rechost {
 
 namespace {
 
-bool is_integer(ValueType type) { return type != ValueType::kFloat32 && type != ValueType::kFloat64 && type != ValueType::kString; }
-
-struct NumberEncoding {
-  const char* name;
-  std::uint32_t bytes;
+/// Rows that make a shard.
+struct FullShard {
+  MdsRows rows;
+  std::int64_t number = 0;
+  std::int64_t first_row = 0;
 };
 
-NumberEncoding number_encoding(ValueType type) {
-  switch (type) {
-    case ValueType::kInt8:
-      return {"int8", 1};
-    case ValueType::kInt16:
-      return {"int16", 2};
-    case ValueType::kInt32:
-      return {"int32", 4};
-    case ValueType::kInt64:
-      return {"int64", 8};
-    case ValueType::kBool:
-    case ValueType::kUint8:
-      return {"uint8", 1};
-    case ValueType::kUint16:
-      return {"uint16", 2};
-    case ValueType::kUint32:
-      return {"uint32", 4};
-    case ValueType::kFloat32:
-      return {"float32", 4};
-    case ValueType::kFloat64:
-      return {"float64", 8};
-    case ValueType::kString:
-      break;
-  }
-  return {"str", 0};
-}
-
-/// Integers that need a number to spare are written in 64 bits, whatever they are in memory.
-bool is_widened(const ColumnInfo& column) { return is_integer(column.type) && (column.nullable || column.is_list); }
-
-template <typename Value>
-void append_value(Value value, std::string& bytes) {
-  bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-/// Calls `use` with the element in its own type; a boolean as uint8. Not for texts.
-template <typename Use>
-void with_element(const ColumnView& column, std::int64_t element, Use&& use) {
-  const auto at = [&](auto type) { return static_cast<const decltype(type)*>(column.values)[element]; };
-  switch (column.type) {
-    case ValueType::kBool: {
-      const std::int64_t bit = column.value_offset + element;
-      return use(static_cast<std::uint8_t>(static_cast<const std::uint8_t*>(column.values)[bit >> 3] >> (bit & 7) & 1));
-    }
-    case ValueType::kInt8:
-      return use(at(std::int8_t{}));
-    case ValueType::kInt16:
-      return use(at(std::int16_t{}));
-    case ValueType::kInt32:
-      return use(at(std::int32_t{}));
-    case ValueType::kInt64:
-      return use(at(std::int64_t{}));
-    case ValueType::kUint8:
-      return use(at(std::uint8_t{}));
-    case ValueType::kUint16:
-      return use(at(std::uint16_t{}));
-    case ValueType::kUint32:
-      return use(at(std::uint32_t{}));
-    case ValueType::kFloat32:
-      return use(at(float{}));
-    case ValueType::kFloat64:
-      return use(at(double{}));
-    case ValueType::kString:
-      break;
-  }
-}
-
-/// Encodes the values of one column; messages name it and the row of the split.
-class CellEncoder {
+/// Cuts the rows of a split into shards as MDSWriter does: a shard ends before the row with which it would be too large.
+class ShardCutter {
  public:
-  explicit CellEncoder(const ColumnInfo& info) : info_(info), widened_(is_widened(info)) {}
+  ShardCutter(const MdsFolder& folder, std::int64_t first_number, std::int64_t first_row) : folder_(folder), number_(first_number), first_row_(first_row) {}
 
-  void encode(const ColumnView& column, std::int64_t row, std::int64_t row_of_split, std::string& bytes) {
-    bytes.clear();
-    row_of_split_ = row_of_split;
-    const bool valid = column.valid(row);
-    if (info_.is_list) {
-      const std::int64_t begin = column.list_begin(row), end = valid ? column.list_begin(row + 1) : begin;
-      return info_.type == ValueType::kString ? encode_texts(column, begin, end, bytes) : encode_array(column, begin, end, bytes);
+  void add(const MdsRows& rows, std::vector<FullShard>& full) {
+    std::size_t begin = 0;
+    for (std::size_t row = 0; row < rows.ends.size(); ++row) {
+      const std::uint64_t from = row == 0 ? 0 : rows.ends[row - 1], size = rows.ends[row] - from;
+      if (!folder_.holds(1, size)) {
+        fail<ConfigError>("sample {} takes {} bytes, which a shard of {} does not hold: allow larger shards", first_row_ + static_cast<std::int64_t>(pending_.ends.size() + row - begin), size,
+                          folder_.options().shard_bytes);
+      }
+      if (const std::uint64_t before = begin == 0 ? 0 : rows.ends[begin - 1];
+          !folder_.holds(pending_.ends.size() + row - begin + 1, pending_.bytes.size() + rows.ends[row] - before)) {
+        rows.add_to(pending_, begin, row);
+        begin = row;
+        end_shard(full);
+      }
     }
-    if (info_.type == ValueType::kString) return encode_text(column, row, valid, bytes);
-    if (valid) return encode_number(column, row, bytes);
-    append_null(bytes);
+    rows.add_to(pending_, begin, rows.ends.size());
+  }
+
+  void finish(std::vector<FullShard>& full) {
+    if (!pending_.ends.empty()) end_shard(full);
   }
 
  private:
-  [[noreturn]] void refuse(std::string_view value, std::string_view reason) const {
-    fail<DataError>("row {}, column '{}': {} cannot be written, {}", row_of_split_, info_.name, value, reason);
+  void end_shard(std::vector<FullShard>& full) {
+    const auto rows = static_cast<std::int64_t>(pending_.ends.size());
+    full.push_back({std::move(pending_), number_++, first_row_});
+    pending_ = {};
+    first_row_ += rows;
   }
 
-  void encode_number(const ColumnView& column, std::int64_t element, std::string& bytes) const {
-    with_element(column, element, [&](auto value) {
-      if constexpr (std::is_integral_v<decltype(value)>) {
-        if (!widened_) return append_value(value, bytes);
-        const auto wide = static_cast<std::int64_t>(value);
-        if (wide == kMdsNullInteger) refuse("the least 64-bit integer", "because it stands for a missing one");
-        append_value(wide, bytes);
-      } else {
-        if (std::isnan(value)) refuse("NaN", "because it stands for a missing number");
-        append_value(value, bytes);
+  const MdsFolder& folder_;
+  MdsRows pending_;
+  std::int64_t number_, first_row_;  // of the pending shard
+};
+
+/// The threads of one conversion. Each looks for the piece of work that is nearest to the end: a shard to be written, rows to be cut, a chunk
+/// to be read. Cutting alone has an order; it is done by one thread at a time.
+class Conversion {
+ public:
+  Conversion(ChunkSource& source, const MdsFolder& folder, int threads, const MdsProgress& progress)
+      : source_(source), folder_(folder), most_(static_cast<std::size_t>(threads) + 1), progress_(progress), shards_(progress.kept),
+        cutter_(folder, static_cast<std::int64_t>(shards_.size()), rows_kept()) {
+    for (std::uint32_t i = 0; i < source.columns().size(); ++i) wanted_.push_back(i);
+    // The chunk in which the first row lies that is still to be written.
+    const std::int64_t kept = rows_kept();
+    for (; next_chunk_ < source.chunk_count() && next_row_ + source.chunk_rows(next_chunk_) <= kept; ++next_chunk_) next_row_ += source.chunk_rows(next_chunk_);
+    skipped_ = kept - next_row_;
+    next_cut_ = next_chunk_;
+    std::vector<std::int64_t> ahead;
+    for (std::int64_t chunk = next_chunk_; chunk < source.chunk_count(); ++chunk) ahead.push_back(chunk);
+    source.read_ahead(ahead);
+  }
+
+  std::vector<MdsShard> run(int threads) {
+    std::vector<std::thread> others;
+    for (int i = 1; i < threads; ++i) others.emplace_back([this] { work(); });
+    work();
+    for (std::thread& thread : others) thread.join();
+    if (failure_) std::rethrow_exception(failure_);
+    std::sort(shards_.begin(), shards_.end(), [](const MdsShard& left, const MdsShard& right) { return left.number < right.number; });
+    return std::move(shards_);
+  }
+
+ private:
+  std::int64_t rows_kept() const { return shards_.empty() ? 0 : shards_.back().first_row + shards_.back().rows; }
+
+  void work() {
+    std::unique_lock lock(mutex_);
+    try {
+      while (!failure_ && !done()) {
+        if (!step(lock)) changed_.wait(lock);
       }
-    });
-  }
-
-  void encode_text(const ColumnView& column, std::int64_t row, bool valid, std::string& bytes) const {
-    if (valid) bytes = column.string(row);
-    if (valid && bytes.empty() && info_.role == ColumnRole::kSparse) refuse("an empty text", "because it stands for a missing one");
-    if (!valid && info_.role != ColumnRole::kSparse) refuse("a missing text", "only ids may be missing");
-  }
-
-  void encode_texts(const ColumnView& column, std::int64_t begin, std::int64_t end, std::string& bytes) const {
-    for (std::int64_t element = begin; element < end; ++element) {
-      const std::string_view text = column.string(element);
-      if (text.empty() || text.find(kMdsListSeparator) != std::string_view::npos)
-        refuse(fmt::format("'{}' in a list", text), "because the elements are joined with '|'");
-      if (element > begin) bytes += kMdsListSeparator;
-      bytes += text;
+    } catch (...) {
+      if (!lock.owns_lock()) lock.lock();
+      if (!failure_) failure_ = std::current_exception();
     }
+    changed_.notify_all();
   }
 
-  /// The shape of one dimension, in the narrowest integer that holds it, then the values.
-  void encode_array(const ColumnView& column, std::int64_t begin, std::int64_t end, std::string& bytes) const {
-    const std::uint64_t count = begin == end ? 1 : static_cast<std::uint64_t>(end - begin);
-    const int power = count < (1u << 8) ? 0 : count < (1u << 16) ? 1 : 2;
-    bytes += static_cast<char>(4 + power);
-    bytes.append(reinterpret_cast<const char*>(&count), std::size_t{1} << power);
-    if (begin == end) append_null(bytes);
-    for (std::int64_t element = begin; element < end; ++element) encode_number(column, element, bytes);
+  bool done() const { return cut_all_ && full_.empty() && writing_ == 0; }
+
+  /// Does one piece of work, without the lock; false when there is none now.
+  bool step(std::unique_lock<std::mutex>& lock) {
+    if (!full_.empty()) return write_shard(lock), true;
+    if (!cutting_ && !cut_all_ && full_.size() + writing_ < most_) {
+      if (const auto next = encoded_.find(next_cut_); next != encoded_.end() || next_cut_ == source_.chunk_count()) return cut(lock), true;
+    }
+    if (next_chunk_ < source_.chunk_count() && static_cast<std::size_t>(next_chunk_ - next_cut_) < most_) return read_chunk(lock), true;
+    return false;
   }
 
-  void append_null(std::string& bytes) const {
-    if (widened_)
-      append_value(kMdsNullInteger, bytes);
-    else if (info_.type == ValueType::kFloat32)
-      append_value(std::numeric_limits<float>::quiet_NaN(), bytes);
-    else
-      append_value(std::numeric_limits<double>::quiet_NaN(), bytes);
+  void write_shard(std::unique_lock<std::mutex>& lock) {
+    const FullShard shard = std::move(full_.front());
+    full_.pop_front();
+    ++writing_;
+    lock.unlock();
+    MdsShard written = folder_.write(shard.rows, shard.number, shard.first_row);
+    lock.lock();
+    --writing_;
+    if (progress_.finished) progress_.finished(written);
+    shards_.push_back(std::move(written));
+    changed_.notify_all();
   }
 
-  const ColumnInfo& info_;
-  bool widened_;
-  std::int64_t row_of_split_ = 0;
+  void cut(std::unique_lock<std::mutex>& lock) {
+    cutting_ = true;
+    const bool last = next_cut_ == source_.chunk_count();
+    MdsRows rows;
+    if (!last) rows = std::move(encoded_.extract(next_cut_).mapped());
+    lock.unlock();
+    std::vector<FullShard> full;
+    last ? cutter_.finish(full) : cutter_.add(rows, full);
+    lock.lock();
+    for (FullShard& shard : full) full_.push_back(std::move(shard));
+    cutting_ = false;
+    last ? static_cast<void>(cut_all_ = true) : static_cast<void>(++next_cut_);
+    changed_.notify_all();
+  }
+
+  void read_chunk(std::unique_lock<std::mutex>& lock) {
+    const std::int64_t chunk = next_chunk_++, first_row = next_row_, begin = std::exchange(skipped_, 0);
+    next_row_ += source_.chunk_rows(chunk);
+    lock.unlock();
+    const auto data = source_.read(chunk, wanted_, [](BadRow&& row) { fail<DataError>("{}:{}: {}: {}", row.source, row.line, row.column, row.reason); });
+    MdsRows rows = mds_rows(source_, *data, folder_, first_row, begin);
+    lock.lock();
+    encoded_.emplace(chunk, std::move(rows));
+    changed_.notify_all();
+  }
+
+  ChunkSource& source_;
+  const MdsFolder& folder_;
+  const std::size_t most_;  // chunks and shards at once
+  const MdsProgress& progress_;
+  std::vector<std::uint32_t> wanted_;
+
+  std::mutex mutex_;  // of all that follows; but the cutter belongs to the thread that cuts
+  std::condition_variable changed_;
+  std::vector<MdsShard> shards_;
+  ShardCutter cutter_;
+  std::int64_t next_chunk_ = 0, next_row_ = 0;  // to be read, and the row of the split with which it begins
+  std::int64_t skipped_ = 0;                    // rows of the first chunk that are written already
+  std::int64_t next_cut_ = 0;                   // chunk; all before it are cut
+  std::map<std::int64_t, MdsRows> encoded_;     // chunk -> its rows, until they are cut
+  std::deque<FullShard> full_;
+  std::size_t writing_ = 0;
+  bool cutting_ = false, cut_all_ = false;
+  std::exception_ptr failure_;
 };
 
 }  // namespace
 
-MdsColumn mds_column(const ColumnInfo& column) {
-  const NumberEncoding number = is_widened(column) ? NumberEncoding{"int64", 8} : number_encoding(column.type);
-  if (column.type == ValueType::kString) return {column.name, column.is_binary && !column.is_list ? "bytes" : "str", std::nullopt};
-  if (column.is_list) return {column.name, std::string("ndarray:") + number.name, std::nullopt};
-  return {column.name, number.name, number.bytes};
-}
-
-void convert_to_mds(ChunkSource& source, MdsWriter& writer) {
-  std::vector<std::uint32_t> wanted;
-  std::vector<CellEncoder> encoders;
-  for (const ColumnInfo& column : source.columns()) {
-    wanted.push_back(static_cast<std::uint32_t>(wanted.size()));
-    encoders.emplace_back(column);
-  }
-  std::vector<std::string> payloads(encoders.size());
-  std::int64_t row_of_split = 0;
-  for (std::int64_t chunk = 0; chunk < source.chunk_count(); ++chunk) {
-    const auto data = source.read(chunk, wanted, [](BadRow&& row) { fail<DataError>("{}:{}: {}: {}", row.source, row.line, row.column, row.reason); });
-    for (std::int64_t row = 0; row < data->rows(); ++row, ++row_of_split) {
-      for (std::size_t column = 0; column < encoders.size(); ++column) {
-        encoders[column].encode(data->columns()[column], row, row_of_split, payloads[column]);
-      }
-      writer.write(payloads);
-    }
-  }
+std::vector<MdsShard> convert_to_mds(ChunkSource& source, const MdsFolder& folder, int threads, const MdsProgress& progress) {
+  folder.make();
+  std::vector<MdsShard> shards = Conversion(source, folder, threads, progress).run(threads);
+  folder.write_index(shards);
+  return shards;
 }
 
 }  // namespace rechost

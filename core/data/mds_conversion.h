@@ -1,26 +1,25 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
+#include <functional>
+#include <vector>
 
-#include "data/mds_writer.h"
+#include "data/mds_folder.h"
+#include "data/mds_rows.h"
 #include "data/source.h"
 
 namespace rechost {
 
-/// MDS has no missing integers and no empty arrays: this number stands for the one, and alone in an array for the other. The loader "mds"
-/// reads it back as such.
-constexpr std::int64_t kMdsNullInteger = std::numeric_limits<std::int64_t>::min();
+/// What an earlier conversion left, and who is told of what this one makes.
+struct MdsProgress {
+  std::vector<MdsShard> kept;                            ///< shards from the first on, without a gap; these rows are not read again
+  std::function<void(const MdsShard& shard)> finished;  ///< any thread, one call at a time, in any order; may be empty
+};
 
-/// What stands between the texts of a list, which is written as one text.
-constexpr char kMdsListSeparator = '|';
-
-/// How a column is written. Numbers keep their type; integers that may be missing and lists of integers become 64 bits wide; booleans become
-/// uint8; texts "str", where an empty one stands for a missing id; a missing number of floating point is NaN.
-MdsColumn mds_column(const ColumnInfo& column);
-
-/// Writes all rows of a split in their order. Throws DataError at the first row that the loader cannot decode, and at a value that would
-/// read back as another one; it names the row.
-void convert_to_mds(ChunkSource& source, MdsWriter& writer);
+/// Writes all rows of a split in their order, and then the index. Chunks are read and encoded, and shards packed and written, by `threads`
+/// threads; the bytes do not depend on their number. At most `threads` + 1 chunks and `threads` + 1 shards are in memory. Returns all shards.
+/// Throws DataError at the first row that the loader cannot decode, and at a value that would read back as another one, naming the row;
+/// ConfigError when a row alone is larger than a shard may be.
+std::vector<MdsShard> convert_to_mds(ChunkSource& source, const MdsFolder& folder, int threads, const MdsProgress& progress = {});
 
 }  // namespace rechost

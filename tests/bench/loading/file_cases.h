@@ -15,9 +15,9 @@
 #include "app/environment.h"
 #include "app/setup.h"
 #include "base/error.h"
+#include "base/host.h"
 #include "config/parse.h"
 #include "data/mds_conversion.h"
-#include "data/mds_writer.h"
 #include "data/pipeline.h"
 #include "bench/loading/criteo_like.h"
 #include "bench/loading/peer_process.h"
@@ -130,11 +130,7 @@ class FileCases {
     for (const char* compression : {"", "zstd"}) {
       const bool packed = *compression != 0;
       const auto folder = folder_ / (packed ? "mds-zstd" : "mds");
-      std::vector<MdsColumn> columns;
-      for (const ColumnInfo& column : rows.columns()) columns.push_back(mds_column(column));
-      MdsWriter writer(folder, std::move(columns), {.compression = MdsCompression(compression)});
-      convert_to_mds(rows, writer);
-      writer.finish();
+      convert_to_mds(rows, MdsFolder(folder, mds_columns(rows), {.compression = MdsCompression(compression)}), usable_cores());
       std::vector<std::pair<std::string, Other>> others;
       if (packed) {
         std::vector<std::string> command{"zstd", "-d", "-q", "-c"};

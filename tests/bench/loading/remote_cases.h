@@ -106,12 +106,8 @@ class RemoteCases {
 
   void write_shards(const std::filesystem::path& path) {
     CriteoLike rows(rows_);
-    std::vector<MdsColumn> columns;
-    for (const ColumnInfo& column : rows.columns()) columns.push_back(mds_column(column));
     std::filesystem::create_directories(path.parent_path());
-    MdsWriter writer(path, std::move(columns), {.shard_bytes = 8 << 20});
-    convert_to_mds(rows, writer);
-    writer.finish();
+    convert_to_mds(rows, MdsFolder(path, mds_columns(rows), {.shard_bytes = 8 << 20}), 1);
     for (const auto& file : std::filesystem::directory_iterator(path)) data_bytes_ += file.file_size();
   }
 

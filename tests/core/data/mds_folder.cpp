@@ -1,4 +1,4 @@
-#include "data/mds_writer.h"
+#include "data/mds_folder.h"
 
 #include <cstring>
 #include <filesystem>
@@ -52,22 +52,31 @@ std::string samples_of(const fs::path& folder) {
 }
 
 std::string converted(MemorySource& source, const Folder& folder) {
-  std::vector<MdsColumn> columns;
-  for (const ColumnInfo& column : source.columns()) columns.push_back(mds_column(column));
-  MdsWriter writer(folder.path(), columns, {});
-  convert_to_mds(source, writer);
-  writer.finish();
+  convert_to_mds(source, MdsFolder(folder.path(), mds_columns(source), {}), 2);
   return samples_of(folder.path());
 }
 
+/// Rows of one column of bytes that vary, and one of one byte, as a sample holds them.
+MdsRows rows_of(std::initializer_list<std::pair<std::string, char>> samples) {
+  MdsRows rows;
+  for (const auto& [text, label] : samples) {
+    rows.bytes += words({static_cast<std::uint32_t>(text.size())}) + label + text;
+    rows.ends.push_back(rows.bytes.size());
+  }
+  return rows;
+}
+
+Json index_of(const fs::path& folder) { return parse_json(read_file(folder / "index.json"), "index"); }
+
 }  // namespace
 
-TEST_CASE("mds writer: a shard and its index, byte by byte") {
+TEST_CASE("mds folder: a shard and its index, byte by byte") {
   const Folder folder;
-  MdsWriter writer(folder.path(), {{"né", "str", std::nullopt}, {"label", "int8", 1}}, {});
-  writer.write(std::vector<std::string>{"abc", "\1"});
-  writer.write(std::vector<std::string>{"", std::string(1, '\0')});
-  writer.finish();
+  const MdsFolder target(folder.path(), {{"né", "str", std::nullopt}, {"label", "int8", 1}}, {});
+  CHECK(target.sources() == std::vector<std::size_t>{1, 0});
+  target.make();
+  const std::vector<MdsShard> shards{target.write(rows_of({{"abc", '\1'}, {"", '\0'}}), 0, 0)};
+  target.write_index(shards);
   const std::string header = "{\"column_encodings\": [\"int8\", \"str\"], \"column_names\": [\"label\", \"n\\u00e9\"], \"column_sizes\": [1, null], "
                              "\"compression\": null, \"format\": \"mds\", \"hashes\": [\"xxh3_64\"], \"size_limit\": 67108864, \"version\": 2}";
   const auto begin = static_cast<std::uint32_t>(16 + header.size());
@@ -76,64 +85,97 @@ TEST_CASE("mds writer: a shard and its index, byte by byte") {
   const std::string index = read_file(folder / "index.json");
   CHECK_THAT(index, Catch::StartsWith("{\"shards\": [{\"column_encodings\": [\"int8\", \"str\"], ") &&
                         Catch::EndsWith("\"samples\": 2, \"size_limit\": 67108864, \"version\": 2, \"zip_data\": null}], \"version\": 2}"));
-  const Json entry = parse_json(index, "index")["shards"][0];
+  const Json entry = index_of(folder.path())["shards"][0];
   CHECK(entry["raw_data"]["basename"] == "shard.00000.mds");
   CHECK(entry["raw_data"]["bytes"] == shard.size());
   CHECK(entry["raw_data"]["hashes"]["xxh3_64"].get<std::string>().size() == 16);
-  CHECK(writer.samples() == 2);
-  CHECK(writer.bytes() == shard.size());
+  CHECK(shards[0].bytes == shard.size());
+  CHECK(target.is_whole(shards[0]));
+  std::string damaged = shard;
+  damaged.back() = '\2';
+  write_file_atomically(folder / "shard.00000.mds", damaged);
+  CHECK_FALSE(target.is_whole(shards[0]));
+  fs::remove(folder / "shard.00000.mds");
+  CHECK_FALSE(target.is_whole(shards[0]));
 }
 
-TEST_CASE("mds writer: a shard ends before it would be too large") {
-  const Folder folder;
-  MdsOptions options;
-  options.shard_bytes = 300;
-  MdsWriter writer(folder.path(), {{"x", "int64", 8}}, options);
-  for (std::int64_t value = 0; value < 30; ++value) writer.write(std::vector<std::string>{bytes_of(value)});
-  writer.finish();
-  const Json index = parse_json(read_file(folder / "index.json"), "index");
+TEST_CASE("mds conversion: a shard ends before it would be too large, wherever chunks end") {
+  MemorySource one(100), many(7);
+  std::vector<std::optional<std::int64_t>> values(100);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::int64_t>(i);
+  one.ids("x", values);
+  many.ids("x", values);
+  const Folder first, second;
+  convert_to_mds(one, MdsFolder(first.path(), mds_columns(one), {.shard_bytes = 300}), 1);
+  convert_to_mds(many, MdsFolder(second.path(), mds_columns(many), {.shard_bytes = 300}), 4);
+  const Json index = index_of(first.path());
   std::int64_t samples = 0;
   for (std::size_t i = 0; i < index["shards"].size(); ++i) {
-    const auto bytes = fs::file_size(folder / fmt::format("shard.{:05}.mds", i));
+    const std::string name = fmt::format("shard.{:05}.mds", i);
+    const auto bytes = fs::file_size(first / name);
     CHECK(bytes <= 300);
     // One more of 8 bytes and its offset would not have fitted.
     if (i + 1 < index["shards"].size()) CHECK(bytes + 12 > 300);
     samples += index["shards"][i]["samples"].get<std::int64_t>();
+    CHECK(read_file(first / name) == read_file(second / name));
   }
-  CHECK(samples == 30);
-  CHECK(writer.shards() > 2);
+  CHECK(samples == 100);
+  CHECK(index["shards"].size() > 5);
+  CHECK(read_file(first / "index.json") == read_file(second / "index.json"));
 }
 
-TEST_CASE("mds writer: zstd frames carry their size, and the index has both files") {
+TEST_CASE("mds conversion: goes on after the shards that are there") {
+  MemorySource source(9);
+  std::vector<std::optional<std::int64_t>> values(100);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::int64_t>(i * i);
+  source.ids("x", values);
+  const Folder whole;
+  const MdsFolder target(whole.path(), mds_columns(source), {.shard_bytes = 300});
+  const std::vector<MdsShard> shards = convert_to_mds(source, target, 2);
+  for (std::size_t kept = 0; kept <= shards.size(); ++kept) {
+    const Folder again;
+    fs::create_directories(again.path());
+    MdsProgress progress{.kept = {shards.begin(), shards.begin() + static_cast<std::ptrdiff_t>(kept)}};
+    for (const MdsShard& shard : progress.kept) fs::copy_file(whole / shard.file, again / shard.file);
+    std::size_t made = 0;
+    progress.finished = [&](const MdsShard&) { ++made; };
+    convert_to_mds(source, MdsFolder(again.path(), mds_columns(source), {.shard_bytes = 300}), 3, progress);
+    CHECK(made == shards.size() - kept);
+    for (const MdsShard& shard : shards) CHECK(read_file(again / shard.file) == read_file(whole / shard.file));
+    CHECK(read_file(again / "index.json") == read_file(whole / "index.json"));
+  }
+}
+
+TEST_CASE("mds folder: zstd frames carry their size, and the index has both files") {
   const Folder folder;
-  MdsOptions options;
-  options.compression = MdsCompression("zstd:7");
-  MdsWriter writer(folder.path(), {{"x", "uint8", 1}}, options);
-  for (int i = 0; i < 100; ++i) writer.write(std::vector<std::string>{std::string(1, 'x')});
-  writer.finish();
+  const MdsFolder target(folder.path(), {{"x", "uint8", 1}}, {.compression = MdsCompression("zstd:7"), .hashes = mds_hashes("xxh64,sha1")});
+  MdsRows rows{.bytes = std::string(100, 'x'), .ends = {}};
+  for (std::uint64_t end = 1; end <= 100; ++end) rows.ends.push_back(end);
+  target.make();
+  target.write_index(std::vector<MdsShard>{target.write(rows, 0, 0)});
   const std::string zip = read_file(folder / "shard.00000.mds.zstd");
-  const Json entry = parse_json(read_file(folder / "index.json"), "index")["shards"][0];
+  const Json entry = index_of(folder.path())["shards"][0];
   CHECK(entry["compression"] == "zstd:7");
   CHECK(entry["zip_data"]["bytes"] == zip.size());
+  CHECK(entry["zip_data"]["hashes"]["sha1"].get<std::string>().size() == 40);
+  CHECK(entry["hashes"] == Json({"sha1", "xxh64"}));
   CHECK(ZSTD_getFrameContentSize(zip.data(), zip.size()) == entry["raw_data"]["bytes"].get<unsigned long long>());
   CHECK_FALSE(fs::exists(folder / "shard.00000.mds"));
 }
 
-TEST_CASE("mds writer: what it refuses") {
+TEST_CASE("mds folder: what it refuses") {
   const Folder folder;
   const std::vector<MdsColumn> text{{"x", "str", std::nullopt}};
   for (const char* name : {"zstd:23", "zstd:0", "zstd:07", "zstd:", "zstd:7x", "gz:10", "bz2:0", "br:12", "br:-1", "snappy:1", "lz4", "zstdx"})
     CHECK_THROWS_WITH(MdsCompression(name), Contains(std::string("'") + name + "'"));
   CHECK_THROWS_WITH(mds_hashes("sha1,crc32"), Contains("'crc32'"));
   CHECK(mds_hashes("xxh64,sha1,xxh64") == std::vector<std::string>{"sha1", "xxh64"});
-  CHECK_THROWS_WITH(MdsWriter(folder.path(), {}, {}), Contains("no column"));
-  CHECK_THROWS_WITH(MdsWriter(folder.path(), {text[0], text[0]}, {}), Contains("two columns"));
-  MdsOptions options;
-  options.shard_bytes = 300;
-  MdsWriter writer(folder.path(), text, options);
-  CHECK_THROWS_WITH(writer.write(std::vector<std::string>{std::string(300, 'x')}), Contains("sample 0") && Contains("larger shards"));
-  writer.finish();
-  CHECK_THROWS_WITH(MdsWriter(folder.path(), text, {}), Contains("index.json already"));
+  CHECK_THROWS_WITH(MdsFolder(folder.path(), {}, {}), Contains("no column"));
+  CHECK_THROWS_WITH(MdsFolder(folder.path(), {text[0], text[0]}, {}), Contains("two columns"));
+  MemorySource source;
+  source.words("x", {"a", std::string(300, 'x')});
+  CHECK_THROWS_WITH(convert_to_mds(source, MdsFolder(folder.path(), mds_columns(source), {.shard_bytes = 300}), 1), Contains("sample 1") && Contains("larger shards"));
+  CHECK_FALSE(fs::exists(folder / "index.json"));
 }
 
 TEST_CASE("mds conversion: what is missing stands as the loader reads it") {

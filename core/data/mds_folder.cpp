@@ -1,4 +1,4 @@
-#include "data/mds_writer.h"
+#include "data/mds_folder.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/checksum.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "storage/digest.h"
@@ -95,9 +96,15 @@ std::vector<std::string> mds_hashes(std::string_view list) {
   return names;
 }
 
-MdsWriter::MdsWriter(std::filesystem::path folder, std::vector<MdsColumn> columns, MdsOptions options)
-    : folder_(std::move(folder)), options_(std::move(options)) {
-  if (columns.empty()) fail<ConfigError>("{}: there is no column to write", folder_.string());
+void MdsRows::add_to(MdsRows& other, std::size_t begin, std::size_t end) const {
+  const std::uint64_t from = begin == 0 ? 0 : ends[begin - 1], to = end == 0 ? 0 : ends[end - 1];
+  const std::uint64_t moved = other.bytes.size();
+  other.bytes.append(bytes, from, to - from);
+  for (std::size_t row = begin; row < end; ++row) other.ends.push_back(ends[row] - from + moved);
+}
+
+MdsFolder::MdsFolder(std::filesystem::path path, std::vector<MdsColumn> columns, MdsOptions options) : path_(std::move(path)), options_(std::move(options)) {
+  if (columns.empty()) fail<ConfigError>("{}: there is no column to write", path_.string());
   for (std::size_t i = 0; i < columns.size(); ++i) sources_.push_back(i);
   std::sort(sources_.begin(), sources_.end(), [&](std::size_t left, std::size_t right) { return columns[left].name < columns[right].name; });
   for (const std::size_t source : sources_) {
@@ -105,69 +112,55 @@ MdsWriter::MdsWriter(std::filesystem::path folder, std::vector<MdsColumn> column
     columns_.push_back(columns[source]);
   }
   header_ = json_text(common_entry(columns_, options_));
+}
+
+void MdsFolder::make() const {
   std::error_code error;
-  if (std::filesystem::exists(folder_ / "index.json", error)) fail<ConfigError>("{} has an index.json already: choose another folder", folder_.string());
-  std::filesystem::create_directories(folder_, error);
-  if (error) fail("cannot make the folder {}: {}", folder_.string(), error.message());
+  std::filesystem::create_directories(path_, error);
+  if (error) fail("cannot make the folder {}: {}", path_.string(), error.message());
 }
 
-void MdsWriter::write(std::span<const std::string> payloads) {
-  std::uint64_t size = 0;
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    const std::string& payload = payloads[sources_[i]];
-    if (columns_[i].size && *columns_[i].size != payload.size()) fail("column '{}': a value of {} bytes, not {}", columns_[i].name, payload.size(), *columns_[i].size);
-    size += payload.size() + (columns_[i].size ? 0 : 4);
-  }
-  const std::uint64_t cost = size + 4;  // and its offset
-  if (empty_shard_bytes(header_) + cost > options_.shard_bytes) {
-    fail<ConfigError>("sample {} takes {} bytes, which a shard of {} does not hold: allow larger shards", samples_, size, options_.shard_bytes);
-  }
-  if (empty_shard_bytes(header_) + pending_.size() + 4 * ends_.size() + cost > options_.shard_bytes) flush();
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    if (!columns_[i].size) append_count(pending_, payloads[sources_[i]].size());
-  }
-  for (const std::size_t source : sources_) pending_ += payloads[source];
-  ends_.push_back(static_cast<std::uint32_t>(pending_.size()));
-  ++samples_;
-}
+bool MdsFolder::holds(std::size_t rows, std::uint64_t bytes) const { return empty_shard_bytes(header_) + bytes + 4 * rows <= options_.shard_bytes; }
 
-void MdsWriter::flush() {
-  if (ends_.empty()) return;
-  const std::uint64_t begin = empty_shard_bytes(header_) + 4 * ends_.size();
+MdsShard MdsFolder::write(const MdsRows& rows, std::int64_t number, std::int64_t first_row) const {
+  const std::uint64_t begin = empty_shard_bytes(header_) + 4 * rows.ends.size();
   std::string shard;
-  shard.reserve(begin + pending_.size());
-  append_count(shard, ends_.size());
+  shard.reserve(begin + rows.bytes.size());
+  append_count(shard, rows.ends.size());
   append_count(shard, begin);
-  for (const std::uint32_t end : ends_) append_count(shard, begin + end);
+  for (const std::uint64_t end : rows.ends) append_count(shard, begin + end);
   shard += header_;
-  shard += pending_;
+  shard += rows.bytes;
 
-  const std::string basename = fmt::format("shard.{:05}.mds", entries_.size());
+  const std::string basename = fmt::format("shard.{:05}.mds", number);
   SortedJson entry = common_entry(columns_, options_);
-  entry["samples"] = ends_.size();
+  entry["samples"] = rows.ends.size();
   entry["raw_data"] = file_entry(basename, shard, options_.hashes);
   entry["zip_data"] = nullptr;
-  if (options_.compression.none()) {
-    write_file_atomically(folder_ / basename, shard);
-    bytes_ += shard.size();
-  } else {
-    const std::string zip = options_.compression.packed(shard);
-    const std::string zip_name = basename + "." + options_.compression.extension();
-    entry["zip_data"] = file_entry(zip_name, zip, options_.hashes);
-    write_file_atomically(folder_ / zip_name, zip);
-    bytes_ += zip.size();
+  MdsShard written{.number = number, .first_row = first_row, .rows = static_cast<std::int64_t>(rows.ends.size()), .file = basename};
+  if (!options_.compression.none()) {
+    shard = options_.compression.packed(shard);
+    written.file += "." + options_.compression.extension();
+    entry["zip_data"] = file_entry(written.file, shard, options_.hashes);
   }
-  entries_.push_back(json_text(entry));
-  pending_.clear();
-  ends_.clear();
+  write_file_atomically(path_ / written.file, shard);
+  written.bytes = shard.size();
+  written.checksum = checksum_of(shard);
+  written.entry = json_text(entry);
+  return written;
 }
 
-void MdsWriter::finish() {
-  flush();
+bool MdsFolder::is_whole(const MdsShard& shard) const {
+  std::error_code error;
+  const std::filesystem::path file = path_ / shard.file;
+  return std::filesystem::file_size(file, error) == shard.bytes && !error && checksum_of(read_file(file)) == shard.checksum;
+}
+
+void MdsFolder::write_index(std::span<const MdsShard> shards) const {
   std::string index = "{\"shards\": [";
-  for (std::size_t i = 0; i < entries_.size(); ++i) index += (i == 0 ? "" : ", ") + entries_[i];
+  for (std::size_t i = 0; i < shards.size(); ++i) index += (i == 0 ? "" : ", ") + shards[i].entry;
   index += "], \"version\": 2}";
-  write_file_atomically(folder_ / "index.json", index);
+  write_file_atomically(path_ / "index.json", index);
 }
 
 }  // namespace rechost
