@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -96,13 +97,13 @@ class PluginSource final : public ChunkSource {
 
   std::uint64_t fingerprint() override {
     std::uint64_t value = 0;
-    throw_if(guarded(label_, "fingerprint", [&] { return table_->fingerprint(dataset_, &value); }), id_);
+    throw_if(call("fingerprint", [&] { return table_->fingerprint(dataset_, &value); }), id_);
     return value;
   }
 
   void read_ahead(std::span<const std::int64_t> chunks) override {
     if (!RH_HAS(table_, prefetch_chunks) || table_->prefetch_chunks == nullptr) return;
-    throw_if(guarded(label_, "prefetch_chunks", [&] { return table_->prefetch_chunks(dataset_, chunks.data(), chunks.size()); }), id_);
+    throw_if(call("prefetch_chunks", [&] { return table_->prefetch_chunks(dataset_, chunks.data(), chunks.size()); }), id_);
   }
 
   bool remote() const override { return storage_ != nullptr && storage_->remote_in_use(); }
@@ -121,7 +122,7 @@ class PluginSource final : public ChunkSource {
                                   .context = &recorder,
                                   .bad_row = &BadRowRecorder::record};
     OwnedArray array;
-    rh_error* error = guarded(label_, "read_chunk", [&] { return table_->read_chunk(dataset_, &request, array.get()); });
+    rh_error* error = call("read_chunk", [&] { return table_->read_chunk(dataset_, &request, array.get()); });
     // Ownership moves only on success: what a failed call left in the array is none of ours.
     if (error != nullptr) array->release = nullptr;
     if (recorder.failed()) {
@@ -140,6 +141,13 @@ class PluginSource final : public ChunkSource {
   }
 
  private:
+  /// The loader's function, with its storage at hand.
+  template <typename Function>
+  std::invoke_result_t<Function&> call(std::string_view name, Function&& function) const {
+    const StorageScope scope(storage_);
+    return guarded(label_, name, function);
+  }
+
   /// Puts the plugin's label before a breach of contract; everything else passes.
   template <typename Body>
   void rethrow_labelled(Body&& body) const {
@@ -152,7 +160,7 @@ class PluginSource final : public ChunkSource {
 
   void read_schema() {
     ArrowSchema schema{};
-    throw_if(guarded(label_, "schema", [&] { return table_->schema(dataset_, &schema); }), id_);
+    throw_if(call("schema", [&] { return table_->schema(dataset_, &schema); }), id_);
     if (schema.release == nullptr) fail<PluginError>("{}: schema filled nothing", label_);
     struct Release {
       ArrowSchema& schema;
@@ -162,11 +170,11 @@ class PluginSource final : public ChunkSource {
   }
 
   void count_chunks() {
-    const std::int64_t count = guarded(label_, "chunk_count", [&] { return table_->chunk_count(dataset_); });
+    const std::int64_t count = call("chunk_count", [&] { return table_->chunk_count(dataset_); });
     if (count < 0) fail<PluginError>("{}: chunk_count is {}", label_, count);
     chunk_rows_.reserve(static_cast<std::size_t>(count));
     for (std::int64_t chunk = 0; chunk < count; ++chunk) {
-      const std::int64_t rows = guarded(label_, "chunk_rows", [&] { return table_->chunk_rows(dataset_, chunk); });
+      const std::int64_t rows = call("chunk_rows", [&] { return table_->chunk_rows(dataset_, chunk); });
       if (rows < 0) fail<PluginError>("{}: chunk_rows({}) is {}", label_, chunk, rows);
       chunk_rows_.push_back(rows);
     }
@@ -174,7 +182,7 @@ class PluginSource final : public ChunkSource {
 
   void close() {
     try {
-      guarded(label_, "close", [&] { table_->close(dataset_); });
+      call("close", [&] { table_->close(dataset_); });
     } catch (const PluginError& error) {
       log_warning("{}", error.what());
     }
@@ -202,6 +210,7 @@ DatasetInstance::DatasetInstance(Module module, ModuleOptions options, std::shar
 }
 
 std::vector<std::string> DatasetInstance::list_splits() const {
+  const StorageScope scope(storage_);
   std::array<rh_string, kMostSplits> names{};
   std::uint32_t count = 0;
   throw_if(guarded(module_.label(), "list_splits",
@@ -226,6 +235,7 @@ std::vector<std::string> DatasetInstance::list_splits() const {
 }
 
 std::unique_ptr<ChunkSource> DatasetInstance::open(std::string_view split) const {
+  const StorageScope scope(storage_);
   const rh_dataset_interface* table = table_of(module_);
   rh_dataset* dataset = nullptr;
   throw_if(guarded(module_.label(), "open", [&] { return table->open(host_table(), options_.abi(), to_abi(split), &dataset); }),

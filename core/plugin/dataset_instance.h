@@ -15,7 +15,7 @@ namespace rechost {
 /// One dataset loader with its options. Every breach of the contract by the plugin is a PluginError that names plugin and column.
 class DatasetInstance {
  public:
-  /// `storage` is what the loader opens files through (use_storage()); null: the one in use.
+  /// `storage` is what the loader opens files through; null: local files alone, or what another loader was made with.
   DatasetInstance(Module module, ModuleOptions options, std::shared_ptr<Storage> storage = nullptr);
 
   const Module& module() const { return module_; }

@@ -19,7 +19,10 @@ Slot& slot() {
   return only;
 }
 
+thread_local const std::shared_ptr<Storage>* storage_of_this_call = nullptr;
+
 std::shared_ptr<Storage> storage_in_use() {
+  if (storage_of_this_call != nullptr) return *storage_of_this_call;
   Slot& place = slot();
   const std::lock_guard lock(place.mutex);
   if (std::shared_ptr<Storage> storage = place.storage.lock()) return storage;
@@ -97,6 +100,12 @@ rh_error* read_ahead(const rh_host*, const void* reader, const rh_wanted_file* f
 }
 
 }  // namespace
+
+StorageScope::StorageScope(const std::shared_ptr<Storage>& storage) : before_(storage_of_this_call) {
+  if (storage != nullptr) storage_of_this_call = &storage;
+}
+
+StorageScope::~StorageScope() { storage_of_this_call = before_; }
 
 void use_storage(const std::shared_ptr<Storage>& storage) {
   Slot& place = slot();
