@@ -4,10 +4,11 @@ import base64
 import http.server
 import json
 import re
-import socket
 import ssl
 import threading
 import urllib.parse
+
+from faulty_http import Handler, Refusal
 
 # Of nobody but these tests, for 127.0.0.1, until 2126.
 CERTIFICATE = """-----BEGIN CERTIFICATE-----
@@ -31,24 +32,7 @@ vkSgF1xq42qVVNwUJ4AWD8OebZxV/qt9Bm8hS0yF6YcuPGcWGjh6xJHk
 KEY = re.compile(r"^[/\w.\- ]*$", re.ASCII)
 
 
-class Refusal(Exception):
-    def __init__(self, status, code, message):
-        super().__init__(message)
-        self.status, self.code = status, code
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments):
-        pass
-
-    def handle_one_request(self):
-        try:
-            super().handle_one_request()
-        except (OSError, ValueError):
-            self.close_connection = True
-
+class MlflowHandler(Handler):
     def answer(self):
         store = self.server.store
         url = urllib.parse.urlparse(self.path)
@@ -62,10 +46,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             store.released.wait()
             return self.drop()
         if fault and fault[0] == "status":
-            return self.reply(fault[1], fault[2] if len(fault) > 2 else b"busy", fault[3] if len(fault) > 3 else {})
+            return self.reply(fault[1], fault[3] if len(fault) > 3 else {}, fault[2] if len(fault) > 2 else b"busy")
         try:
             if url.path == "/version":
-                return self.reply(200, b"3.17.2", {})
+                return self.reply(200, {}, b"3.17.2")
             if store.account and self.headers.get("Authorization") != store.account:
                 raise Refusal(401, "UNAUTHENTICATED", "You are not authenticated.")
             with store.lock:
@@ -77,23 +61,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     call = url.path.removeprefix("/api/2.0/mlflow/").replace("/", "_").replace("-", "_")
                     result = getattr(store, call)(**fields)
         except Refusal as refusal:
-            return self.reply(refusal.status, json.dumps({"error_code": refusal.code, "message": str(refusal)}).encode(), {})
+            return self.reply(refusal.status, {}, json.dumps({"error_code": refusal.code, "message": refusal.message}).encode())
         if fault == "drop after":
             return self.drop()
-        self.reply(200, json.dumps(result).encode(), {})
+        self.reply(200, {}, json.dumps(result).encode())
 
     do_GET = do_POST = do_PUT = answer
-
-    def drop(self):
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
-
-    def reply(self, status, body, headers):
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
 
 
 class Listener(http.server.ThreadingHTTPServer):
@@ -125,7 +98,7 @@ class MlflowServer:
         self.start()
 
     def start(self):
-        self.listener = Listener(("127.0.0.1", self.port), Handler)
+        self.listener = Listener(("127.0.0.1", self.port), MlflowHandler)
         self.listener.store = self
         self.port = self.listener.server_address[1]
         if self.tls:

@@ -5,35 +5,19 @@ import hmac
 import http.server
 import json
 import pathlib
-import socket
 import threading
 import time
 import urllib.parse
 import xml.sax.saxutils
 
-
-class Refusal(Exception):
-    def __init__(self, status, code, message):
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+from faulty_http import Handler, Refusal
 
 
 def keyed(key, text):
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments):
-        pass
-
-    def handle_one_request(self):
-        try:
-            super().handle_one_request()
-        except OSError:
-            self.close_connection = True
-
+class StorageHandler(Handler):
     def do_GET(self):
         self.answer()
 
@@ -55,9 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             time.sleep(server.delay_seconds)
             if fault == "drop":
-                self.connection.shutdown(socket.SHUT_RDWR)
-                self.close_connection = True
-                return
+                return self.drop()
             if isinstance(fault, int):
                 raise Refusal(fault, "SlowDown" if fault == 503 else "InternalError", "told to")
             if url.path.startswith("/latest/"):
@@ -73,15 +55,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         finally:
             with server.lock:
                 server.now -= 1
-
-    def reply(self, status, headers, body):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
     def instance(self, path):
         """The metadata service of a machine at AWS, version 2."""
@@ -172,9 +145,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault == "cut":
             self.wfile.write(body[:len(body) // 3])
             self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
-            return
+            return self.drop()
         self.send_at_rate(body)
         with server.lock:
             server.bytes_sent += len(body)
@@ -200,7 +171,7 @@ class StorageServer(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, root, accounts=None, port=0):
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(("127.0.0.1", port), StorageHandler)
         self.root, self.accounts = pathlib.Path(root), accounts
         self.lock, self.line = threading.Lock(), threading.Lock()
         self.requests, self.signers, self.bytes_sent = [], [], 0

@@ -34,6 +34,14 @@ def buckets_larger_than_the_cache_train_the_same_model():
             expect(min(served) >= 2 and sum(served) <= 3.2 * len(served), f"not streamed, or again and again: {served}")
             expect(place.cached_bytes() <= limit * 2**30 and not list((place.cache / "incoming").iterdir()), place.cached_bytes())
             expect(len(server.signers) > 50, server.signers)
+            # Ranks of one machine share what one of them has fetched.
+            shutil.rmtree(place.cache)
+            server.requests.clear()
+            ranks = ["--nproc", "2", "--set", "run.deterministic=true"]
+            shared, _ = trained(place, "ranks", place.config("s3://bucket"), *place.settings(limit), *ranks, env=place.environment(server))
+            served = [len(server.gets(f"/bucket/train/{shard}")) for shard in place.shards]
+            expect(sum(served) <= 3.2 * len(served), f"again and again: {served}")
+            expect(shared == trained(place, "local-ranks", place.local, *ranks)[0], "other weights with two ranks")
             # A server that drops, cuts and refuses: every shard fails once, the model is the same.
             seen = set()
 
