@@ -87,6 +87,14 @@ rh_error* open(const rh_host*, rh_string location, const rh_file_expectation* ex
   });
 }
 
+rh_error* read(const rh_host*, rh_string location, const rh_file_expectation* expectation, void* target) noexcept {
+  return answered([&] {
+    const FileExpectation expected = read_expectation(expectation);
+    if (!expected.size || (target == nullptr && *expected.size > 0)) fail<PluginError>("rechost.files/1: read: no target, or no size");
+    storage_in_use()->read(location_of(location), expected, static_cast<char*>(target));
+  });
+}
+
 rh_error* read_ahead(const rh_host*, const void* reader, const rh_wanted_file* files, std::uint64_t count, std::uint32_t stride) noexcept {
   return answered([&] {
     std::vector<Storage::Wanted> wanted;
@@ -114,7 +122,7 @@ void use_storage(const std::shared_ptr<Storage>& storage) {
 }
 
 const rh_files* files_extension() {
-  static const rh_files files{.struct_size = sizeof(rh_files), .reserved = 0, .look = look, .list = list, .open = open, .read_ahead = read_ahead};
+  static const rh_files files{.struct_size = sizeof(rh_files), .reserved = 0, .look = look, .list = list, .open = open, .read_ahead = read_ahead, .read = read};
   return &files;
 }
 

@@ -41,21 +41,25 @@ std::string certificates(const Variables& variables) {
 
 using Digests = std::map<std::string, std::string>;
 
-/// The digests that were expected, as they are; and `checksum` of the same pass over the file, when it is wanted.
+/// The digests that were expected, as they are; and `checksum` and the bytes themselves, in `target` [size], of the same pass over the file,
+/// when they are wanted.
 Digests digests_of(const FileDescriptor& file, std::uint64_t size, const FileExpectation& expectation, const std::string& name,
-                   Checksum* checksum = nullptr) {
+                   Checksum* checksum = nullptr, char* target = nullptr) {
   std::vector<std::pair<std::string, Digest>> digests;
   for (const auto& [digest, value] : expectation.digests) {
     if (std::optional<Digest> known = Digest::named(digest)) digests.emplace_back(digest, std::move(*known));
   }
-  std::vector<char> portion(std::size_t{1} << 20);
+  // What was just read is in the second-level cache when its digests are made.
+  constexpr std::uint64_t kPortion = std::uint64_t{256} << 10;
+  std::vector<char> portion(target == nullptr ? kPortion : 0);
   for (std::uint64_t done = 0; done < size;) {
-    const ssize_t got = ::pread(file.number(), portion.data(), std::min<std::uint64_t>(portion.size(), size - done), static_cast<off_t>(done));
+    char* const bytes = target == nullptr ? portion.data() : target + done;
+    const ssize_t got = ::pread(file.number(), bytes, std::min(kPortion, size - done), static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail<DataError>("cannot read '{}' at byte {}: {}", name, done, std::strerror(errno));
     if (got == 0) fail<DataError>("'{}' became shorter while it was read, at byte {}", name, done);
-    if (checksum != nullptr) checksum->add(portion.data(), static_cast<std::size_t>(got));
-    for (auto& [digest, state] : digests) state.add(portion.data(), static_cast<std::size_t>(got));
+    if (checksum != nullptr) checksum->add(bytes, static_cast<std::size_t>(got));
+    for (auto& [digest, state] : digests) state.add(bytes, static_cast<std::size_t>(got));
     done += static_cast<std::uint64_t>(got);
   }
   Digests found;
@@ -166,7 +170,17 @@ FileDescriptor Storage::open(const Location& location, const FileExpectation& ex
   return open_remote(location, expectation, true);
 }
 
-FileDescriptor Storage::open_local(const Location& location, const FileExpectation& expectation) {
+void Storage::read(const Location& location, const FileExpectation& expectation, char* target) {
+  require_known_digest(expectation, location.text());
+  if (!location.remote()) {
+    open_local(location, expectation, target);
+    return;
+  }
+  const FileDescriptor file = open(location, expectation);
+  digests_of(file, *expectation.size, {}, location.text(), nullptr, target);
+}
+
+FileDescriptor Storage::open_local(const Location& location, const FileExpectation& expectation, char* target) {
   // O_NONBLOCK: a pipe that nobody writes to would hold us here.
   FileDescriptor file(::open(location.path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) fail<DataError>("cannot open '{}': {}", location.text(), std::strerror(errno));
@@ -175,14 +189,25 @@ FileDescriptor Storage::open_local(const Location& location, const FileExpectati
   if (!S_ISREG(status.st_mode)) fail<DataError>("'{}' is no regular file", location.text());
   const auto size = static_cast<std::uint64_t>(status.st_size);
   if (expectation.size && *expectation.size != size) fail<DataError>("'{}': {}", location.text(), size_problem(size, *expectation.size));
-  if (expectation.digests.empty()) return file;
+  const auto copy = [&] {
+    if (target != nullptr) digests_of(file, size, {}, location.text(), nullptr, target);
+  };
+  if (expectation.digests.empty()) {
+    copy();
+    return file;
+  }
   const std::string state = fmt::format("{}:{}:{}:{}.{} {}", status.st_dev, status.st_ino, size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
                                         digest_text(expectation));
+  bool checked = false;
   {
     const std::lock_guard lock(mutex_);
-    if (checked_.contains(state)) return file;
+    checked = checked_.contains(state);
   }
-  const std::string problem = difference(digests_of(file, size, expectation, location.text()), expectation);
+  if (checked) {
+    copy();
+    return file;
+  }
+  const std::string problem = difference(digests_of(file, size, expectation, location.text(), nullptr, target), expectation);
   if (!problem.empty()) fail<DataError>("'{}': {}", location.text(), problem);
   const std::lock_guard lock(mutex_);
   checked_.insert(state);

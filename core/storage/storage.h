@@ -74,6 +74,10 @@ class Storage {
   /// ones, that is a DataError.
   FileDescriptor open(const Location& location, const FileExpectation& expectation = {});
 
+  /// The whole file into `target` [expectation.size, which must be there], compared as open() does. A local file that is compared for the first
+  /// time is read once for both.
+  void read(const Location& location, const FileExpectation& expectation, char* target);
+
   struct Wanted {
     Location location;
     FileExpectation expectation;
@@ -89,7 +93,7 @@ class Storage {
  private:
   struct Flight;
 
-  FileDescriptor open_local(const Location& location, const FileExpectation& expectation);
+  FileDescriptor open_local(const Location& location, const FileExpectation& expectation, char* target = nullptr);
   FileDescriptor open_remote(const Location& location, const FileExpectation& expectation, bool urgent);
   std::optional<FileDescriptor> checked(const Location& location, const std::string& key, const FileExpectation& expectation, FileCache::Found found);
   std::optional<FileDescriptor> download(const Location& location, const std::string& key, const RemoteState& state,

@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 
 #include "rechost/cxx/plugin.hpp"
-#include "text/text_file.h"
 #include "unpack.h"
 
 namespace mds {
@@ -76,9 +75,9 @@ void ShardData::load(bool check_hashes) {
   const bool packed = &file != &shard_.raw;
   rechost::Buffer& content = packed ? packed_ : bytes_;
   try {
-    // Size and hashes are the host's to check; before any memory is taken, because a wrong index must not make us take gigabytes.
-    const rechost::File opened = rechost::open_file(file.path, expectation_of(file, check_hashes));
-    text::read_fully(opened.descriptor(), 0, file.bytes, content.grow(file.bytes), file.path);
+    // A wrong index must not make us take gigabytes: what is there is looked at before any memory is taken.
+    if (!rechost::is_remote(file.path)) rechost::open_file(file.path, expectation_of(file, false));
+    rechost::read_file(file.path, expectation_of(file, check_hashes), content.grow(file.bytes));
   } catch (const rechost::Error& error) {
     throw rechost::Error(error.code(), describe(shard_) + ": " + error.what());
   }

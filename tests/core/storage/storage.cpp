@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <set>
 #include <thread>
 
@@ -80,6 +82,48 @@ TEST_CASE("digests are those that the world computes") {
     CHECK(digest.finish() == value);
   }
   CHECK_FALSE(Digest::named("crc32"));
+}
+
+TEST_CASE("a whole file is read and compared in one pass") {
+  const test::TemporaryDirectory folder;
+  const std::string content = [] {
+    std::string text;
+    for (int i = 0; i < 1'000'000; ++i) text += static_cast<char>('a' + i * i % 26);
+    return text;
+  }();
+  std::ofstream(folder / "x", std::ios::binary) << content;
+  const Location location = Location::parse((folder / "x").string());
+  // What this process has read so far, from files of any kind.
+  const auto bytes_read = [] {
+    std::ifstream file("/proc/self/io");
+    std::string name;
+    std::uint64_t value = 0;
+    file >> name >> value;
+    REQUIRE(name == "rchar:");
+    return value;
+  };
+  Storage storage({});
+  std::string target(content.size(), '\0');
+  FileExpectation expectation{.size = content.size(), .digests = {{"md5", Afar::md5(content)}, {"xxh64", "0"}}};
+  CHECK_THROWS_WITH(storage.read(location, expectation, target.data()), Contains("xxh64") && Contains("damaged"));
+  expectation.digests.pop_back();
+  for (int time = 0; time < 2; ++time) {
+    std::fill(target.begin(), target.end(), '\0');
+    const std::uint64_t before = bytes_read();
+    storage.read(location, expectation, target.data());
+    const std::uint64_t read = bytes_read() - before;
+    CHECK(target == content);
+    CHECK((read >= content.size() && read < content.size() + 10'000));
+  }
+  ++*expectation.size;
+  CHECK_THROWS_WITH(storage.read(location, expectation, target.data()), Contains("1000000 bytes, the index says 1000001"));
+
+  Afar afar;
+  Storage remote(afar.settings);
+  target.resize(100);
+  const Storage::Wanted wanted = afar.wanted(3);
+  remote.read(wanted.location, wanted.expectation, target.data());
+  CHECK(target == Afar::content(3));
 }
 
 TEST_CASE("a remote file is read as if it were here, and asked for once") {

@@ -195,6 +195,22 @@ inline File open_file(const std::string& location, const FileExpectation& expect
   return file;
 }
 
+// Reads a whole file into `target` [expectation.size], checked as open_file() checks it; the file is read once, whatever is compared.
+inline void read_file(const std::string& location, const FileExpectation& expectation, char* target) {
+  if (const rh_files* files = detail::host_files(); files != nullptr && RH_HAS(files, read)) {
+    const detail::ExpectationTable expected(expectation);
+    host().throw_if(files->read(host().table(), to_abi(location), &expected.table, target));
+    return;
+  }
+  const File file = open_file(location, expectation);
+  for (std::int64_t done = 0; done < expectation.size;) {
+    const ssize_t got = ::pread(file.descriptor(), target + done, static_cast<std::size_t>(expectation.size - done), static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) throw DataError("cannot read '" + location + "' at byte " + std::to_string(done) + ": " + (got < 0 ? std::strerror(errno) : "it became shorter"));
+    done += got;
+  }
+}
+
 // See rh_files::read_ahead. Nothing on a host without the extension.
 inline void read_ahead(const void* reader, const std::vector<WantedFile>& wanted) {
   const rh_files* files = detail::host_files();

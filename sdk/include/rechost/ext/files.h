@@ -64,6 +64,9 @@ typedef struct rh_files {
   /* The files that will be opened next, in this order: remote ones are downloaded ahead, as far as there is room. Replaces what was said
    * with the same `reader` (any address of the loader's) before; a count of 0 forgets it, as must happen before the address is given back. */
   rh_error* (*read_ahead)(const rh_host* host, const void* reader, const rh_wanted_file* files, uint64_t count, uint32_t stride);
+  /* Reads a whole file: `target` has room for the size that `expectation` must say. As `open` otherwise, but digests that are compared for
+   * the first time are made of the bytes on their way, so that the file is read once. What is in `target` after an error means nothing. */
+  rh_error* (*read)(const rh_host* host, rh_string location, const rh_file_expectation* expectation, void* target);
 } rh_files;
 
 #ifdef __cplusplus
