@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "data/sequential_read_ahead.h"
 
 namespace rechost {
 
@@ -150,6 +151,7 @@ class Conversion {
     const std::int64_t chunk = next_chunk_++, first_row = next_row_, begin = std::exchange(skipped_, 0);
     next_row_ += source_.chunk_rows(chunk);
     lock.unlock();
+    read_ahead_.begin(chunk);
     const auto data = source_.read(chunk, wanted_, [](BadRow&& row) { fail<DataError>("{}:{}: {}: {}", row.source, row.line, row.column, row.reason); });
     MdsRows rows = mds_rows(source_, *data, folder_, first_row, begin);
     lock.lock();
@@ -162,6 +164,7 @@ class Conversion {
   const std::size_t most_;  // chunks and shards at once
   const MdsProgress& progress_;
   std::vector<std::uint32_t> wanted_;
+  SequentialReadAhead read_ahead_{source_, source_.chunk_count()};
 
   std::mutex mutex_;  // of all that follows; but the cutter belongs to the thread that cuts
   std::condition_variable changed_;

@@ -67,10 +67,10 @@ def files_come_ahead_in_the_order_of_the_samples():
             local, _ = trained(place, "local", place.local)
             remote, _ = trained(place, "remote", config, *limits, env=env)
             expect(remote == local and server.most_at_once >= 4, server.most_at_once)
-            for verb in ("stats", "verify"):
+            for verb, *more in (("stats",), ("verify",), ("convert", "--out", place.path / "again")):
                 server.most_at_once = 0
                 shutil.rmtree(place.cache)
-                rechost("data", verb, "--config", config, "--set", "run.threads=1", *limits, env=env)
+                rechost("data", verb, "--config", config, "--set", "run.threads=1", *limits, *more, env=env)
                 expect(server.most_at_once >= 4, f"{verb}: {server.most_at_once}")
 
 
