@@ -167,10 +167,10 @@ std::vector<FileCache::Entry> FileCache::entries() const {
     found.push_back({name, static_cast<std::uint64_t>(status.st_size), status.st_mtim});
   }
   // Of a process that was killed between two renames, or while it removed something.
-  for (const auto& [name, count] : parts) {
-    if (count == 2) continue;
-    remove(name);
-    std::erase_if(found, [&](const Entry& entry) { return entry.name == name; });
+  for (const auto& part : parts) {
+    if (part.second == 2) continue;
+    remove(part.first);
+    std::erase_if(found, [&](const Entry& entry) { return entry.name == part.first; });
   }
   return found;
 }
