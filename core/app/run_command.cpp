@@ -127,6 +127,8 @@ Json summary_of(const TrainingResult& result, const RunData& data, int ranks) {
   summary["samples"] = result.samples;
   summary["samples_per_second"] = result.seconds > 0 ? static_cast<double>(result.samples_here) / result.seconds : 0.0;
   summary["data_wait_share"] = result.seconds > 0 ? result.wait_seconds / result.seconds : 0.0;
+  summary["prefetch_peak_bytes"] = result.prefetch_peak_bytes;
+  summary["prefetch_held_back"] = result.prefetch_held_back;
   summary["peak_memory_bytes"] = peak_memory_bytes();
   Json metrics = Json::object();
   Json undefined = Json::object();
@@ -187,6 +189,9 @@ void print_result(const Json& summary, const RunDirectory& directory, const Trai
            100 * summary["time"]["lookup"].get<double>(), 100 * summary["time"]["model"].get<double>(),
            100 * summary["time"]["update"].get<double>(), 100 * summary["time"]["comm"].get<double>(), 100 * summary["time"]["other"].get<double>(),
            bytes_text(summary["peak_memory_bytes"].get<std::uint64_t>()));
+  const std::string held = result.prefetch_held_back == 0 ? "" : fmt::format(", {} of them kept back by data.prefetch_gib", count_text(result.prefetch_held_back));
+  log_info("waited for data {:.1f}% of the time; batches prepared ahead took up to {}{}", 100 * summary["data_wait_share"].get<double>(),
+           bytes_text(result.prefetch_peak_bytes), held);
   if (const auto found = result.metrics.find("test"); found != result.metrics.end()) {
     if (const auto auc = found->second.value("auc"); auc && result.best_auc.count("test") != 0) {
       const double best = result.best_auc.at("test");

@@ -127,6 +127,7 @@ struct DataSection {
   std::string bad_rows = "fail";
   std::int64_t bad_row_budget = 1000;
   std::int64_t prefetch = 4;
+  double prefetch_gib = 1.0;
   std::int64_t reader_threads = 0;
   double memory_gib = 4.0;
   double vocabulary_memory_gib = 2.0;
@@ -152,6 +153,7 @@ struct DataSection {
     visit("bad_rows", bad_rows, "what to do with a row that cannot be read").one_of({"fail", "skip", "quarantine"});
     visit("bad_row_budget", bad_row_budget, "skip and quarantine: fail past this many").at_least(0);
     visit("prefetch", prefetch, "batches prepared ahead").between(1, 64);
+    visit("prefetch_gib", prefetch_gib, "limit for their memory; one batch is prepared ahead however large it is").at_least(0.0);
     visit("reader_threads", reader_threads, "threads that decode; 0: chosen").at_least(0);
     visit("memory_gib", memory_gib, "limit for decoded rows kept in memory").at_least(0.01);
     visit("vocabulary_memory_gib", vocabulary_memory_gib, "limit for vocabularies while they are learnt; the rest is sorted on disk").at_least(0.001);

@@ -61,4 +61,13 @@ struct Batch {
   IdColumn candidates;                ///< with schema.has_candidates: rows of candidates_table, offsets always set
 };
 
+/// What the elements of a batch's columns take up.
+inline std::uint64_t memory_bytes(const Batch& batch) {
+  const auto of_ids = [](const IdColumn& column) { return column.ids.size() * sizeof(std::int32_t) + column.offsets.size() * sizeof(std::int64_t); };
+  std::uint64_t bytes = batch.samples.size() * sizeof(std::int64_t) + of_ids(batch.candidates) +
+                        (batch.dense.size() + batch.labels.size() + batch.weights.size()) * sizeof(float);
+  for (const IdColumn& column : batch.sparse) bytes += of_ids(column);
+  return bytes;
+}
+
 }  // namespace rechost

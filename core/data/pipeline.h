@@ -5,6 +5,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <limits>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -28,11 +29,15 @@ class BatchPipeline {
     std::int64_t end_step = 0;    ///< one past the last
     std::int64_t stride = 1;      ///< only every so manyth step from the first on
     std::int64_t prefetch = 4;    ///< batches ready or in work ahead of the caller, >= 1
+    /// What those may take up together, with what the stage made of them. One is prepared whatever its size. Those in work are reckoned as
+    /// the largest that there was so far.
+    std::uint64_t prefetch_bytes = std::numeric_limits<std::uint64_t>::max();
     int threads = 1;              ///< >= 1
   };
   /// Runs on a worker after assembly, for instance to deduplicate ids ahead of the step. What it makes it keeps per place,
-  /// 0 <= place < places(): the place of a slice is left alone from here until the call of next() after the one that delivered it.
-  using Stage = std::function<void(Batch& batch, int place)>;
+  /// 0 <= place < places(): the place of a slice is left alone from here until the call of next() after the one that delivered it. Returns how
+  /// many bytes it keeps there.
+  using Stage = std::function<std::uint64_t(Batch& batch, int place)>;
 
   /// `dataset` outlives the pipeline; `order` was made from its chunk_samples().
   BatchPipeline(const Dataset& dataset, SampleOrder order, const Settings& settings, Stage stage = {});
@@ -52,16 +57,22 @@ class BatchPipeline {
   /// Time that the caller spent waiting in next(): in total, and in the last call.
   double wait_seconds() const { return wait_seconds_; }
   double last_wait_seconds() const { return last_wait_seconds_; }
+  /// The most that batches ahead of the caller took up together, and for how many of them workers waited because of `prefetch_bytes`.
+  std::uint64_t peak_bytes() const;
+  std::int64_t held_back() const;
   const SampleOrder& order() const { return order_; }
 
  private:
   struct Slot {
     std::vector<Batch> slices;
     bool ready = false;
+    std::uint64_t bytes = 0;
     std::exception_ptr failure;
   };
 
   void work();
+  bool fits() const;
+  int take_slot();
   void fill(std::int64_t step, BatchShare share, std::vector<std::int64_t>& samples, Batch& batch) const;
 
   const Dataset& dataset_;
@@ -70,18 +81,26 @@ class BatchPipeline {
   const Stage stage_;
   std::unique_ptr<OrderReadAhead> read_ahead_;  ///< null: nothing is brought from afar
 
-  std::vector<Slot> slots_;  ///< the n-th step uses slot n % slots
-  std::mutex mutex_;
+  std::vector<Slot> slots_;
+  mutable std::mutex mutex_;
   std::condition_variable ready_;
   std::condition_variable freed_;
   std::int64_t claimed_ = 0;   ///< which step is to be assembled next, counted from the first in strides
-  std::int64_t released_ = 0;  ///< steps before this one have left their slots
+  std::vector<int> free_;      ///< slots that no step has
+  std::vector<int> slot_of_;   ///< [slots] by step modulo slots: where it is
+  std::uint64_t ready_bytes_ = 0;    ///< of batches that wait for the caller
+  std::uint64_t largest_bytes_ = 0;  ///< of all batches so far
+  bool any_filled_ = false;
+  std::uint64_t peak_bytes_ = 0;
+  std::int64_t in_work_ = 0;
+  std::int64_t held_back_ = 0;
+  std::int64_t held_ = -1;      ///< the step counted there last
+  std::int64_t delivered_ = 0;  ///< which step is to be delivered next
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 
   // Of the calling thread:
   std::int64_t count_ = 0;      ///< steps to deliver in all
-  std::int64_t delivered_ = 0;  ///< which is to be delivered next
   int delivered_slot_ = -1;
   double wait_seconds_ = 0.0;
   double last_wait_seconds_ = 0.0;

@@ -38,6 +38,18 @@ struct PreparedGroup {
 class PreparedIds {
  public:
   const std::vector<PreparedGroup>& groups() const { return groups_; }
+  /// What the elements take up, those of the room to sort in included.
+  std::uint64_t memory_bytes() const {
+    std::uint64_t bytes = 0;
+    const auto add = [&bytes](const auto& array) { bytes += array.view().size_bytes(); };
+    for (const PreparedGroup& group : groups_) {
+      for (const PreparedColumn& column : group.columns) add(column.offsets);
+      for (const auto* array : {&group.ids, &group.samples, &group.unique_rows, &group.segment_offsets, &group.positions, &group.inverse, &group.counts}) add(*array);
+      add(group.keys);
+      add(group.other_keys);
+    }
+    return bytes;
+  }
 
  private:
   friend class EmbeddingEngine;

@@ -33,7 +33,8 @@ MemoryPlan plan_memory(const Config& config, const RunData& data, const ModelRun
   for (const ModelSpec::Embedding& embedding : model.spec().embeddings) {
     block_floats += static_cast<double>(model.tables().table(embedding.table).dim);
   }
-  plan.batches = static_cast<std::uint64_t>(batch * static_cast<double>(config.data.prefetch + 2) + rows * block_floats * 4.0 * 2.0);
+  const double ahead = std::min(batch * static_cast<double>(config.data.prefetch), std::max(batch, config.data.prefetch_gib * static_cast<double>(std::uint64_t{1} << 30)));
+  plan.batches = static_cast<std::uint64_t>(ahead + batch * 2.0 + rows * block_floats * 4.0 * 2.0);
   return plan;
 }
 

@@ -194,6 +194,7 @@ std::string training_identity(const Config& config) {
   const DataSection data;
   identity.data.eval_batch_size = data.eval_batch_size;
   identity.data.prefetch = data.prefetch;
+  identity.data.prefetch_gib = data.prefetch_gib;
   identity.data.reader_threads = data.reader_threads;
   identity.data.memory_gib = data.memory_gib;
   identity.data.vocabulary_memory_gib = data.vocabulary_memory_gib;

@@ -38,6 +38,11 @@ struct PreparedBatch {
   std::vector<float> dense;                 ///< dense input of the samples when it is not all of batch.dense, in order
   std::vector<float> negative_dense;
 
+  std::uint64_t memory_bytes() const {
+    return ids.memory_bytes() + rechost::memory_bytes(negatives) + (entity_index.size() + negative_index.size() + empty_offsets.size()) * sizeof(std::int64_t) +
+           (log_probability.size() + negative_log_probability.size() + dense.size() + negative_dense.size()) * sizeof(float) + drawn.size() * sizeof(std::int32_t);
+  }
+
  private:
   friend class ModelRuntime;
   std::vector<IdColumnView> columns;

@@ -18,7 +18,9 @@ void for_each_prediction(ModelRuntime& model, const Dataset& split, std::int64_t
   settings.prefetch = 2;
   std::vector<PreparedBatch> prepared(static_cast<std::size_t>(settings.prefetch) + 1);
   BatchPipeline pipeline(split, order, settings, [&](Batch& batch, int place) {
-    model.prepare(batch, prepared[static_cast<std::size_t>(place)], ModelRuntime::Purpose::kUse);
+    PreparedBatch& own = prepared[static_cast<std::size_t>(place)];
+    model.prepare(batch, own, ModelRuntime::Purpose::kUse);
+    return own.memory_bytes();
   });
   Batch batch;
   // All ranks predict together; in the last round some have no batch left.

@@ -198,11 +198,14 @@ TrainingResult Trainer::run() {
   settings.first_step = step_;
   settings.end_step = total_steps_;
   settings.prefetch = config_.data.prefetch;
+  settings.prefetch_bytes = static_cast<std::uint64_t>(config_.data.prefetch_gib * static_cast<double>(std::uint64_t{1} << 30));
   settings.threads = config_.data.reader_threads > 0 ? static_cast<int>(config_.data.reader_threads) : 1;
   const auto slice_count = static_cast<std::size_t>(slices.count);
   std::vector<PreparedBatch> prepared((static_cast<std::size_t>(settings.prefetch) + 1) * slice_count);
   BatchPipeline pipeline(*parts_.data->prepared.train, order_, settings, [&](Batch& batch, int place) {
-    parts_.model->prepare(batch, prepared[static_cast<std::size_t>(place)], ModelRuntime::Purpose::kTrain);
+    PreparedBatch& own = prepared[static_cast<std::size_t>(place)];
+    parts_.model->prepare(batch, own, ModelRuntime::Purpose::kTrain);
+    return own.memory_bytes();
   });
 
   const std::int64_t first_step = step_;
@@ -262,6 +265,8 @@ TrainingResult Trainer::run() {
     }
   }
   result.seconds += seconds_since(begin);
+  result.prefetch_peak_bytes = pipeline.peak_bytes();
+  result.prefetch_held_back = pipeline.held_back();
   result.steps = step_;
   result.samples = order_.samples_before(step_);
   if (!result.stopped) finish(result);

@@ -31,6 +31,8 @@ struct TrainingResult {
   std::int64_t samples_here = 0;  ///< of this process
   double seconds = 0.0;           ///< of this process, evaluations and checkpoints left out
   double wait_seconds = 0.0;
+  std::uint64_t prefetch_peak_bytes = 0;  ///< of batches prepared ahead, together
+  std::int64_t prefetch_held_back = 0;    ///< batches that were prepared later than they could have been, because of data.prefetch_gib
   StepTimes times;
   std::map<std::string, MetricReport> metrics;  ///< last evaluation by split
   std::map<std::string, double> best_auc;       ///< by split, where the data's optimum is known

@@ -87,6 +87,7 @@ TEST_CASE("the stage runs once per batch and its slot is left alone while the ba
   BatchPipeline pipeline(*prepared.train, order, {.end_step = 60, .prefetch = 3, .threads = 2}, [&](Batch& batch, int slot) {
     step_of_slot[static_cast<std::size_t>(slot)] = batch.step;
     ++calls;
+    return std::uint64_t{0};
   });
   REQUIRE(pipeline.places() == 4);
   Batch batch;
@@ -97,11 +98,47 @@ TEST_CASE("the stage runs once per batch and its slot is left alone while the ba
   CHECK(calls == 60);
 }
 
+TEST_CASE("batches ahead keep to their bytes, those of the stage included; one is always prepared") {
+  DataFixture fixture;
+  fixture.features["history"].kind = "ignore";  // all batches are of one size
+  const PreparedData prepared = fixture.prepare("train", mixed_source(320, 10));
+  const SampleOrder order = order_of(*prepared.train, Shuffle::kFull, 16);
+  const std::uint64_t of_stage = 1000;
+  const std::uint64_t one = memory_bytes(assembled(*prepared.train, order, 0)) + of_stage;
+  // Of batches that fit: none, two and a half, all.
+  for (const std::uint64_t limit : {std::uint64_t{0}, 5 * one / 2, 100 * one}) {
+    for (const int threads : {1, 3}) {
+      std::atomic<std::int64_t> ahead{0};
+      std::atomic<std::int64_t> most{0};
+      BatchPipeline pipeline(*prepared.train, order, {.end_step = 60, .prefetch = 6, .prefetch_bytes = limit, .threads = threads}, [&](Batch&, int) {
+        const std::int64_t now = ++ahead;
+        for (std::int64_t seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+        }
+        return of_stage;
+      });
+      Batch batch;
+      for (std::int64_t step = 0; step < 60; ++step) {
+        REQUIRE(pipeline.next(batch));
+        --ahead;
+        REQUIRE(equal(batch, assembled(*prepared.train, order, step)));
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+      REQUIRE_FALSE(pipeline.next(batch));
+      // A worker may begin the next batch while its predecessor is on its way out of next(): one more in the count of this test.
+      CHECK(most <= (limit == 0 ? 2 : limit < 3 * one ? 3 : 7));
+      CHECK(pipeline.peak_bytes() <= std::max(limit, one));
+      CHECK(pipeline.peak_bytes() >= one);
+      CHECK((pipeline.held_back() > 0) == (limit < 3 * one));
+    }
+  }
+}
+
 TEST_CASE("what a worker throws comes at its place, after the batches before it") {
   DataFixture fixture;
   const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
   BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kFull, 16), {.end_step = 60, .prefetch = 4, .threads = 3}, [](Batch& batch, int) {
     if (batch.step == 7) fail<DataError>("step {} is cursed", batch.step);
+    return std::uint64_t{0};
   });
   Batch batch;
   for (std::int64_t step = 0; step < 7; ++step) REQUIRE(pipeline.next(batch));
@@ -148,7 +185,10 @@ TEST_CASE("a pipeline can be left at any time, and measures what the caller wait
     for (int i = 0; i < taken; ++i) REQUIRE(pipeline.next(batch));
   }
   BatchPipeline slow(*prepared.train, order, {.end_step = 2, .prefetch = 1, .threads = 1},
-                     [](Batch&, int) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); });
+                     [](Batch&, int) {
+                       std::this_thread::sleep_for(std::chrono::milliseconds(20));
+                       return std::uint64_t{0};
+                     });
   Batch batch;
   REQUIRE(slow.next(batch));
   CHECK(slow.last_wait_seconds() > 0.005);
