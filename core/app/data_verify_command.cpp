@@ -46,6 +46,7 @@ VerifiedSplit verify_split(const Loader& loader, const std::string& name, std::i
   VerificationOptions verification;
   verification.kept = kept;
   verification.feature_settings = [&](const std::string& feature) { return feature_settings(loader.config, feature); };
+  verification.derived_features = derived_features(loader.config);
   // A terminal shows where the work stands, a file only that it goes on.
   const bool terminal = isatty(STDERR_FILENO) != 0;
   const std::chrono::seconds interval(terminal ? 1 : 30);

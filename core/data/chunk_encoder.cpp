@@ -112,6 +112,7 @@ void ChunkEncoder::encode_chunk(const Input& input, std::int64_t chunk, std::spa
   scale_dense(counting);
   std::sort(result.bad_rows.begin(), result.bad_rows.end(),
             [](const BadRow& left, const BadRow& right) { return left.row_in_chunk < right.row_in_chunk; });
+  show_bad_rows(input, result.bad_rows);
   for (std::size_t label = 0; label < plan_.schema.labels.size(); ++label) {
     const std::vector<std::uint32_t>& words = result.words[layout_.first_label() + label];
     for (std::size_t row = 0; row < words.size(); ++row) {
@@ -186,6 +187,25 @@ void ChunkEncoder::refuse(std::int64_t row, const ColumnEncoding& column, std::s
   bad.column = column.name;
   bad.reason = std::move(reason);
   result_->bad_rows.push_back(std::move(bad));
+}
+
+/// A row that was read well but cannot be used is to be found again like one that could not be read.
+void ChunkEncoder::show_bad_rows(const Input& input, std::vector<BadRow>& bad_rows) const {
+  const auto shown = std::min(bad_rows.size(), static_cast<std::size_t>(input.shown_bad_rows));
+  std::vector<std::int64_t> rows;
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (bad_rows[i].source.empty()) rows.push_back(bad_rows[i].row_in_chunk);
+  }
+  if (rows.empty()) return;
+  auto at = bad_rows.begin();
+  input.source->show_rows(chunk_, rows, [&](BadRow&& row) {
+    while (at != bad_rows.end() && at->row_in_chunk < row.row_in_chunk) ++at;
+    if (at == bad_rows.end() || at->row_in_chunk != row.row_in_chunk || !at->source.empty()) return;
+    at->source = std::move(row.source);
+    at->line = row.line;
+    at->raw = std::move(row.raw);
+    at->raw_bytes = row.raw_bytes;
+  });
 }
 
 void ChunkEncoder::encode_dense(const ColumnEncoding& column, const ColumnView& view) {

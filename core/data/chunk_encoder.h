@@ -28,6 +28,7 @@ class ChunkEncoder {
     std::vector<std::int64_t> chunk_first_row; ///< declared rows before each chunk
     RowSplit row_split;                        ///< null: every row belongs to split 0
     std::int64_t bad_row_limit = 1;            ///< give up a chunk at so many bad rows
+    std::int64_t shown_bad_rows = 0;           ///< of the first so many the source is asked where they stand, if it was not the one to refuse them
   };
 
   ChunkEncoder(const EncodingPlan& plan, const RowLayout& layout);
@@ -53,6 +54,7 @@ class ChunkEncoder {
                     EncodedChunk& result);
   bool read_rows(const Input& input, std::int64_t chunk, EncodedChunk& result);
   void refuse(std::int64_t row, const ColumnEncoding& column, std::string reason);
+  void show_bad_rows(const Input& input, std::vector<BadRow>& bad_rows) const;
 
   // First every column is checked, then ids are encoded: a row that a later column refuses must not have been counted.
   void encode_dense(const ColumnEncoding& column, const ColumnView& view);

@@ -76,6 +76,14 @@ bool CombinedSource::remote() const {
   return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.source->remote(); });
 }
 
+void CombinedSource::show_rows(std::int64_t chunk, std::span<const std::int64_t> rows, const std::function<void(BadRow&&)>& show) {
+  const std::size_t part = part_of(chunk);
+  parts_[part].source->show_rows(chunk - first_chunk_[part], rows, [&](BadRow&& row) {
+    row.chunk = chunk;
+    show(std::move(row));
+  });
+}
+
 std::uint64_t CombinedSource::fingerprint() {
   std::uint64_t value = 0;
   for (const Part& part : parts_) value = derive_seed(value ^ part.source->fingerprint(), name_seed(part.name));

@@ -27,6 +27,7 @@ class CombinedSource : public ChunkSource {
                                   const std::function<void(BadRow&&)>& bad_row) override;
   void read_ahead(std::span<const std::int64_t> chunks) override;
   bool remote() const override;
+  void show_rows(std::int64_t chunk, std::span<const std::int64_t> rows, const std::function<void(BadRow&&)>& show) override;
   std::uint64_t fingerprint() override;
   std::optional<double> best_auc() const override;
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <memory>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <thread>

@@ -140,6 +140,7 @@ class Preparation {
       pass.input.source = pass.source.get();
       pass.input.positions = locate_columns(*plan_, pass.source->columns(), options_.labels_required);
       pass.input.bad_row_limit = policy_.rows_worth_reading();
+      pass.input.shown_bad_rows = pass.input.bad_row_limit;
     }
   }
 
@@ -399,6 +400,7 @@ class Preparation {
     } else {
       ChunkEncoder::Input input = pass.input;
       input.bad_row_limit = std::numeric_limits<std::int64_t>::max();  // they were judged when the data was checked
+      input.shown_bad_rows = 0;
       const ChunkWindow::Settings settings{kSplitNames[split], split, kept_chunks(pass, split, parts.streams)};
       parts.window = std::make_unique<ChunkWindow>(pass.source, std::move(input), plan_, vocabularies_, pass.chunk_samples[split], settings);
     }

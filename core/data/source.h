@@ -95,6 +95,9 @@ class ChunkSource {
   /// same thread for each row left out; what it throws ends the read and is rethrown. Throws DataError.
   virtual std::unique_ptr<ChunkData> read(std::int64_t chunk, std::span<const std::uint32_t> wanted,
                                           const std::function<void(BadRow&&)>& bad_row) = 0;
+  /// Tells where `rows` (declared rows of the chunk, ascending) stand and what their bytes are: `show` is called for each, in this order, on the
+  /// same thread, without column and reason. A source that cannot tell calls it for none. Any thread, several at once. Throws DataError.
+  virtual void show_rows(std::int64_t /*chunk*/, std::span<const std::int64_t> /*rows*/, const std::function<void(BadRow&&)>& /*show*/) {}
   /// The chunks that will be read next, in this order: a source that brings them from afar may begin. Replaces what was said before. Any
   /// thread; does not wait.
   virtual void read_ahead(std::span<const std::int64_t>) {}

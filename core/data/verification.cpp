@@ -27,7 +27,7 @@ struct Scratch {
 }  // namespace
 
 SplitVerification verify_rows(ChunkSource& source, const VerificationOptions& options, ThreadPool& pool) {
-  const EncodingPlan plan = resolve_schema(source.columns(), options.feature_settings);
+  const EncodingPlan plan = resolve_schema(source.columns(), options.feature_settings, options.derived_features);
   const RowLayout layout(plan.schema);
   std::vector<std::unique_ptr<VocabularyBuilder>> builders;
   std::vector<VocabularyBuilder*> builder_pointers;
@@ -41,6 +41,7 @@ SplitVerification verify_rows(ChunkSource& source, const VerificationOptions& op
   input.source = &source;
   input.positions = locate_columns(plan, source.columns(), true);
   input.bad_row_limit = kMostBadRows;
+  input.shown_bad_rows = options.kept;
 
   SplitVerification result;
   result.chunks = source.chunk_count();

@@ -14,6 +14,7 @@ namespace rechost {
 
 struct VerificationOptions {
   FeatureSettings feature_settings;    ///< [features] of the run that is to use the data
+  std::vector<std::string> derived_features;  ///< of those, the ones with a source of another name
   std::int64_t kept = 20;              ///< findings of each kind that are kept, the first in the order of the rows
   std::function<void(std::int64_t chunks, std::int64_t rows)> progress;  ///< after each chunk, one thread at a time; may be empty
 };

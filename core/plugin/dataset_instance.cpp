@@ -108,6 +108,18 @@ class PluginSource final : public ChunkSource {
 
   bool remote() const override { return storage_ != nullptr && storage_->remote_in_use(); }
 
+  void show_rows(std::int64_t chunk, std::span<const std::int64_t> rows, const std::function<void(BadRow&&)>& show) override {
+    if (!RH_HAS(table_, show_rows) || table_->show_rows == nullptr) return;
+    BadRowRecorder recorder(chunk, chunk_rows(chunk), show);
+    const rh_read_request request{.struct_size = sizeof(rh_read_request), .chunk = chunk, .context = &recorder, .bad_row = &BadRowRecorder::record};
+    rh_error* error = guarded(label_, "show_rows", [&] { return table_->show_rows(dataset_, &request, rows.data(), rows.size()); });
+    if (recorder.failed()) {
+      host_table()->error_free(error);
+      rethrow_labelled([&] { recorder.rethrow(); });
+    }
+    throw_if(error, id_);
+  }
+
   std::unique_ptr<ChunkData> read(std::int64_t chunk, std::span<const std::uint32_t> wanted,
                                   const std::function<void(BadRow&&)>& bad_row) override {
     for (const std::uint32_t column : wanted) {

@@ -320,7 +320,7 @@ LAYOUT_FIELD(rh_read_request, columns, 16, 8)
 LAYOUT_FIELD(rh_read_request, context, 24, 8)
 LAYOUT_FIELD(rh_read_request, bad_row, 32, 8)
 
-LAYOUT_SIZE(rh_dataset_interface, 80)
+LAYOUT_SIZE(rh_dataset_interface, 88)
 LAYOUT_FIELD(rh_dataset_interface, struct_size, 0, 4)
 LAYOUT_FIELD(rh_dataset_interface, flags, 4, 4)
 LAYOUT_FIELD(rh_dataset_interface, list_splits, 8, 8)
@@ -332,6 +332,7 @@ LAYOUT_FIELD(rh_dataset_interface, read_chunk, 48, 8)
 LAYOUT_FIELD(rh_dataset_interface, fingerprint, 56, 8)
 LAYOUT_FIELD(rh_dataset_interface, close, 64, 8)
 LAYOUT_FIELD(rh_dataset_interface, prefetch_chunks, 72, 8)
+LAYOUT_FIELD(rh_dataset_interface, show_rows, 80, 8)
 
 /* ext/log.h */
 

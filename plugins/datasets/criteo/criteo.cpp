@@ -99,6 +99,8 @@ class Criteo final : public rechost::Dataset {
                        [&](const std::vector<std::string_view>& fields, Fault& fault) { return decode(fields, builders.data(), fault); });
   }
 
+  void show_rows(const ReadRequest& request, std::span<const std::int64_t> rows) const override { text::show_rows(source_, request, rows); }
+
  private:
   // Every field is checked whether the host wants it or not, so that the same rows are bad in every read. `builders` [columns].
   bool decode(const std::vector<std::string_view>& fields, ColumnBuilder* const* builders, Fault& fault) const {

@@ -87,6 +87,8 @@ class Csv final : public rechost::Dataset {
     });
   }
 
+  void show_rows(const ReadRequest& request, std::span<const std::int64_t> rows) const override { text::show_rows(source_, request, rows); }
+
  private:
   ColumnPlan plan_;
   text::RowSource source_;

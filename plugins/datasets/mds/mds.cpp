@@ -76,6 +76,11 @@ class Mds final : public rechost::Dataset {
     output.set_rows(good_rows);
   }
 
+  void show_rows(const ReadRequest& request, std::span<const std::int64_t> rows) const override {
+    const ShardData shard(index_, static_cast<std::size_t>(request.chunk()), false);
+    for (const std::int64_t row : rows) request.bad_row({row, 0, shard.path(), {}, {}, shard.bytes_of(row)});
+  }
+
   void prefetch(std::span<const std::int64_t> chunks) const override {
     std::vector<rechost::WantedFile> wanted;
     for (const std::int64_t chunk : chunks) {

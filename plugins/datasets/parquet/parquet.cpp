@@ -84,6 +84,11 @@ class Parquet final : public rechost::Dataset {
     output.set_rows(chunk.rows - static_cast<std::int64_t>(known->size()));
   }
 
+  void show_rows(const ReadRequest& request, std::span<const std::int64_t> rows) const override {
+    const auto& chunk = files_.chunks().at(static_cast<std::size_t>(request.chunk()));
+    for (const std::int64_t row : rows) request.bad_row({row, chunk.first_row + row + 1, files_.path_of(chunk), {}, {}, {}});
+  }
+
  private:
   using Faults = std::vector<Fault>;  // one for each bad row, in their order
 

@@ -151,6 +151,17 @@ bool RowReader::next(Row& row) {
   return false;
 }
 
+void show_rows(const RowSource& source, const rechost::ReadRequest& request, std::span<const std::int64_t> rows) {
+  RowReader reader(source, request.chunk());
+  Row row;
+  std::int64_t number = 0;
+  for (const std::int64_t wanted : rows) {
+    for (; number <= wanted; ++number)
+      if (!reader.next(row)) return;
+    request.bad_row({wanted, row.line, source.path_of(request.chunk()), {}, {}, row.record});
+  }
+}
+
 std::vector<std::string> head_of(const std::string& path, const RowFormat& format, std::int64_t count) {
   const TextFile file(path);
   std::vector<std::string> records;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rechost/cxx/dataset.hpp"
 #include "record_scanner.h"
 #include "text_file.h"
 
@@ -80,6 +81,9 @@ class RowReader {
   std::string_view rest_;
   std::int64_t line_, rows_ = 0;
 };
+
+// Reports where `rows` (ascending) of the request's chunk stand.
+void show_rows(const RowSource& source, const rechost::ReadRequest& request, std::span<const std::int64_t> rows);
 
 // The records at the head of a file (column names). Throws DataError when there are fewer than `count`.
 std::vector<std::string> head_of(const std::string& path, const RowFormat& format, std::int64_t count);

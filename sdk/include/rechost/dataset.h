@@ -118,6 +118,11 @@ typedef struct rh_dataset_interface {
   /* [reader, concurrent] A hint, and optional (null, or beyond struct_size): the chunks that will be read next, in this order. A loader that
    * brings files from afar passes it on ("rechost.files/1", read_ahead). Replaces what was said before; does not wait. */
   rh_error* (*prefetch_chunks)(rh_dataset* dataset, const int64_t* chunks, uint64_t count);
+  /* [reader, concurrent] Optional (null, or beyond struct_size). Where these rows of the request's chunk stand, and their bytes: for rows that
+   * were read but that the host cannot use. Calls request->bad_row for each of `rows` ([count], declared rows, ascending), in this order, with
+   * row_in_chunk, line, source and raw set; column and reason are the host's. request->columns is empty. Rows that it knows nothing of it may
+   * leave out. */
+  rh_error* (*show_rows)(rh_dataset* dataset, const rh_read_request* request, const int64_t* rows, uint64_t count);
 } rh_dataset_interface;
 
 #ifdef __cplusplus

@@ -156,6 +156,9 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
         // [reader, concurrent] The chunks that will be read next, in this order: what lies far away may be fetched
         // (rechost/cxx/files.hpp, read_ahead). A hint; replaces the one before; must not wait.
         virtual void prefetch(std::span<const std::int64_t>) const {}
+        // [reader, concurrent] Rows that were read but that the host cannot use: calls request.bad_row() for those of
+        // `rows` (declared rows, ascending) that it can find, with their line, source and raw bytes.
+        virtual void show_rows(const ReadRequest&, std::span<const std::int64_t> /*rows*/) const {}
         // [control] Changes when the data does. Options and split are added by this layer.
         virtual std::uint64_t fingerprint() const = 0;
     };
@@ -314,6 +317,18 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
         return fence([&] { opened(dataset).dataset->prefetch({chunks, static_cast<std::size_t>(count)}); });
     }
 
+    inline rh_error* show_rows(rh_dataset* dataset, const rh_read_request* request, const std::int64_t* rows,
+                               std::uint64_t count) {
+        return fence([&]() -> rh_error* {
+            try {
+                opened(dataset).dataset->show_rows(ReadRequest(*request), {rows, static_cast<std::size_t>(count)});
+            } catch (const StoppedByHost& stop) {
+                return stop.error;
+            }
+            return nullptr;
+        });
+    }
+
     inline void close(rh_dataset* dataset) {
         delete &opened(dataset);
     }
@@ -330,7 +345,8 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
                                                    &read_chunk,
                                                    &fingerprint,
                                                    &close,
-                                                   &prefetch_chunks};
+                                                   &prefetch_chunks,
+                                                   &show_rows};
         return to_view(id) == RH_DATASET_INTERFACE ? &table : nullptr;
     }
 
