@@ -176,7 +176,7 @@ class IndexReader {
     }
     read_columns(entry);
     check_sizes(shard);
-    if (shard.samples > 0) index_.shards.push_back(std::move(shard));
+    index_.shards.push_back(std::move(shard));
   }
 
   // What cannot be true is found here, before memory is taken for it.
@@ -230,7 +230,7 @@ Index read_index(const std::string& path, const std::string& option) {
     fingerprint.add(text);
     IndexReader(file, index).read(text);
   }
-  if (index.shards.empty()) throw DataError(in_quotes(path) + ": the shards in its index.json have no sample");
+  if (std::all_of(index.shards.begin(), index.shards.end(), [](const Shard& shard) { return shard.samples == 0; })) throw DataError(in_quotes(path) + ": the shards in its index.json have no sample");
   index.fingerprint = fingerprint.value();
   return index;
 }

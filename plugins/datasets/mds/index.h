@@ -34,7 +34,8 @@ std::string describe(const Shard& shard);
 struct Index {
   std::vector<std::string> names;    // of the columns, as they are ordered in a sample
   std::vector<Encoding> encodings;   // [names]
-  std::vector<Shard> shards;         // those without samples are left out
+  // At least one has samples. Those without stay: orders of StreamingDataset count them.
+  std::vector<Shard> shards;
   std::uint64_t fingerprint = 0;     // of the index files
 };
 

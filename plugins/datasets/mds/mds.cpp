@@ -1,4 +1,5 @@
 // Dataset plugin "mds": shards in version 2 of the format of MosaicML's StreamingDataset. One shard is one chunk.
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,8 +49,9 @@ class Mds final : public rechost::Dataset {
 
   void read_chunk(const ReadRequest& request, ChunkBuilder& output) const override {
     const auto number = static_cast<std::size_t>(request.chunk());
-    ShardData shard(index_, number, check_hashes_);
     const std::int64_t samples = index_.shards[number].samples;
+    if (samples == 0) return output.set_rows(0);
+    ShardData shard(index_, number, check_hashes_);
     std::vector<ColumnBuilder*> builders;
     for (std::size_t position = 0; position < columns().size(); ++position) {
       builders.push_back(output.column(position));
@@ -77,14 +79,16 @@ class Mds final : public rechost::Dataset {
   }
 
   void show_rows(const ReadRequest& request, std::span<const std::int64_t> rows) const override {
-    const ShardData shard(index_, static_cast<std::size_t>(request.chunk()), false);
+    ShardData shard(index_, static_cast<std::size_t>(request.chunk()), check_hashes_);
     for (const std::int64_t row : rows) request.bad_row({row, 0, shard.path(), {}, {}, shard.bytes_of(row)});
   }
 
   void prefetch(std::span<const std::int64_t> chunks) const override {
     std::vector<rechost::WantedFile> wanted;
     for (const std::int64_t chunk : chunks) {
-      const ShardFile& file = file_of(index_.shards[static_cast<std::size_t>(chunk)]);
+      const Shard& shard = index_.shards[static_cast<std::size_t>(chunk)];
+      if (shard.samples == 0) continue;
+      const ShardFile& file = file_of(shard);
       wanted.push_back({file.path, expectation_of(file, check_hashes_)});
     }
     rechost::read_ahead(this, wanted);
@@ -92,7 +96,8 @@ class Mds final : public rechost::Dataset {
 
  private:
   std::size_t first_count(std::size_t column) const {
-    ShardData shard(index_, 0, check_hashes_);
+    const auto first = std::find_if(index_.shards.begin(), index_.shards.end(), [](const Shard& each) { return each.samples > 0; });
+    ShardData shard(index_, static_cast<std::size_t>(first - index_.shards.begin()), check_hashes_);
     std::vector<std::string_view> payloads;
     shard.sample(0, payloads);
     ArrayView array;
