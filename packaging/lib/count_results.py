@@ -23,7 +23,7 @@ def main(path, ctest_status):
     if passed + failed == 0:
         print("no test ran", file=sys.stderr)
     if ctest_status != 0 and failed == 0:
-        print(f"ctest itself ended with status {ctest_status}", file=sys.stderr)
+        print(f"ctest, or a run after it, ended with status {ctest_status}", file=sys.stderr)
         failed = 1
     sys.stderr.flush()
     print(f"{passed} passed, {failed} failed", flush=True)
