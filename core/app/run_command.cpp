@@ -162,6 +162,7 @@ Json summary_of(const TrainingResult& result, const RunData& data, int ranks) {
     summary["bad_rows_by_split"] = data.prepared.bad_rows_by_split;
     summary["bad_rows_by_column"] = data.prepared.bad_rows_by_column;
   }
+  if (data.prepared.drift.found()) summary["drift"] = data.prepared.drift.to_json();
   summary["checkpoint"] = result.checkpoint.string();
   summary["model"] = nullptr;
   return summary;
@@ -293,9 +294,10 @@ class TrainingRun {
     std::unique_ptr<TrainingObserver> observer = std::make_unique<SilentObserver>();
     if (directory_) {
       if (checkpoint_) warn_of_changes(*checkpoint_, setup_, data, plugins, ranks_.world_size());
+      warn_of_drift(setup_.config, data);
       announce(setup_, data, *model, *directory_, ranks_.communicator());
       tracker_->data(data);
-      observer = std::make_unique<RunObserver>(setup_.config, *directory_, *tracker_, first_step(), data.prepared.bad_rows);
+      observer = std::make_unique<RunObserver>(setup_.config, *directory_, *tracker_, first_step(), data.prepared);
     }
     Trainer::Parts parts;
     parts.config = &setup_.config;

@@ -42,12 +42,13 @@ std::string metrics_text(const MetricReport& metrics) {
   return text.empty() ? "no metric is defined" : text;
 }
 
-RunObserver::RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step, std::int64_t bad_rows)
+RunObserver::RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step, const PreparedData& data)
     : config_(config),
       directory_(directory),
       tracker_(tracker),
       tensorboard_(directory.tensorboard(), first_step, std::chrono::system_clock::now()),
-      bad_rows_(bad_rows),
+      bad_rows_(data.bad_rows),
+      unseen_share_(data.drift.largest_unseen_share()),
       terminal_(isatty(STDERR_FILENO) != 0),
       last_shown_(Clock::now()) {}
 
@@ -83,6 +84,7 @@ void RunObserver::on_interval(const IntervalReport& report) {
   fields["train.loss"] = report.loss;
   fields["lr_factor"] = report.lr_factor;
   if (bad_rows_ > 0) fields["data.bad_rows"] = bad_rows_;
+  if (unseen_share_ > 0.0) fields["data.drift.unseen_share"] = unseen_share_;
   directory_.metrics(report.step, fields);
   tracker_.metrics(report.step, fields);
   const Scalar scalars[] = {{"train/loss", static_cast<float>(report.loss)}, {"lr_factor", static_cast<float>(report.lr_factor)}};

@@ -5,6 +5,7 @@
 
 #include "app/run_tracker.h"
 #include "config/sections.h"
+#include "data/prepare.h"
 #include "tracking/run_directory.h"
 #include "tracking/tensorboard_writer.h"
 #include "train/observer.h"
@@ -16,7 +17,7 @@ namespace rechost::app {
 class RunObserver : public TrainingObserver {
  public:
   /// `first_step` > 0: resumed there.
-  RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step, std::int64_t bad_rows);
+  RunObserver(const Config& config, RunDirectory& directory, RunTracker& tracker, std::int64_t first_step, const PreparedData& data);
 
   void on_step(const StepReport& report) override;
   void on_interval(const IntervalReport& report) override;
@@ -31,6 +32,7 @@ class RunObserver : public TrainingObserver {
   RunTracker& tracker_;
   TensorBoardWriter tensorboard_;
   const std::int64_t bad_rows_;  ///< left out of the data
+  const double unseen_share_;    ///< the largest of a feature, where it is beyond what training had; else 0
   bool terminal_;
   Clock::time_point last_shown_;
   double shown_loss_ = 0.0;  ///< sum since the last line

@@ -97,6 +97,10 @@ Setup load_setup(Config config, int local_processes) {
   return setup;
 }
 
+void warn_of_drift(const Config& config, const RunData& data) {
+  for (const std::string& difference : describe(data.prepared.drift, config.data.drift)) log_warning("the data are not like those in training: {}", difference);
+}
+
 ModelSource find_model(const std::string& text) {
   if (ModelReference::is_reference(text)) {
     const ModelReference reference = ModelReference::parse(text);
@@ -148,6 +152,7 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
   if (loaded.data.prepared.bad_rows > 0) {
     log_warning("{} rows could not be used and were left out; the others are numbered without them", count_text(loaded.data.prepared.bad_rows));
   }
+  warn_of_drift(loaded.setup.config, loaded.data);
   loaded.model = build_model(loaded.setup, loaded.data, nullptr, false);
   load_model_checkpoint(*loaded.checkpoint, *loaded.model, false);
   return loaded;

@@ -62,6 +62,9 @@ struct LoadedModel {
 /// `data` as for open_run_data(), but for what the checkpoint has learnt.
 LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, RunDataOptions data);
 
+/// Says how the data differ from those that the model was trained on, if they do.
+void warn_of_drift(const Config& config, const RunData& data);
+
 /// The model of `setup`, built for `data`. `train` as in ModelRuntime; `ranks`: all of which build it; null: this process alone.
 std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize,
                                           Communicator* ranks = nullptr);

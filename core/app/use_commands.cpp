@@ -117,6 +117,7 @@ int eval_command(std::span<const std::string> arguments) {
     result["split"] = wanted.name(loaded);
     result["rows"] = split.samples();
     result["metrics"] = report.values_json();
+    if (loaded.data.prepared.drift.found()) result["drift"] = loaded.data.prepared.drift.to_json();
     result["undefined_metrics"] = report.reasons_json();
     if (split.best_auc()) result["reference"]["best_auc"] = *split.best_auc();
     print(json_line(result) + "\n");

@@ -116,6 +116,18 @@ struct StreamSection {
   }
 };
 
+/// [data.drift]: data that a trained model meets and that are not like those it was trained on.
+struct DriftSection {
+  std::string action = "warn";
+  double unseen_share = 0.1;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("action", action, "what to do when other data still fit the model: warn, or fail; what does not fit is always refused").one_of({"warn", "fail"});
+    visit("unseen_share", unseen_share, "of a feature's values so many more than in training may be unknown to its vocabulary").between(0.0, 1.0);
+  }
+};
+
 struct DataSection {
   std::string plugin;
   std::int64_t batch_size = 2048;
@@ -138,6 +150,7 @@ struct DataSection {
   double remote_deadline_seconds = 300.0;
   SplitSection split;
   MosaicSection mosaic;
+  DriftSection drift;
   std::map<std::string, ConfigNode> streams;  ///< by name, see StreamSection
   ConfigNode options;  ///< table: every other key of [data]
 
@@ -164,6 +177,7 @@ struct DataSection {
     visit("remote_deadline_seconds", remote_deadline_seconds, "a server that does not answer is tried again for so long").at_least(0.0);
     visit.section("split", split);
     visit.section("mosaic", mosaic);
+    visit.section("drift", drift);
     visit.open_patterns("streams", streams, StreamSection{});
   }
 };

@@ -47,6 +47,7 @@ struct PassScratch {
   std::vector<std::vector<std::int32_t>> numbers;  // by table: number in the builder of the chunk's value n
   std::array<std::shared_ptr<RowStore>, 3> stores;
   std::array<std::int64_t, 3> first_row{};
+  UnseenValues unseen;
 };
 
 class Preparation {
@@ -74,6 +75,7 @@ class Preparation {
       if (learn) finish_learning(pass);
     }
     PreparedData prepared;
+    judge_drift(prepared);
     prepared.plan = plan_;
     prepared.vocabularies = vocabularies_;
     for (SourcePass& pass : passes_) {
@@ -97,6 +99,20 @@ class Preparation {
     fail<DataError>("data.shuffle = \"mosaic\": {} training rows cannot be used, and without them all others would have other places than in a job of "
                     "MosaicML's: repair the data, or set data.shuffle = \"full\"",
                     found->second);
+  }
+
+  void judge_drift(PreparedData& prepared) {
+    if (options_.profile.columns.empty()) {
+      prepared.profile.columns = columns();
+      prepared.profile.unseen_share = std::move(unseen_share_);
+      return;
+    }
+    prepared.profile = options_.profile;
+    prepared.drift = std::move(drift_);
+    find_unseen(unseen_share_, options_.profile, options_.data.drift, prepared.drift);
+    if (options_.data.drift.action != "fail" || !prepared.drift.found()) return;
+    fail<DataError>("the data are not like those that the model was trained on, and data.drift.action = \"fail\": {}",
+                    fmt::join(describe(prepared.drift, options_.data.drift), "; "));
   }
 
   static bool holds(const SourcePass& pass, std::uint8_t split) {
@@ -137,6 +153,9 @@ class Preparation {
     plan_ = std::make_shared<EncodingPlan>(resolve_schema(columns(), options_.feature_settings, options_.derived_features));
     if (options_.vocabularies != nullptr) use_vocabularies(options_.vocabularies);
     for (SourcePass& pass : passes_) {
+      if (!options_.profile.columns.empty()) {
+        for (std::string& change : compare_columns(options_.profile, *plan_, pass.source->columns(), pass.name)) drift_.changes.push_back(std::move(change));
+      }
       pass.input.source = pass.source.get();
       pass.input.positions = locate_columns(*plan_, pass.source->columns(), options_.labels_required);
       pass.input.bad_row_limit = policy_.rows_worth_reading();
@@ -146,7 +165,7 @@ class Preparation {
 
   /// Those of the training rows; candidates may be listed in another split only. Labels of an earlier run stay what they were to it.
   std::vector<ColumnInfo> columns() const {
-    std::vector<ColumnInfo> columns = passes_.front().source->columns();
+    std::vector<ColumnInfo> columns = options_.profile.columns.empty() ? passes_.front().source->columns() : options_.profile.columns;
     for (const SourcePass& pass : passes_) {
       for (const ColumnInfo& column : pass.source->columns()) {
         const auto same_name = [&column](const ColumnInfo& other) { return other.name == column.name; };
@@ -233,6 +252,7 @@ class Preparation {
   void read_all(SourcePass& pass, bool learn) {
     OrderedChunks<PassScratch> chunks(pool_, [&] { return std::make_unique<PassScratch>(*plan_, *layout_); });
     SequentialReadAhead read_ahead(*pass.source, pass.source->chunk_count());
+    UnseenValues unseen;
     const auto encode = [&](std::int64_t chunk, PassScratch& scratch) {
       read_ahead.begin(chunk);
       if (learn) {
@@ -240,11 +260,14 @@ class Preparation {
                                          scratch.chunk);
       } else {
         scratch.encoder.encode(pass.input, chunk, table_vocabularies_, scratch.chunk);
+        scratch.unseen.clear();
+        scratch.unseen.add(scratch.chunk, *plan_, *layout_, table_vocabularies_);
       }
     };
     const auto take = [&](std::int64_t chunk, PassScratch& scratch) {
       for (const BadRow& row : scratch.chunk.bad_rows) policy_.add(pass.name, row);
       note_classes(scratch.chunk);
+      if (!learn) unseen.merge(scratch.unseen);
       if (learn) {
         learning_->merge(scratch.values, scratch.numbers);
         moments_.resize(plan_->schema.dense.size());
@@ -265,6 +288,7 @@ class Preparation {
     for (const std::uint8_t split : pass.splits) {
       if (pass.stores[split] != nullptr) memory_left_ -= pass.stores[split]->memory_bytes();
     }
+    if (!learn) raise_shares(unseen_share_, unseen.shares(*plan_));
     for (std::size_t label = 0; label < largest_label_.size(); ++label) {
       LabelInfo& info = plan_->schema.labels[label];
       if (info.kind == LabelKind::kMulticlass && info.classes == 0) info.classes = static_cast<std::int64_t>(largest_label_[label]) + 1;
@@ -360,6 +384,7 @@ class Preparation {
     auto vocabularies = std::make_shared<Vocabularies>(std::move(tables));
     vocabularies->set_scalings(learnt_scalings());
     use_vocabularies(std::move(vocabularies));
+    raise_shares(unseen_share_, shares_in_training(*plan_, *vocabularies_));
     for (const std::shared_ptr<RowStore>& store : pass.stores) {
       if (store != nullptr) scale_rows(*store);
     }
@@ -443,6 +468,8 @@ class Preparation {
   std::vector<float> largest_label_;
   std::unique_ptr<VocabularyLearning> learning_;       // while there is something to learn
   std::vector<DenseMoments> moments_;                  // by dense feature
+  std::map<std::string, double> unseen_share_;         // by feature, in the split with most
+  DataDrift drift_;
 };
 
 }  // namespace

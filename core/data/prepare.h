@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "config/sections.h"
 #include "data/dataset.h"
+#include "data/drift.h"
 
 namespace rechost {
 
@@ -40,6 +41,7 @@ struct PrepareOptions {
   /// Of an earlier run (resume, eval, predict); null: built from the training rows.
   std::shared_ptr<const Vocabularies> vocabularies;
   std::vector<LabelInfo> labels;  ///< of that run: they keep their kinds and classes, whatever these data hold
+  DataProfile profile;            ///< of that run: its columns are the model's, whatever others these data have
   /// Without vocabularies: fails when no split holds training rows. With: labels may be absent when false; they read NaN then.
   bool labels_required = true;
 };
@@ -54,6 +56,8 @@ struct PreparedData {
   std::int64_t bad_rows = 0;
   std::map<std::string, std::int64_t> bad_rows_by_split;
   std::map<std::string, std::int64_t> bad_rows_by_column;
+  DataProfile profile;  ///< that of PrepareOptions, or of these data when they are what vocabularies were learnt from
+  DataDrift drift;      ///< how these data differ from it
 
   const Dataset* split(std::string_view name) const;
 };
@@ -63,7 +67,8 @@ struct PreparedData {
 /// not fit is a DataError; otherwise such a split is decoded again, chunk by chunk, while it is used.
 ///
 /// split.by = "tail": of the declared rows in file order the first are for training, then validation, then test. "random": each declared
-/// row is drawn by seed. Bad rows belong to the split of their position and are left out of it.
+/// row is drawn by seed. Data that differ from an earlier run's are compared with its profile: DataError where the model cannot work with them, and
+/// for any difference when data.drift.action = "fail". Bad rows belong to the split of their position and are left out of it.
 PreparedData prepare_data(const std::vector<SplitSource>& sources, const PrepareOptions& options, ThreadPool& pool);
 
 }  // namespace rechost

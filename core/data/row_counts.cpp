@@ -1,6 +1,7 @@
 #include "data/row_counts.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace rechost {
@@ -28,6 +29,13 @@ void RowCounts::append(const RowCounts& more) {
 std::int64_t RowCounts::operator[](std::int64_t row) const {
   if (!each_.empty()) return each_[static_cast<std::size_t>(row)];
   return std::upper_bound(runs_.begin(), runs_.end(), row, [](std::int64_t wanted, const Run& run) { return wanted < run.end; })->count;
+}
+
+std::int64_t RowCounts::total() const {
+  std::int64_t sum = std::accumulate(each_.begin(), each_.end(), std::int64_t{0});
+  std::int64_t begin = 0;
+  for (const Run& run : runs_) sum += run.count * (run.end - std::exchange(begin, run.end));
+  return sum;
 }
 
 std::vector<std::int64_t> RowCounts::all() const {

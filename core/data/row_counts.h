@@ -22,6 +22,8 @@ class RowCounts {
   std::int64_t operator[](std::int64_t row) const;
   /// [size()]
   std::vector<std::int64_t> all() const;
+  /// Of all rows together.
+  std::int64_t total() const;
 
  private:
   struct Run {

@@ -124,6 +124,7 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
   manifest.state = facts.state;
   manifest.state["data_fingerprint"] = facts.data_fingerprint;
   manifest.state["labels"] = to_json(facts.labels);
+  manifest.state["data_profile"] = facts.profile.to_json();
   CheckpointWriterSettings settings;
   settings.keep = facts.keep;
   settings.keep_steps = facts.keep_steps;
@@ -174,6 +175,7 @@ LearntData load_learnt_data(const CheckpointReader& checkpoint) {
   if (state.contains("labels")) {
     for (const Json& entry : state.at("labels")) learnt.labels.push_back(label_from(entry));
   }
+  if (state.contains("data_profile")) learnt.profile = DataProfile::from_json(state.at("data_profile"));
   return learnt;
 }
 
@@ -195,6 +197,7 @@ std::string training_identity(const Config& config) {
   identity.data.eval_batch_size = data.eval_batch_size;
   identity.data.prefetch = data.prefetch;
   identity.data.prefetch_gib = data.prefetch_gib;
+  identity.data.drift = data.drift;
   identity.data.reader_threads = data.reader_threads;
   identity.data.memory_gib = data.memory_gib;
   identity.data.vocabulary_memory_gib = data.vocabulary_memory_gib;

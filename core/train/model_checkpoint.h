@@ -24,6 +24,7 @@ struct CheckpointFacts {
   std::vector<PluginIdentity> plugins;
   std::string data_fingerprint;
   std::vector<LabelInfo> labels;
+  DataProfile profile;
   std::string mosaic_state;              ///< kept in the checkpoint as mosaic_state.json; empty: no such file
   std::int64_t keep = 2;
   std::vector<std::int64_t> keep_steps;  ///< those of these steps are never pruned

@@ -112,6 +112,7 @@ RunData open_run_data(Config& config, std::unique_ptr<StreamLoader> loader, RunD
   prepare.temporary_directory = config.data.temporary_path;
   prepare.vocabularies = std::move(options.learnt.vocabularies);
   prepare.labels = std::move(options.learnt.labels);
+  prepare.profile = std::move(options.learnt.profile);
   prepare.labels_required = options.labels_required;
   data.prepared = prepare_data(sources, prepare, pool);
   data.seconds = seconds_since(begin);

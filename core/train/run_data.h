@@ -38,6 +38,7 @@ struct RunData {
 struct LearntData {
   std::shared_ptr<const Vocabularies> vocabularies;
   std::vector<LabelInfo> labels;
+  DataProfile profile;
 };
 
 struct RunDataOptions {

@@ -108,6 +108,7 @@ CheckpointFacts Trainer::facts() const {
   facts.plugins = parts_.plugins;
   facts.data_fingerprint = parts_.data->fingerprint();
   facts.labels = parts_.data->prepared.plan->schema.labels;
+  facts.profile = parts_.data->prepared.profile;
   facts.keep = config_.checkpoint.keep;
   facts.earlier = newest_checkpoint_;
   if (config_.eval.restore_best && course_.best_step >= 0) facts.keep_steps.push_back(course_.best_step);

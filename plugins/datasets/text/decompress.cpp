@@ -77,7 +77,7 @@ class Target {
     write(data, bytes);
     if (size_ > kAlwaysUnpacked && size_ / kMostTimes > consumed)
       throw rechost::DataError("'" + path_ + "' unpacks to more than " + std::to_string(kMostTimes) + " times its size: " + std::to_string(size_) +
-                               " bytes come out of its first " + std::to_string(consumed) + ". No rows are like that; the file is damaged or made to fill the disk");
+                               " bytes come out of its first " + std::to_string(consumed) + ". No rows are like that; the file is damaged or made to fill the disk. If it is neither, unpack it and give its unpacked file");
   }
 
  private:

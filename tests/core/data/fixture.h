@@ -22,6 +22,7 @@ class DataFixture {
   std::uint64_t seed = 1;
   std::shared_ptr<const Vocabularies> vocabularies;
   std::vector<LabelInfo> labels;
+  DataProfile profile;
   std::filesystem::path quarantine;
   bool labels_required = true;
   int threads = 1;
@@ -42,6 +43,7 @@ class DataFixture {
     options.seed = seed;
     options.vocabularies = vocabularies;
     options.labels = labels;
+    options.profile = profile;
     options.quarantine_directory = quarantine;
     options.temporary_directory = data.temporary_path;
     options.labels_required = labels_required;

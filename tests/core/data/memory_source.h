@@ -84,6 +84,12 @@ class MemorySource : public ChunkSource {
     announced_.insert(chunks.begin(), chunks.end());
   }
   bool remote() const override { return remote_; }
+  void show_rows(std::int64_t chunk, std::span<const std::int64_t> rows, const std::function<void(BadRow&&)>& show) override {
+    for (const std::int64_t row : rows) {
+      const std::int64_t line = chunk * rows_per_chunk_ + row + 1;
+      show({.chunk = chunk, .row_in_chunk = row, .line = line, .source = "memory.tsv", .raw = "row " + std::to_string(line), .raw_bytes = 10});
+    }
+  }
 
   /// It comes from afar: remembers what it is told of chunks to come.
   MemorySource& from_afar() {

@@ -112,7 +112,7 @@ TEST_CASE("bad rows end the run, first of all the first one") {
   data->dense("price", {1, 2, 3, 4, 5, 6}).label("click", {0, 1, 1, 2, 0, 3});
   for (const int threads : {1, 3}) {
     fixture.threads = threads;
-    CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("train, chunk 1, row 1, column \"click\": label 2 is neither 0 nor 1"));
+    CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("train, chunk 1, row 1 (memory.tsv:4), column \"click\": label 2 is neither 0 nor 1"));
   }
   data->refuse(0, "price", "\"x\" is not a number");
   CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("train, chunk 0, row 0 (memory.tsv:1), column \"price\": \"x\" is not a number") &&
@@ -177,6 +177,17 @@ TEST_CASE("quarantined rows are written in order, whatever the number of threads
   CHECK(std::count(expected.begin(), expected.end(), '\n') == 14);
   CHECK_THAT(expected, Contains("\"raw_base64\":\"cmF3AP8=\"") && Contains("\"line\":101"));
   CHECK(expected.find("\"row_in_chunk\":3") < expected.find("\"row_in_chunk\":5"));
+  // A row that was read and cannot be used is described like one that could not be read.
+  CHECK_THAT(expected, Contains("\"source\":\"memory.tsv\",\"line\":4,\"column\":\"price\",\"reason\":\"nan is not a finite number\",\"raw\":\"row 4\",\"raw_bytes\":10"));
+  std::istringstream lines(expected);
+  for (std::string line; std::getline(lines, line);) CHECK_THAT(line, Contains("\"source\":\"memory.tsv\"") && !Contains("\"line\":0"));
+}
+
+TEST_CASE("an error names file and line of a row that was read and cannot be used") {
+  DataFixture fixture;
+  const auto data = source(2);
+  data->dense("price", {1, 2, 3, kNan, kNan});
+  CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("train, chunk 1, row 1 (memory.tsv:4), column \"price\": nan is not a finite number"));
 }
 
 TEST_CASE("missing = \"fail\" makes a missing value a bad row") {
@@ -184,10 +195,10 @@ TEST_CASE("missing = \"fail\" makes a missing value a bad row") {
   const auto data = source();
   data->dense("price", {1, std::nullopt}).ids("item", {std::nullopt, 2});
   fixture.features["item"].missing = "fail";
-  CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("row 0, column \"item\": the value is missing"));
+  CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("row 0 (memory.tsv:1), column \"item\": the value is missing"));
   fixture.features["item"].missing = "default";
   fixture.features["price"].missing = "fail";
-  CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("row 1, column \"price\": the value is missing"));
+  CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("row 1 (memory.tsv:2), column \"price\": the value is missing"));
 }
 
 TEST_CASE("splits by tail: training rows first, then validation, then test") {

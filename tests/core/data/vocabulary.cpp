@@ -148,7 +148,7 @@ TEST_CASE("an identity id out of range names chunk, row, feature, value, bound a
   data->ids("shop", {0, 4, 2, 5}, 5);
   CHECK_THROWS_AS(fixture.prepare("train", data), DataError);
   CHECK_THROWS_WITH(fixture.prepare("train", data),
-                    Contains("train, chunk 1, row 1, column \"shop\": id 5 is not in [0, 5)") && Contains("features.shop.encoder = \"vocabulary\""));
+                    Contains("train, chunk 1, row 1 (memory.tsv:4), column \"shop\": id 5 is not in [0, 5)") && Contains("features.shop.encoder = \"vocabulary\""));
 }
 
 TEST_CASE("an identity table has a row for missing values only when some can be missing") {

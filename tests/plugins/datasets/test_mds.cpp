@@ -163,7 +163,7 @@ TEST_CASE("mds: a folder of partitions, a merged index and empty shards are one 
   folder.write("x/index.json", index_of({entry("b"), shard_entry(kColumns, 0, file_entry("a/shard.00001.mds", empty.size())), entry("a")}));
   const OpenedSplit opened(Loader("mds"), at(folder.path("x")), "all");
   CHECK(opened.read_all()["user"] == Strings{"8", "7"});
-  CHECK(opened.chunk_count() == 2);
+  CHECK(opened.chunk_count() == 3);  // the empty one stays: orders of StreamingDataset count it
 }
 
 TEST_CASE("mds: zstd, and the unpacked file where it is there") {
