@@ -386,7 +386,7 @@ static rh_error* fingerprint(rh_dataset* dataset, uint64_t* value) {
 static void dataset_close(rh_dataset* dataset) { free(dataset); }
 
 static const rh_dataset_interface dataset_table = {sizeof(rh_dataset_interface), 0,           list_splits, dataset_open,  dataset_schema,
-                                                   chunk_count,                  chunk_rows,  read_chunk,  fingerprint,   dataset_close, 0};
+                                                   chunk_count,                  chunk_rows,  read_chunk,  fingerprint,   dataset_close, 0,           0};
 
 /* ---- the plugin ---- */
 
