@@ -86,10 +86,11 @@ std::string shortened(const std::string& text, std::size_t most) {
 
 /// One element as it stands in a CSV file.
 std::string element_text(const ColumnView& column, std::int64_t element) {
-  const auto at = [&](auto type) { return static_cast<const decltype(type)*>(column.values)[element]; };
+  const std::int64_t place = column.place(element);
+  const auto at = [&](auto type) { return static_cast<const decltype(type)*>(column.values)[place]; };
   switch (column.type) {
     case ValueType::kBool: {
-      const std::int64_t bit = column.value_offset + element;
+      const std::int64_t bit = column.value_offset + place;
       return (static_cast<const std::uint8_t*>(column.values)[bit >> 3] >> (bit & 7) & 1) != 0 ? "1" : "0";
     }
     case ValueType::kInt8:

@@ -1,5 +1,6 @@
 #include "app/environment.h"
 
+#include <malloc.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -103,6 +104,14 @@ fs::path registry_directory() {
   if (const auto data = environment_variable("XDG_DATA_HOME"); data && !data->empty()) return fs::path(*data) / "rechost/registry";
   if (const auto home = environment_variable("HOME"); home && !home->empty()) return fs::path(*home) / ".local/share/rechost/registry";
   throw Error("no place for the model registry: set RECHOST_REGISTRY to a folder, or HOME");
+}
+
+void keep_freed_memory() {
+  const std::string tunables = environment_variable("GLIBC_TUNABLES").value_or("");
+  if (tunables.find("glibc.malloc.") != std::string::npos) return;
+  constexpr int kMebibyte = 1 << 20;
+  mallopt(M_MMAP_THRESHOLD, 32 * kMebibyte);  // the most that glibc takes
+  mallopt(M_TRIM_THRESHOLD, 256 * kMebibyte);
 }
 
 void keep_openmp_from_spinning() { setenv("OMP_WAIT_POLICY", "passive", 0); }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "app/command.h"
+#include "app/environment.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/nearest_name.h"
@@ -81,6 +82,7 @@ int say(int code, const char* message) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   try {
     return printed(dispatch(std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const UsageError& error) {

@@ -248,6 +248,18 @@ void ChunkEncoder::encode_label(const ColumnEncoding& column, const ColumnView* 
     return;
   }
   const LabelInfo& label = plan_.schema.labels[column.position];
+  // Looking for what is wrong costs more than seeing that nothing is.
+  if (label.kind == LabelKind::kBinary && view->validity == nullptr) {
+    bool all_good = true;
+    with_numbers(*view, [&](auto read) {
+      for (std::int64_t row = 0; row < result_->rows; ++row) {
+        const auto value = static_cast<float>(read(row));
+        words[static_cast<std::size_t>(row)] = bits_of(value);
+        all_good &= (value == 0.0F) | (value == 1.0F);
+      }
+    });
+    if (all_good) return;
+  }
   const auto classes = static_cast<float>(label.classes > 0 ? static_cast<float>(label.classes) : kMostClasses);
   with_numbers(*view, [&](auto read) {
     for (std::int64_t row = 0; row < result_->rows; ++row) {
@@ -377,13 +389,13 @@ void ChunkEncoder::number_integers(std::span<const std::int64_t> values, const V
   }
 }
 
-template <typename Element>
-void ChunkEncoder::number_texts(const ColumnView& view, std::size_t count, Element&& element, const Vocabulary& vocabulary, ChunkValues* learnt,
+template <typename Text>
+void ChunkEncoder::number_texts(std::size_t count, Text&& text, const Vocabulary& vocabulary, ChunkValues* learnt,
                                 std::int32_t* ids) {
   texts_.resize(kTextsAtOnce);
   for (std::size_t begin = 0; begin < count; begin += kTextsAtOnce) {
     const std::size_t size = std::min(kTextsAtOnce, count - begin);
-    for (std::size_t i = 0; i < size; ++i) texts_[i] = view.string(element(begin + i));
+    for (std::size_t i = 0; i < size; ++i) texts_[i] = text(begin + i);
     const std::span<const std::string_view> texts(texts_.data(), size);
     if (learnt != nullptr) {
       learnt->strings.insert_all(texts, ids + begin);
@@ -404,8 +416,11 @@ void ChunkEncoder::number_selected(const ColumnEncoding& column, const ColumnVie
   ChunkValues* const learnt = learnt_values(column, vocabulary, counting);
   if (column.hashes > 1) {
     hash_selected(column, view, vocabulary);
+  } else if (view.indices != nullptr) {
+    number_entries(view, vocabulary, learnt);
+    for (std::size_t i = 0; i < elements_.size(); ++i) ids_[i] = entry_ids_[static_cast<std::size_t>(view.indices[elements_[i]])];
   } else if (view.type == ValueType::kString) {
-    number_texts(view, elements_.size(), [this](std::size_t i) { return elements_[i]; }, vocabulary, learnt, ids_.data());
+    number_texts(elements_.size(), [&](std::size_t i) { return view.string(elements_[i]); }, vocabulary, learnt, ids_.data());
   } else {
     integers_.resize(elements_.size());
     with_numbers(view, [&](auto read) {
@@ -424,6 +439,38 @@ void ChunkEncoder::number_selected(const ColumnEncoding& column, const ColumnVie
     }
   }
   count(every_row_counts_ ? ids_ : counted_, column, learnt, *counting);
+}
+
+void ChunkEncoder::number_entries(const ColumnView& view, const Vocabulary& vocabulary, ChunkValues* learnt) {
+  const auto entries = static_cast<std::size_t>(view.entries);
+  entry_ids_.resize(entries);
+  if (view.type == ValueType::kString) {
+    number_texts(entries, [&view](std::size_t entry) { return view.string_at(static_cast<std::int64_t>(entry)); }, vocabulary, learnt, entry_ids_.data());
+  } else if (view.type == ValueType::kInt64) {
+    number_integers({static_cast<const std::int64_t*>(view.values), entries}, vocabulary, learnt, entry_ids_.data());
+  } else {
+    integers_.resize(entries);
+    with_stored_numbers(view, [&](auto read) {
+      for (std::size_t entry = 0; entry < entries; ++entry) integers_[entry] = static_cast<std::int64_t>(read(static_cast<std::int64_t>(entry)));
+    });
+    number_integers(integers_, vocabulary, learnt, entry_ids_.data());
+  }
+}
+
+/// For columns with a value in each row.
+void ChunkEncoder::count_entries(const ColumnView& view, const ColumnEncoding& column, ChunkValues* learnt, const Counting& counting) {
+  if (learnt != nullptr) learnt->grow_counts();
+  entry_counts_.assign(entry_ids_.size(), 0);
+  const auto rows = static_cast<std::size_t>(result_->rows);
+  if (every_row_counts_) {
+    for (std::size_t row = 0; row < rows; ++row) ++entry_counts_[static_cast<std::size_t>(view.indices[row])];
+  } else {
+    for (std::size_t row = 0; row < rows; ++row) {
+      entry_counts_[static_cast<std::size_t>(view.indices[row])] += result_->split[row] == counting.training_split;
+    }
+  }
+  if (learnt == nullptr) return counting.builders[column.table]->count_rows(entry_ids_, entry_counts_);
+  for (std::size_t entry = 0; entry < entry_ids_.size(); ++entry) learnt->counts[static_cast<std::size_t>(entry_ids_[entry])] += entry_counts_[entry];
 }
 
 void ChunkEncoder::count(std::span<const std::int32_t> ids, const ColumnEncoding& column, ChunkValues* learnt, const Counting& counting) {
@@ -468,8 +515,14 @@ void ChunkEncoder::encode_full_column(const ColumnEncoding& column, const Column
                                       const Counting* counting, std::int32_t* ids) {
   const auto rows = static_cast<std::size_t>(result_->rows);
   ChunkValues* const learnt = learnt_values(column, vocabulary, counting);
+  if (view.indices != nullptr) {
+    number_entries(view, vocabulary, learnt);
+    for (std::size_t row = 0; row < rows; ++row) ids[row] = entry_ids_[static_cast<std::size_t>(view.indices[row])];
+    if (counting != nullptr) count_entries(view, column, learnt, *counting);
+    return;
+  }
   if (view.type == ValueType::kString) {
-    number_texts(view, rows, [](std::size_t row) { return static_cast<std::int64_t>(row); }, vocabulary, learnt, ids);
+    number_texts(rows, [&view](std::size_t row) { return view.string(static_cast<std::int64_t>(row)); }, vocabulary, learnt, ids);
   } else if (view.type == ValueType::kInt64) {
     number_integers({static_cast<const std::int64_t*>(view.values), rows}, vocabulary, learnt, ids);
   } else {

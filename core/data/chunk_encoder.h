@@ -69,11 +69,15 @@ class ChunkEncoder {
   /// Where the values of a vocabulary that is being learnt go; null: the vocabulary numbers them.
   static ChunkValues* learnt_values(const ColumnEncoding& column, const Vocabulary& vocabulary, const Counting* counting);
   static void number_integers(std::span<const std::int64_t> values, const Vocabulary& vocabulary, ChunkValues* learnt, std::int32_t* ids);
-  template <typename Element>
-  void number_texts(const ColumnView& view, std::size_t count, Element&& element, const Vocabulary& vocabulary, ChunkValues* learnt,
+  /// text(i) for i in [0, count).
+  template <typename Text>
+  void number_texts(std::size_t count, Text&& text, const Vocabulary& vocabulary, ChunkValues* learnt,
                     std::int32_t* ids);
   void encode_full_column(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting,
                           std::int32_t* ids);
+  /// Dictionaries: entry_ids_ of its entries. Each is encoded once, however many rows have it.
+  void number_entries(const ColumnView& view, const Vocabulary& vocabulary, ChunkValues* learnt);
+  void count_entries(const ColumnView& view, const ColumnEncoding& column, ChunkValues* learnt, const Counting& counting);
   static void count(std::span<const std::int32_t> ids, const ColumnEncoding& column, ChunkValues* learnt, const Counting& counting);
   void number_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting);
   void hash_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary);
@@ -102,6 +106,9 @@ class ChunkEncoder {
   std::vector<std::string_view> texts_;
   std::vector<std::int32_t> ids_;
   std::vector<std::int32_t> counted_;  ///< those of training rows
+  // Of the dictionary of the column in work, by entry:
+  std::vector<std::int32_t> entry_ids_;
+  std::vector<std::uint32_t> entry_counts_;  ///< occurrences in training rows
 };
 
 }  // namespace rechost

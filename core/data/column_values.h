@@ -8,10 +8,10 @@
 
 namespace rechost {
 
-/// Calls body(read), where read(element) is the number at `element` in its own type: one loop per type instead of one switch per value.
-/// kString is the caller's business.
+/// Calls body(read), where read(place) is the number at that place of view.values in its own type: one loop per type instead of one switch per
+/// value. kString is the caller's business.
 template <typename Body>
-void with_numbers(const ColumnView& view, Body&& body) {
+void with_stored_numbers(const ColumnView& view, Body&& body) {
   const auto plain = [&]<typename T>(const T* values) { body([values](std::int64_t element) -> T { return values[element]; }); };
   switch (view.type) {
     case ValueType::kBool: {
@@ -35,6 +35,13 @@ void with_numbers(const ColumnView& view, Body&& body) {
     case ValueType::kString: break;
   }
   fail<DataError>("a column of strings was read as numbers");
+}
+
+/// The same with read(element).
+template <typename Body>
+void with_numbers(const ColumnView& view, Body&& body) {
+  if (view.indices == nullptr) return with_stored_numbers(view, std::forward<Body>(body));
+  with_stored_numbers(view, [&body, indices = view.indices](auto read) { body([read, indices](std::int64_t element) { return read(indices[element]); }); });
 }
 
 }  // namespace rechost

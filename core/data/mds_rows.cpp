@@ -56,10 +56,11 @@ void append_value(Value value, std::string& bytes) {
 /// Calls `use` with the element in its own type; a boolean as uint8. Not for texts.
 template <typename Use>
 void with_element(const ColumnView& column, std::int64_t element, Use&& use) {
-  const auto at = [&](auto type) { return static_cast<const decltype(type)*>(column.values)[element]; };
+  const std::int64_t place = column.place(element);
+  const auto at = [&](auto type) { return static_cast<const decltype(type)*>(column.values)[place]; };
   switch (column.type) {
     case ValueType::kBool: {
-      const std::int64_t bit = column.value_offset + element;
+      const std::int64_t bit = column.value_offset + place;
       return use(static_cast<std::uint8_t>(static_cast<const std::uint8_t*>(column.values)[bit >> 3] >> (bit & 7) & 1));
     }
     case ValueType::kInt8:

@@ -1,7 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <memory>
+#include <span>
 #include <vector>
+
+#include "data/page_memory.h"
 
 namespace rechost {
 
@@ -11,7 +16,7 @@ class RowCounts {
  public:
   RowCounts() = default;
   /// One number per row: for counts in no order.
-  explicit RowCounts(std::vector<std::int64_t> each);
+  explicit RowCounts(std::span<const std::int64_t> each);
 
   /// So many more rows with this count each. Not after the constructor that takes one number per row.
   void append(std::int64_t count, std::int64_t rows);
@@ -26,14 +31,42 @@ class RowCounts {
   std::int64_t total() const;
 
  private:
+  friend class RowTally;
   struct Run {
     std::int64_t end;  ///< the row behind it
     std::int64_t count;
   };
 
-  std::vector<std::int64_t> each_;  ///< or empty, and
+  std::shared_ptr<const PageMemory> each_;  ///< or null, and
   std::vector<Run> runs_;
   std::int64_t rows_ = 0;
+  bool wide_ = false;  ///< each_ holds int64, else uint32
+};
+
+/// Counts the rows of a table of known size. A row that never occurs takes no memory where its neighbours do not either; counts have 32 bits until
+/// 2^32 - 1 rows were counted, because memory is what counting costs.
+class RowTally {
+ public:
+  RowTally() = default;
+  explicit RowTally(std::int64_t rows, std::uint64_t most_narrow = std::numeric_limits<std::uint32_t>::max());
+
+  void add(std::span<const std::int32_t> rows);
+  /// rows[i] as often as times[i]; one that comes 0 times may be no row.
+  void add(std::span<const std::int32_t> rows, std::span<const std::uint32_t> times);
+  void add(std::int32_t row, std::int64_t times);
+  /// Once.
+  RowCounts finish();
+
+ private:
+  /// Calls body(counts) with the array that can hold `more` of them.
+  template <typename Body>
+  void with_counts(std::uint64_t more, Body&& body);
+
+  PageMemory counts_;
+  std::int64_t rows_ = 0;
+  std::uint64_t counted_ = 0;
+  std::uint64_t most_narrow_ = 0;
+  bool wide_ = false;
 };
 
 }  // namespace rechost

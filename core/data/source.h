@@ -38,10 +38,14 @@ struct ColumnView {
   /// Lists: row r owns elements list_begin(r) .. list_begin(r + 1); null for plain columns. Exactly one of the two widths is set.
   const std::int32_t* list_offsets32 = nullptr;
   const std::int64_t* list_offsets64 = nullptr;
+  /// Null, or: element e is entry indices[e] of a dictionary, and what stands below are its entries. Every index is in range, those of missing
+  /// values too.
+  const std::int32_t* indices = nullptr;
+  std::int64_t entries = 0;
   /// Plain values: element 0 of the (first row's) values. kBool: bits, from bit value_offset on.
   const void* values = nullptr;
   std::int64_t value_offset = 0;
-  /// kString: character data and offsets (one width set). Dictionary columns arrive already expanded by `dictionary_index`.
+  /// kString: character data and offsets (one width set).
   const char* characters = nullptr;
   const std::int32_t* string_offsets32 = nullptr;
   const std::int64_t* string_offsets64 = nullptr;
@@ -52,7 +56,10 @@ struct ColumnView {
     return validity == nullptr || ((validity[bit >> 3] >> (bit & 7)) & 1) != 0;
   }
   std::int64_t list_begin(std::int64_t row) const { return list_offsets32 != nullptr ? list_offsets32[row] : list_offsets64[row]; }
-  std::string_view string(std::int64_t element) const {
+  /// Where the value of an element stands among `values` or the strings.
+  std::int64_t place(std::int64_t element) const { return indices != nullptr ? indices[element] : element; }
+  std::string_view string(std::int64_t element) const { return string_at(place(element)); }
+  std::string_view string_at(std::int64_t element) const {
     if (string_offsets32 != nullptr) {
       return {characters + string_offsets32[element], static_cast<std::size_t>(string_offsets32[element + 1] - string_offsets32[element])};
     }

@@ -13,9 +13,6 @@
 namespace rechost {
 namespace {
 
-// Counts of a large table lie in memory: far enough ahead to hide that.
-constexpr std::size_t kLookAhead = 16;
-
 /// Room for the values of one vocabulary, filled in any order of rows.
 class IntegerPlaces {
  public:
@@ -81,6 +78,20 @@ class Buckets {
   std::map<std::int64_t, Bucket, std::greater<>> large_;
 };
 
+/// Sorting moves these 16 bytes, and seldom looks at the value itself.
+struct SortKey {
+  std::uint64_t order;  ///< where it differs, the values compare as it does
+  std::uint32_t number;
+};
+
+std::uint64_t order_of(std::int64_t value) { return static_cast<std::uint64_t>(value) ^ (std::uint64_t{1} << 63); }
+
+std::uint64_t order_of(std::string_view value) {
+  std::uint64_t order = 0;
+  for (std::size_t i = 0; i < sizeof order; ++i) order = order << 8 | (i < value.size() ? static_cast<unsigned char>(value[i]) : 0U);
+  return order;
+}
+
 std::uint64_t most_bytes(const std::vector<std::int64_t>& array, std::size_t more) {
   const std::size_t wanted = array.size() + more;
   return (wanted <= array.capacity() ? array.capacity() : array.capacity() + std::max(wanted, 2 * array.capacity())) * sizeof(std::int64_t);
@@ -96,7 +107,8 @@ void ChunkValues::clear() {
 }
 
 VocabularyBuilder::VocabularyBuilder(TableEncoding encoding) : encoding_(std::move(encoding)) {
-  if (!encoding_.learns_values()) counts_.resize(static_cast<std::size_t>(Vocabulary(encoding_).rows()), 0);
+  if (encoding_.learns_values()) return;
+  tally_ = RowTally(Vocabulary(encoding_).rows());
 }
 
 void VocabularyBuilder::merge(const ChunkValues& chunk, std::vector<std::int32_t>& numbers) {
@@ -118,18 +130,17 @@ void VocabularyBuilder::merge(const ChunkValues& chunk, std::vector<std::int32_t
 void VocabularyBuilder::count_rows(std::span<const std::int32_t> rows) {
   // One lock for a whole column costs less than an atomic addition for each row, and the sums do not depend on the order of the threads.
   const std::lock_guard lock(counting_);
-  std::int64_t* const counts = counts_.data();
-  const std::size_t prefetched = rows.size() - std::min(rows.size(), kLookAhead);
-  for (std::size_t i = 0; i < prefetched; ++i) {
-    __builtin_prefetch(counts + rows[i + kLookAhead], 1);
-    ++counts[rows[i]];
-  }
-  for (std::size_t i = prefetched; i < rows.size(); ++i) ++counts[rows[i]];
+  tally_.add(rows);
+}
+
+void VocabularyBuilder::count_rows(std::span<const std::int32_t> rows, std::span<const std::uint32_t> times) {
+  const std::lock_guard lock(counting_);
+  tally_.add(rows, times);
 }
 
 void VocabularyBuilder::count_row(std::int32_t row, std::int64_t times) {
   const std::lock_guard lock(counting_);
-  counts_[static_cast<std::size_t>(row)] += times;
+  tally_.add(row, times);
 }
 
 std::uint64_t VocabularyBuilder::memory_bytes_with(const ChunkValues& chunk) const {
@@ -138,23 +149,28 @@ std::uint64_t VocabularyBuilder::memory_bytes_with(const ChunkValues& chunk) con
   const auto values = counts_.size() + chunk.counts.size();
   const std::uint64_t counts = most_bytes(counts_, chunk.counts.size());
   if (encoding_.values == ValueKind::kInteger) {
-    return integers_.memory_bytes_with(more) + counts + values * sizeof(CountedValue<std::int64_t>);
+    return integers_.memory_bytes_with(more) + counts + values * (sizeof(CountedValue<std::int64_t>) + sizeof(SortKey));
   }
-  return strings_.memory_bytes_with(more, chunk.strings.character_count()) + counts + values * sizeof(CountedValue<std::string_view>);
+  return strings_.memory_bytes_with(more, chunk.strings.character_count()) + counts + values * (sizeof(CountedValue<std::string_view>) + sizeof(SortKey));
 }
 
 /// The values in ascending order; strings are borrowed from the index. The counts are given up.
 template <typename Index, typename Value>
 std::vector<CountedValue<Value>> VocabularyBuilder::take_sorted(Index& index) {
+  std::vector<SortKey> keys(counts_.size());
+  for (std::size_t n = 0; n < keys.size(); ++n) keys[n] = {order_of(index.value(static_cast<std::int32_t>(n))), static_cast<std::uint32_t>(n)};
+  std::sort(keys.begin(), keys.end(), [&index](const SortKey& left, const SortKey& right) {
+    if (left.order != right.order || std::is_same_v<Index, IntegerIndex>) return left.order < right.order;
+    return index.value(static_cast<std::int32_t>(left.number)) < index.value(static_cast<std::int32_t>(right.number));
+  });
   std::vector<CountedValue<Value>> entries;
-  entries.reserve(counts_.size());
-  for (std::size_t n = 0; n < counts_.size(); ++n) {
-    entries.push_back({index.value(static_cast<std::int32_t>(n)), counts_[n], static_cast<std::int64_t>(n) + forgotten_numbers_});
+  entries.reserve(keys.size());
+  for (const SortKey& key : keys) {
+    entries.push_back({index.value(static_cast<std::int32_t>(key.number)), counts_[key.number], key.number + forgotten_numbers_});
   }
   forgotten_numbers_ += static_cast<std::int64_t>(counts_.size());
   counts_ = {};
   if constexpr (std::is_same_v<Index, IntegerIndex>) index = {};
-  std::sort(entries.begin(), entries.end(), [](const auto& left, const auto& right) { return left.value < right.value; });
   return entries;
 }
 
@@ -184,7 +200,7 @@ void VocabularyBuilder::spill(const std::filesystem::path& directory) {
 Vocabulary VocabularyBuilder::finish(std::vector<std::int32_t>* row_of_number) {
   if (!encoding_.learns_values()) {
     Vocabulary made(encoding_);
-    made.set_counts(RowCounts(std::move(counts_)));
+    made.set_counts(tally_.finish());
     return made;
   }
   if (spilled()) spill(directory_);
@@ -233,7 +249,7 @@ Vocabulary VocabularyBuilder::finish_buckets(std::vector<std::int32_t>* row_of_n
   integer_runs_ = nullptr;
   counts.push_back(missing_);
   Vocabulary made(std::move(encoding));
-  made.set_counts(RowCounts(std::move(counts)));
+  made.set_counts(RowCounts(counts));
   return made;
 }
 

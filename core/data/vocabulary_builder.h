@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "data/row_counts.h"
 #include "data/value_index.h"
 #include "data/value_runs.h"
 #include "data/vocabulary.h"
@@ -38,6 +39,8 @@ class VocabularyBuilder {
   /// Other tables: counts the rows of one column of a chunk. Several threads at once.
   void count_rows(std::span<const std::int32_t> rows);
   void count_row(std::int32_t row, std::int64_t times);
+  /// rows[i] as often as times[i].
+  void count_rows(std::span<const std::int32_t> rows, std::span<const std::uint32_t> times);
 
   /// Memory that it takes, at most, while `chunk` is merged, or when it spills or finishes after that.
   std::uint64_t memory_bytes_with(const ChunkValues& chunk) const;
@@ -65,7 +68,8 @@ class VocabularyBuilder {
   TableEncoding encoding_;
   IntegerIndex integers_;
   StringIndex strings_;
-  std::vector<std::int64_t> counts_;  ///< of learnt values by number from forgotten_numbers_ on; else by row
+  std::vector<std::int64_t> counts_;  ///< of learnt values by number from forgotten_numbers_ on
+  RowTally tally_;                    ///< of tables that learn nothing
   std::unique_ptr<ValueRuns<std::int64_t>> integer_runs_;
   std::unique_ptr<ValueRuns<std::string_view>> string_runs_;
   std::filesystem::path directory_;  ///< of the runs

@@ -295,7 +295,7 @@ Vocabulary Vocabulary::load(const fs::path& header_file) {
   if (encoding.encoder == EncoderKind::kHash && salt != salt_text(made.salts_.front())) {
     fail<DataError>("{}: salt \"{}\" does not belong to table \"{}\"", header_file.string(), salt, encoding.name);
   }
-  made.set_counts(has_values ? std::move(value_counts) : RowCounts(std::move(counts)));
+  made.set_counts(has_values ? std::move(value_counts) : RowCounts(counts));
   return made;
 }
 

@@ -1,6 +1,8 @@
 #include "plugin/arrow_chunk.h"
 
+#include <algorithm>
 #include <deque>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,12 +11,6 @@
 
 namespace rechost {
 namespace {
-
-/// Characters and [elements + 1] offsets of text that was written out.
-struct ExpandedText {
-  std::string characters;
-  std::vector<std::int64_t> offsets;
-};
 
 class ArrowChunk final : public ChunkData {
  public:
@@ -26,12 +22,12 @@ class ArrowChunk final : public ChunkData {
   void read_column(const ArrowArray& column, const ColumnInfo& info, const ArrowLayout& layout, ColumnView& view);
   void read_values(const ArrowArray& values, std::int64_t first, std::int64_t count, const ColumnInfo& info, const ArrowLayout& layout,
                    ColumnView& view);
-  void expand(const ArrowArray& indices, std::int64_t first, std::int64_t count, const ColumnInfo& info, const ArrowLayout& layout,
-              ColumnView& view);
+  void read_indices(const ArrowArray& indices, std::int64_t first, std::int64_t count, const ColumnInfo& info, const ArrowLayout& layout,
+                    ColumnView& view);
 
   OwnedArray array_;
   std::vector<ColumnView> views_;
-  std::deque<ExpandedText> expanded_;
+  std::deque<std::vector<std::int32_t>> copied_indices_;
 };
 
 [[noreturn]] void refuse(const ColumnInfo& info, const std::string& reason) {
@@ -127,7 +123,7 @@ void ArrowChunk::read_column(const ArrowArray& column, const ColumnInfo& info, c
 void ArrowChunk::read_values(const ArrowArray& values, std::int64_t first, std::int64_t count, const ColumnInfo& info,
                              const ArrowLayout& layout, ColumnView& view) {
   if (layout.dictionary_index) {
-    expand(values, first, count, info, layout, view);
+    read_indices(values, first, count, info, layout, view);
     return;
   }
   const void* data = buffer(values, 1);
@@ -171,34 +167,44 @@ std::int64_t integer_at(const void* data, ValueType type, std::int64_t index) {
   }
 }
 
-/// Writes out the text that each number of a dictionary column stands for; a null becomes an empty text.
-void ArrowChunk::expand(const ArrowArray& indices, std::int64_t first, std::int64_t count, const ColumnInfo& info,
-                        const ArrowLayout& layout, ColumnView& view) {
+/// Entry numbers as int32, each in [0, entries).
+void ArrowChunk::read_indices(const ArrowArray& indices, std::int64_t first, std::int64_t count, const ColumnInfo& info, const ArrowLayout& layout,
+                              ColumnView& view) {
   const void* numbers = buffer(indices, 1);
   if (numbers == nullptr && count > 0) refuse(info, "has no values");
   if (indices.dictionary == nullptr) refuse(info, "has no dictionary");
   const ArrowArray& dictionary = *indices.dictionary;
-  check_shape(dictionary, 3, 0, info);
-  ColumnView words;
-  ArrowLayout word_layout = layout;
-  word_layout.dictionary_index.reset();
-  read_values(dictionary, dictionary.offset, dictionary.length, info, word_layout, words);
-  ExpandedText& text = expanded_.emplace_back();
-  text.offsets.reserve(static_cast<std::size_t>(count) + 1);
-  text.offsets.push_back(0);
-  for (std::int64_t i = first; i < first + count; ++i) {
-    const bool is_null = indices.null_count != 0 && buffer(indices, 0) != nullptr && !bit(buffer(indices, 0), i);
-    if (!is_null) {
-      const std::int64_t number = integer_at(numbers, *layout.dictionary_index, i);
-      if (number < 0 || number >= dictionary.length) {
-        refuse(info, fmt::format("row {} is entry {} of a dictionary of {}", i - first, number, dictionary.length));
-      }
-      text.characters += words.string(number);
-    }
-    text.offsets.push_back(static_cast<std::int64_t>(text.characters.size()));
+  check_shape(dictionary, layout.value == ValueType::kString ? 3 : 2, 0, info);
+  if (has_null(dictionary, dictionary.offset, dictionary.length)) refuse(info, "an entry of its dictionary is null; make the rows null");
+  ArrowLayout entry_layout = layout;
+  entry_layout.dictionary_index.reset();
+  read_values(dictionary, dictionary.offset, dictionary.length, info, entry_layout, view);
+  view.entries = dictionary.length;
+
+  const bool nulls = has_null(indices, first, count);
+  if (*layout.dictionary_index == ValueType::kInt32 && !nulls) {
+    view.indices = static_cast<const std::int32_t*>(numbers) + first;
+    std::uint32_t largest = 0;
+    for (std::int64_t i = 0; i < count; ++i) largest = std::max(largest, static_cast<std::uint32_t>(view.indices[i]));
+    if (count == 0 || static_cast<std::int64_t>(largest) < view.entries) return;
   }
-  view.characters = text.characters.data();
-  view.string_offsets64 = text.offsets.data();
+  // What stands in place of a null is anything; whoever reads a value before looking whether it is there must find an entry.
+  if (nulls && view.entries == 0) {
+    static constexpr std::int64_t kZeros[2] = {0, 0};
+    view.entries = 1;
+    view.values = kZeros;
+    view.characters = "";
+    view.string_offsets32 = nullptr;
+    view.string_offsets64 = kZeros;
+  }
+  std::vector<std::int32_t>& copied = copied_indices_.emplace_back(static_cast<std::size_t>(count), 0);
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (nulls && !bit(buffer(indices, 0), first + i)) continue;
+    const std::int64_t number = integer_at(numbers, *layout.dictionary_index, first + i);
+    if (number < 0 || number >= dictionary.length) refuse(info, fmt::format("row {} is entry {} of a dictionary of {}", i, number, dictionary.length));
+    copied[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(number);
+  }
+  view.indices = copied.data();
 }
 
 }  // namespace

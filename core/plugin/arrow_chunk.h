@@ -26,7 +26,8 @@ class OwnedArray {
   ArrowArray array_{};
 };
 
-/// Takes a struct array with the wanted children. Nothing is copied but dictionary-encoded text, which is expanded. Every length, offset
+/// Takes a struct array with the wanted children. Nothing is copied but the indices of dictionaries that are not int32 or
+/// where some are null. Every length, offset
 /// and null is checked. Throws PluginError, without a label, naming the column.
 std::unique_ptr<ChunkData> read_arrow_chunk(OwnedArray array, const ArrowColumns& schema, std::span<const std::uint32_t> wanted);
 

@@ -81,12 +81,14 @@ void read_value_type(const ArrowSchema& schema, ArrowLayout& layout, const std::
   const std::optional<ValueType> fixed = fixed_type(format);
   if (schema.dictionary != nullptr) {
     const std::string_view values = schema.dictionary->format == nullptr ? "" : schema.dictionary->format;
+    const std::optional<ValueType> entries = fixed_type(values);
     layout.text = text_width(values);
-    if (!fixed || !is_integer(*fixed) || layout.text == ArrowLayout::Text::kNone) {
-      fail<PluginError>("{}: a dictionary from \"{}\" to \"{}\"; only integers to text are understood", label, format, values);
+    const bool understood = layout.text != ArrowLayout::Text::kNone || (entries && is_integer(*entries));
+    if (!fixed || !is_integer(*fixed) || !understood) {
+      fail<PluginError>("{}: a dictionary from \"{}\" to \"{}\"; only integers to text or to integers are understood", label, format, values);
     }
     layout.dictionary_index = fixed;
-    layout.value = ValueType::kString;
+    layout.value = entries.value_or(ValueType::kString);
   } else if (layout.text != ArrowLayout::Text::kNone) {
     layout.value = ValueType::kString;
   } else if (fixed) {

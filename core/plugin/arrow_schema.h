@@ -16,9 +16,9 @@ struct ArrowLayout {
   enum class Text { kNone, kOffsets32, kOffsets64 };
 
   Lists lists = Lists::kNone;
-  ValueType value = ValueType::kFloat32;      ///< of the elements; dictionaries: of the text that they stand for
+  ValueType value = ValueType::kFloat32;      ///< of the elements; dictionaries: of the entries
   Text text = Text::kNone;                    ///< kString: width of the offsets (of the dictionary, if there is one)
-  std::optional<ValueType> dictionary_index;  ///< dictionary-encoded text: type of the numbers in its place
+  std::optional<ValueType> dictionary_index;  ///< dictionaries: type of the numbers that stand for entries
 };
 
 struct ArrowColumns {

@@ -28,29 +28,30 @@ std::uint64_t mixed(std::uint64_t sum, const void* bytes, std::size_t size) {
 
 /// Any value as a number; text as its length.
 double number_at(const ColumnView& view, std::int64_t element) {
+  const std::int64_t place = view.place(element);
   switch (view.type) {
     case ValueType::kBool: {
-      const std::int64_t bit = view.value_offset + element;
+      const std::int64_t bit = view.value_offset + place;
       return (static_cast<const std::uint8_t*>(view.values)[bit >> 3] >> (bit & 7)) & 1;
     }
     case ValueType::kInt8:
-      return static_cast<const std::int8_t*>(view.values)[element];
+      return static_cast<const std::int8_t*>(view.values)[place];
     case ValueType::kInt16:
-      return static_cast<const std::int16_t*>(view.values)[element];
+      return static_cast<const std::int16_t*>(view.values)[place];
     case ValueType::kInt32:
-      return static_cast<const std::int32_t*>(view.values)[element];
+      return static_cast<const std::int32_t*>(view.values)[place];
     case ValueType::kInt64:
-      return static_cast<double>(static_cast<const std::int64_t*>(view.values)[element]);
+      return static_cast<double>(static_cast<const std::int64_t*>(view.values)[place]);
     case ValueType::kUint8:
-      return static_cast<const std::uint8_t*>(view.values)[element];
+      return static_cast<const std::uint8_t*>(view.values)[place];
     case ValueType::kUint16:
-      return static_cast<const std::uint16_t*>(view.values)[element];
+      return static_cast<const std::uint16_t*>(view.values)[place];
     case ValueType::kUint32:
-      return static_cast<const std::uint32_t*>(view.values)[element];
+      return static_cast<const std::uint32_t*>(view.values)[place];
     case ValueType::kFloat32:
-      return static_cast<const float*>(view.values)[element];
+      return static_cast<const float*>(view.values)[place];
     case ValueType::kFloat64:
-      return static_cast<const double*>(view.values)[element];
+      return static_cast<const double*>(view.values)[place];
     case ValueType::kString:
       return static_cast<double>(view.string(element).size());
   }
@@ -81,7 +82,7 @@ std::uint64_t sum_of(const ColumnView& view) {
       sum = mixed(sum, &value, sizeof(value));
     } else {
       sum =
-          mixed(sum, static_cast<const char*>(view.values) + static_cast<std::size_t>(element) * width_of(view.type), width_of(view.type));
+          mixed(sum, static_cast<const char*>(view.values) + static_cast<std::size_t>(view.place(element)) * width_of(view.type), width_of(view.type));
     }
   });
   return sum;

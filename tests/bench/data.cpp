@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "app/environment.h"
 #include "data/negative_sampler.h"
 #include "data/pipeline.h"
 #include "data/prepare.h"
@@ -97,6 +98,7 @@ int main(int argc, char** argv) {
       return option == "--help" ? 0 : 2;
     }
   }
+  app::keep_freed_memory();
   try {
     Report report(quick ? 2 : 5);
     const std::unique_ptr<PeerProcess> peer = peers ? start_peers() : nullptr;

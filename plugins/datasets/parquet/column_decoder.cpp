@@ -1,9 +1,14 @@
 #include "column_decoder.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 
+#include "dictionary.h"
 #include "text/decode_chunk.h"
 
 namespace parquet_loader {
@@ -14,6 +19,27 @@ using Kind = text::SourceColumn::Kind;
 
 constexpr const char* kMissing = "the value is missing, and this column must have one";
 constexpr const char* kBeyond = "a number or time beyond the signed 64-bit integers";
+
+// For for_each_row().
+constexpr auto one_by_one = [](const LeafReader<std::string_view>&) { return false; };
+
+// Is none infinite, not a number, or beyond float32? May say no of numbers of 64 bits that are close to that. Integers compare in any order, and
+// so several at once.
+bool all_plain(const float* values, std::size_t count) {
+  std::uint32_t largest = 0;
+  for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, std::bit_cast<std::uint32_t>(values[i]) & 0x7fffffffU);
+  return largest < std::bit_cast<std::uint32_t>(std::numeric_limits<float>::infinity());
+}
+
+bool all_plain(const double* values, std::size_t count) {
+  double largest = 0.0;
+  bool ordered = true;
+  for (std::size_t i = 0; i < count; ++i) {
+    ordered &= values[i] == values[i];
+    largest = std::max(largest, std::fabs(values[i]));
+  }
+  return ordered && largest < static_cast<double>(std::numeric_limits<float>::max());
+}
 
 std::string not_text(std::string_view value) { return text::quote(value) + " is not UTF-8"; }
 
@@ -49,7 +75,10 @@ std::int64_t ColumnDecoder::decode(parquet::RowGroupReader& group, std::vector<F
     case Meaning::kNonNegativeNumber:
     case Meaning::kBinaryLabel:
     case Meaning::kDense:
-      decode_reals(group);
+      if (group.metadata()->schema()->Column(leaf_.column)->physical_type() == parquet::Type::FLOAT)
+        decode_reals<float>(group);
+      else
+        decode_reals<double>(group);
       break;
     case Meaning::kClass:
     case Meaning::kInteger:
@@ -75,10 +104,15 @@ std::int64_t ColumnDecoder::decode(parquet::RowGroupReader& group, std::vector<F
   return row_;
 }
 
-// take(value), null for a row without one, appends or returns what is wrong.
-template <class Value, class Take>
-void ColumnDecoder::for_each_row(LeafReader<Value>& reader, Take&& take) {
+// take_all(reader) appends a batch and returns true, or leaves it to take(value), null for a row without one, which appends or returns what is
+// wrong.
+template <class Value, class TakeAll, class Take>
+void ColumnDecoder::for_each_row(LeafReader<Value>& reader, TakeAll&& take_all, Take&& take) {
   while (reader.next()) {
+    if (left_out_.empty() && take_all(reader)) {
+      row_ += static_cast<std::int64_t>(reader.size());
+      continue;
+    }
     const Value* value = reader.values();
     for (std::size_t entry = 0; entry < reader.size(); ++entry) {
       const Value* here = reader.has_value(entry) ? value++ : nullptr;
@@ -121,23 +155,97 @@ void ColumnDecoder::end_row(std::string reason) {
   ++row_;
 }
 
+// Flags are gathered over all values and looked at once: a branch for each value would cost more than the value.
+template <class Value>
+bool ColumnDecoder::append_reals(const LeafReader<Value>& reader) {
+  constexpr Value kLargest = std::numeric_limits<float>::max();
+  const Value* const values = reader.values();
+  const std::size_t count = reader.value_count();
+  bool beyond = false, nan = false, objection = false;
+  if (!all_plain(values, count)) {
+    for (std::size_t i = 0; i < count; ++i) {
+      beyond |= std::fabs(values[i]) > kLargest;
+      nan |= values[i] != values[i];
+    }
+  }
+  if (use_.meaning == Meaning::kBinaryLabel)
+    for (std::size_t i = 0; i < count; ++i) objection |= values[i] != 0 && values[i] != 1;
+  if (use_.meaning == Meaning::kNonNegativeNumber)
+    for (std::size_t i = 0; i < count; ++i) objection |= values[i] < 0;
+  const bool missing = nan || count < reader.size();
+  if (beyond || objection || (missing && use_.meaning != Meaning::kDense)) return false;
+  if (builders_[0] == nullptr) return true;
+
+  const std::int64_t first = builders_[0]->rows();
+  float* const numbers = builders_[0]->template append_uninitialised<float>(reader.size());
+  if (!missing) {
+    for (std::size_t i = 0; i < count; ++i) numbers[i] = static_cast<float>(values[i]);
+    return true;
+  }
+  const Value* value = values;
+  for (std::size_t entry = 0; entry < reader.size(); ++entry) {
+    const bool there = reader.has_value(entry);
+    const Value number = there ? *value : Value{0};
+    value += there;
+    const bool null = !there || number != number;
+    numbers[entry] = null ? 0 : static_cast<float>(number);
+    if (null) builders_[0]->set_null(first + static_cast<std::int64_t>(entry));
+  }
+  return true;
+}
+
+bool ColumnDecoder::append_integers(const LeafReader<std::int64_t>& reader) {
+  const std::int64_t* const values = reader.values();
+  const std::size_t count = reader.value_count();
+  bool negative = false, beyond = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    negative |= values[i] < 0;
+    beyond |= values[i] == kBeyondInteger;
+  }
+  const bool missing = count < reader.size();
+  if ((negative && use_.meaning == Meaning::kClass) || (beyond && leaf_.can_exceed) || (missing && use_.meaning != Meaning::kId)) return false;
+  if (builders_[0] == nullptr) return true;
+
+  const std::int64_t first = builders_[0]->rows();
+  auto* const numbers = builders_[0]->append_uninitialised<std::int64_t>(reader.size());
+  const std::int64_t* value = values;
+  for (std::size_t entry = 0; entry < reader.size(); ++entry) {
+    const bool there = reader.has_value(entry);
+    numbers[entry] = there ? *value : 0;
+    value += there;
+    if (!there) builders_[0]->set_null(first + static_cast<std::int64_t>(entry));
+  }
+  return true;
+}
+
+bool ColumnDecoder::append_dictionary(parquet::RowGroupReader& group) {
+  if (!left_out_.empty() || (builders_[0] != nullptr && !builders_[0]->is_dictionary())) return false;
+  const std::optional<std::int64_t> rows = read_dictionary(group, leaf_, builders_[0]);
+  row_ += rows.value_or(0);
+  return rows.has_value();
+}
+
+template <class Value>
 void ColumnDecoder::decode_reals(parquet::RowGroupReader& group) {
-  LeafReader<double> reader(group, leaf_);
-  for_each_row(reader, [this](const double* value) -> std::string {
+  LeafReader<Value> reader(group, leaf_);
+  const auto take_all = [this](const LeafReader<Value>& batch) { return append_reals(batch); };
+  for_each_row(reader, take_all, [this](const Value* value) -> std::string {
     if (value == nullptr || std::isnan(*value)) {
       if (use_.meaning != Meaning::kDense) return value == nullptr ? kMissing : "NaN stands for a missing value, and this column must have one";
       if (builders_[0] != nullptr) builders_[0]->append_null();
       return {};
     }
-    if (std::string reason = text::objection_to(use_.meaning, *value); !reason.empty()) return reason;
+    if (std::string reason = text::objection_to(use_.meaning, static_cast<double>(*value)); !reason.empty()) return reason;
     if (builders_[0] != nullptr) builders_[0]->append(static_cast<float>(*value));
     return {};
   });
 }
 
 void ColumnDecoder::decode_integers(parquet::RowGroupReader& group) {
+  if (use_.meaning == Meaning::kId && append_dictionary(group)) return;
   LeafReader<std::int64_t> reader(group, leaf_);
-  for_each_row(reader, [this](const std::int64_t* value) -> std::string {
+  const auto take_all = [this](const LeafReader<std::int64_t>& batch) { return append_integers(batch); };
+  for_each_row(reader, take_all, [this](const std::int64_t* value) -> std::string {
     if (value == nullptr) {
       if (use_.meaning != Meaning::kId) return kMissing;
       if (builders_[0] != nullptr) builders_[0]->append_null();
@@ -151,9 +259,10 @@ void ColumnDecoder::decode_integers(parquet::RowGroupReader& group) {
 }
 
 void ColumnDecoder::decode_texts(parquet::RowGroupReader& group) {
+  if (use_.meaning == Meaning::kText && append_dictionary(group)) return;
   LeafReader<std::string_view> reader(group, leaf_);
   const bool bytes = leaf_.declared.kind == Kind::kBytes;
-  for_each_row(reader, [this, bytes](const std::string_view* value) -> std::string {
+  for_each_row(reader, one_by_one, [this, bytes](const std::string_view* value) -> std::string {
     if (value == nullptr && use_.meaning == Meaning::kCarried) return kMissing;
     if (value != nullptr && !bytes && text::find_invalid_utf8(*value) != std::string_view::npos) return not_text(*value);
     if (builders_[0] == nullptr) return {};
@@ -168,7 +277,7 @@ void ColumnDecoder::decode_texts(parquet::RowGroupReader& group) {
 // A missing text is an empty list.
 void ColumnDecoder::decode_separated(parquet::RowGroupReader& group) {
   LeafReader<std::string_view> reader(group, leaf_);
-  for_each_row(reader, [this](const std::string_view* value) -> std::string {
+  for_each_row(reader, one_by_one, [this](const std::string_view* value) -> std::string {
     const std::string_view list = value == nullptr ? std::string_view() : *value;
     if (text::find_invalid_utf8(list) != std::string_view::npos) return not_text(list);
     std::string reason = text::split_ids(list, separator_, [this](std::string_view id) {

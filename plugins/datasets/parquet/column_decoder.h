@@ -37,13 +37,20 @@ class ColumnDecoder {
   std::int64_t decode(parquet::RowGroupReader& group, std::vector<Fault>& faults);
 
  private:
-  template <class Value, class Take>
-  void for_each_row(LeafReader<Value>& reader, Take&& take);
+  template <class Value, class TakeAll, class Take>
+  void for_each_row(LeafReader<Value>& reader, TakeAll&& take_all, Take&& take);
   template <class Value, class Take, class End>
   void for_each_element(LeafReader<Value>& reader, Take&& take, End&& end);
   void end_row(std::string reason);
+  // Appends a batch as a whole, or nothing when it holds something to look at value by value.
+  template <class Value>
+  bool append_reals(const LeafReader<Value>& reader);
+  bool append_integers(const LeafReader<std::int64_t>& reader);
+  // The whole column by its dictionary, or nothing.
+  bool append_dictionary(parquet::RowGroupReader& group);
   bool passes_over() const { return !left_out_.empty() && left_out_[static_cast<std::size_t>(row_)]; }
 
+  template <class Value>
   void decode_reals(parquet::RowGroupReader& group);
   void decode_integers(parquet::RowGroupReader& group);
   void decode_texts(parquet::RowGroupReader& group);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <new>
 
+#include "dictionary.h"
 #include "rechost/cxx/dataset.hpp"
 #include "rechost/cxx/files.hpp"
 #include "text/text_file.h"
@@ -117,6 +118,15 @@ void FileSet::select(const std::vector<std::size_t>& leaves, bool all) {
         throw DataError("'" + file.path + "' has a column '" + leaf.declared.name + "', which '" + first.path +
                         "' does not have: list the columns to read in dense, sparse and multi_hot");
   }
+}
+
+bool FileSet::is_mostly_dictionary(std::size_t selected) const {
+  std::int64_t rows = 0;
+  for (const Chunk& chunk : chunks_) {
+    const bool dictionary = is_all_dictionary(*files_[chunk.file].metadata->RowGroup(chunk.row_group)->ColumnChunk(leaf(chunk, selected).column));
+    rows += dictionary ? chunk.rows : -chunk.rows;
+  }
+  return rows > 0;
 }
 
 void FileSet::read(const Chunk& chunk, const std::function<void(parquet::RowGroupReader& group, std::string& column)>& read) const {

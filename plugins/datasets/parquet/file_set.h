@@ -48,6 +48,9 @@ class FileSet {
     return file.leaves[file.selected[selected]];
   }
 
+  // Do most rows of leaves()[selected] come as entries of dictionaries?
+  bool is_mostly_dictionary(std::size_t selected) const;
+
   // Calls read(row group). Any thread. What the library throws, and bad memory sizes in a damaged file, become a DataError that names file,
   // row group and `column`, which read() sets as it goes along.
   void read(const Chunk& chunk, const std::function<void(parquet::RowGroupReader& group, std::string& column)>& read) const;

@@ -2,6 +2,7 @@
 
 #include <arrow/util/float16.h>
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -62,10 +63,8 @@ LeafReader<Value>::LeafReader(parquet::RowGroupReader& group, const Leaf& leaf)
 }
 
 template <class Value>
-template <class PhysicalType, class Convert>
-bool LeafReader<Value>::read(Convert&& convert) {
-  using Stored = typename PhysicalType::c_type;
-  auto* const raw = reinterpret_cast<Stored*>(raw_.get());
+template <class PhysicalType>
+bool LeafReader<Value>::read_raw(typename PhysicalType::c_type* raw) {
   auto& reader = static_cast<parquet::TypedColumnReader<PhysicalType>&>(*reader_);
   if (!reader.HasNext()) return false;
   std::int64_t value_count = 0;
@@ -73,11 +72,26 @@ bool LeafReader<Value>::read(Convert&& convert) {
                                                repetitions_.empty() ? nullptr : repetitions_.data(), raw, &value_count);
   size_ = static_cast<std::size_t>(definitions_.empty() ? value_count : levels);
   if (size_ == 0) throw parquet::ParquetException("a page ends before its values do");
-  std::int64_t expected = 0;
-  for (std::size_t entry = 0; entry < size_; ++entry) expected += has_value(entry);
-  if (expected != value_count) throw parquet::ParquetException("a page has fewer values than it says");
-  for (std::int64_t i = 0; i < value_count; ++i) values_[static_cast<std::size_t>(i)] = convert(raw[i]);
+  if (static_cast<std::int64_t>(size_) != value_count && std::count(definitions_.data(), definitions_.data() + size_, leaf_.value_level) != value_count)
+    throw parquet::ParquetException("a page has fewer values than it says");
+  value_count_ = static_cast<std::size_t>(value_count);
   return true;
+}
+
+template <class Value>
+template <class PhysicalType, class Convert>
+bool LeafReader<Value>::read(Convert&& convert) {
+  using Stored = typename PhysicalType::c_type;
+  auto* const raw = reinterpret_cast<Stored*>(raw_.get());
+  if (!read_raw<PhysicalType>(raw)) return false;
+  for (std::size_t i = 0; i < value_count_; ++i) values_[i] = convert(raw[i]);
+  return true;
+}
+
+template <>
+bool LeafReader<float>::next() {
+  if (reader_->type() != parquet::Type::FLOAT) throw parquet::ParquetException("no numbers of 32 bits");
+  return read_raw<parquet::FloatType>(values_.data());
 }
 
 template <>
@@ -88,7 +102,8 @@ bool LeafReader<std::int64_t>::next() {
     case parquet::Type::INT32:
       return read<parquet::Int32Type>([this](std::int32_t stored) { return as_integer(stored, leaf_.is_unsigned); });
     case parquet::Type::INT64:
-      return read<parquet::Int64Type>([this](std::int64_t stored) { return as_integer(stored, leaf_.is_unsigned); });
+      if (!leaf_.is_unsigned) return read_raw<parquet::Int64Type>(values_.data());
+      return read<parquet::Int64Type>([](std::int64_t stored) { return as_integer(stored, true); });
     case parquet::Type::INT96:
       return read<parquet::Int96Type>([](const parquet::Int96& stored) { return nanoseconds(stored); });
     default:
@@ -108,7 +123,7 @@ bool LeafReader<double>::next() {
     case parquet::Type::FLOAT:
       return read<parquet::FloatType>([](float stored) { return static_cast<double>(stored); });
     case parquet::Type::DOUBLE:
-      return read<parquet::DoubleType>([](double stored) { return stored; });
+      return read_raw<parquet::DoubleType>(values_.data());
     case parquet::Type::BYTE_ARRAY:
       return read<parquet::ByteArrayType>(
           [this](const parquet::ByteArray& stored) { return as_real(big_endian(stored.ptr, stored.len), leaf_); });
@@ -138,6 +153,7 @@ bool LeafReader<std::string_view>::next() {
 
 template class LeafReader<std::int64_t>;
 template class LeafReader<double>;
+template class LeafReader<float>;
 template class LeafReader<std::string_view>;
 
 }  // namespace parquet_loader

@@ -19,8 +19,8 @@ namespace parquet_loader {
 // What stands for an unsigned number or a time that does not fit into 64 bits with a sign, in columns for which can_exceed() is true.
 inline constexpr std::int64_t kBeyondInteger = std::numeric_limits<std::int64_t>::min();
 
-// Value is std::int64_t (integers and instants), double (all numbers) or std::string_view (texts and bytes); the caller picks one that the
-// leaf's kind can be. Errors are parquet::ParquetException.
+// Value is std::int64_t (integers and instants), double (all numbers), float (numbers stored as such) or std::string_view (texts and bytes);
+// the caller picks one that the leaf's kind can be. Errors are parquet::ParquetException.
 template <class Value>
 class LeafReader {
  public:
@@ -37,15 +37,19 @@ class LeafReader {
   bool has_value(std::size_t entry) const { return definitions_.empty() || definitions_[entry] == leaf_.value_level; }
   // The values of the entries that have one, in order.
   const Value* values() const { return values_.data(); }
+  std::size_t value_count() const { return value_count_; }
 
  private:
+  // Into `raw`, which has room for a batch.
+  template <class PhysicalType>
+  bool read_raw(typename PhysicalType::c_type* raw);
   template <class PhysicalType, class Convert>
   bool read(Convert&& convert);
 
   const Leaf& leaf_;
   std::shared_ptr<parquet::ColumnReader> reader_;
   int fixed_length_;
-  std::size_t size_ = 0;
+  std::size_t size_ = 0, value_count_ = 0;
   std::vector<std::int16_t> definitions_, repetitions_;  // empty: the column has no such levels
   std::vector<Value> values_;
   std::unique_ptr<std::max_align_t[]> raw_;  // the batch in the physical type

@@ -51,6 +51,11 @@ class Parquet final : public rechost::Dataset {
     }
     const bool guessed = config.get_string_list("dense").empty() && config.get_string_list("sparse").empty() && config.get_string_list("multi_hot").empty();
     files_.select(selected, guessed);
+    for (std::size_t i = 0; i < plan_.uses.size(); ++i) {
+      const text::ColumnUse& use = plan_.uses[i];
+      const bool ids = use.meaning == text::Meaning::kId || use.meaning == text::Meaning::kText;
+      if (ids && !files_.leaf(files_.chunks().front(), i).can_exceed) plan_.columns[use.first_column].dictionary = files_.is_mostly_dictionary(i);
+    }
   }
 
   const std::vector<rechost::Column>& columns() const override { return plan_.columns; }

@@ -3,7 +3,8 @@
  *
  * Columns travel as the Arrow C data interface (https://arrow.apache.org/docs/format/CDataInterface.html). The schema is a struct
  * (format "+s"), one child per column. Types a loader may use: float32 "f", float64 "g", int8..int64 "c" "s" "i" "l", uint8..uint32
- * "C" "S" "I", bool "b", utf8 "u", large utf8 "U", binary "z", dictionary-encoded utf8, and list "+l" or large list "+L" of these.
+ * "C" "S" "I", bool "b", utf8 "u", large utf8 "U", binary "z", a dictionary of integers or utf8 with
+ * any integer as index (each entry is encoded once, however many rows have it), and list "+l" or large list "+L" of these.
  * A column is nullable only when its schema says so (ARROW_FLAG_NULLABLE).
  *
  * Keys in a column's Arrow metadata:

@@ -127,6 +127,10 @@ rh_error* schema(rh_dataset* dataset, ArrowSchema* out) {
   if (mistake == "label kind") set_schema(kClick, "b", "click", pairs({RH_ROLE_KEY, "label", RH_LABEL_KIND_KEY, "ordinal"}));
   if (mistake == "entity") set_schema(kId, "i", "id", pairs({RH_ROLE_KEY, "sparse", RH_ENTITY_KEY, "shop"}));
   if (mistake == "dictionary of numbers") schemas.dictionary.format = "f";
+  if (mistake == "dictionary of integers" || mistake == "null entry") {  // the first is no mistake
+    schemas.dictionary.format = "l";
+    schemas.children[kColor].flags = ARROW_FLAG_NULLABLE;
+  }
   if (mistake == "list of nothing") schemas.children[kTags].n_children = 0;
   return nullptr;
 }
@@ -187,6 +191,17 @@ rh_error* read_chunk(rh_dataset* dataset, const rh_read_request* request, ArrowA
   if (mistake == "null not allowed") {
     arrays.buffers[kX][0] = all_but_first;
     a.children[kX].null_count = 1;
+  }
+  if (mistake == "dictionary of integers" || mistake == "null entry") {
+    static const std::int8_t colors[8] = {99, 2, 1, 0, 0, 0, 0, 0};  // what stands for a null is anything
+    arrays.buffers[kColor][1] = colors;
+    arrays.buffers[kColor][0] = all_but_first;
+    a.children[kColor].null_count = 1;
+    set_array(a.dictionary, kColumns, 3, 2, tag_values);
+  }
+  if (mistake == "null entry") {
+    arrays.buffers[kColumns][0] = all_but_first;
+    a.dictionary.null_count = 1;
   }
   if (mistake == "short column") a.children[kX].length = 2;
   if (mistake == "wrong buffers") a.children[kX].n_buffers = 3;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -65,6 +66,21 @@ inline std::int64_t load_once(const std::vector<std::string>& settings) {
   return rows;
 }
 
+/// Opens the training split and decodes all of its columns, chunk by chunk. Returns its rows.
+inline std::int64_t scan_once(const std::vector<std::string>& settings) {
+  Config config = load_config(app::config_layers({}, settings));
+  const auto loader = load_dataset(config, {.plugin_path = app::plugin_directories(), .lookup = {}, .threads = 1});
+  const std::vector<SplitSource> splits = open_splits(*loader, {});
+  ChunkSource& source = *splits.front().source;
+  std::vector<std::uint32_t> all(source.columns().size());
+  std::iota(all.begin(), all.end(), 0U);
+  std::int64_t rows = 0;
+  for (std::int64_t chunk = 0; chunk < source.chunk_count(); ++chunk) {
+    rows += source.read(chunk, all, [](BadRow&&) { fail("the data of the bench has a bad row"); })->rows();
+  }
+  return rows;
+}
+
 inline std::unique_ptr<PeerProcess> start_peers() {
   const auto cache = std::filesystem::path(app::environment_variable("RECHOST_CACHE").value_or(app::environment_variable("HOME").value_or("") + "/.cache/rechost"));
   const auto python = cache / "venv-mosaic/bin/python";
@@ -108,10 +124,15 @@ class FileCases {
   /// Ours and the others in turns; the fastest of the others is the peer.
   void compare(const std::string& name, double limit_alone, double limit_ratio, const std::vector<std::string>& settings,
                const std::vector<std::pair<std::string, Other>>& others) {
+    compare(name, limit_alone, limit_ratio, [&] { return load_once(settings); }, others);
+  }
+
+  void compare(const std::string& name, double limit_alone, double limit_ratio, const std::function<std::int64_t()>& load,
+               const std::vector<std::pair<std::string, Other>>& others) {
     Side ours;
     std::vector<Side> theirs(others.size());
     for (int round = 0; round < rounds_; ++round) {
-      ours.rounds.push_back(time_round([&] { return load_once(settings); }));
+      ours.rounds.push_back(time_round(load));
       for (std::size_t i = 0; i < others.size(); ++i) theirs[i].rounds.push_back(others[i].second());
     }
     report_.line(name, ours, nullptr, limit_alone);
@@ -156,12 +177,13 @@ class FileCases {
     rows.write_columns(raw);
     peer_->run({{"kind", "write_parquet"}, {"source", raw}, {"target", path}, {"rows", rows_}});
     std::filesystem::remove(raw);
-    std::vector<std::pair<std::string, Other>> others;
-    for (const auto& [batch, stack] : {std::pair{kBatch, true}, {kBatch, false}, {std::int64_t{65536}, false}}) {
-      others.emplace_back(fmt::format("pyarrow, batches of {}, {}", batch, stack ? "stacked" : "columns"),
-                          ask({{"kind", "parquet"}, {"path", path}, {"batch", batch}, {"stack", stack}}));
-    }
-    compare("Parquet, snappy", 0, 1.2, settings("parquet", path, "hash"), others);
+    const auto peer = [&](std::int64_t batch, bool stack) {
+      return std::pair{fmt::format("pyarrow, batches of {}, {}", batch, stack ? "stacked" : "columns"),
+                       ask({{"kind", "parquet"}, {"path", path}, {"batch", batch}, {"stack", stack}})};
+    };
+    // A column for a column, then batches as a model takes them: dense, ids and labels each in one block.
+    compare("Parquet, snappy, columns", 0, 1.2, [&] { return scan_once(settings("parquet", path, "hash")); }, {peer(kBatch, false), peer(65536, false)});
+    compare("Parquet, snappy, into batches", 0, 1.2, settings("parquet", path, "hash"), {peer(kBatch, true)});
   }
 
   void measure_text(const CriteoLike& rows) {

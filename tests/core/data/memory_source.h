@@ -96,6 +96,11 @@ class MemorySource : public ChunkSource {
     remote_ = true;
     return *this;
   }
+  /// Integers and strings come as entries of a dictionary, one for each column and chunk.
+  MemorySource& by_dictionary() {
+    by_dictionary_ = true;
+    return *this;
+  }
   /// Every list that it was told.
   const std::vector<std::vector<std::int64_t>>& told() const { return told_; }
   /// Chunks that were read, and had not been announced before.
@@ -135,6 +140,7 @@ class MemorySource : public ChunkSource {
   std::atomic<std::int64_t> reads_{0};
   std::int64_t broken_chunk_ = -1;
   bool remote_ = false;
+  bool by_dictionary_ = false;
   std::mutex mutex_;  // of all that follows
   std::vector<std::vector<std::int64_t>> told_;
   std::set<std::int64_t> announced_;
@@ -182,6 +188,46 @@ class MemorySource::Data : public ChunkData {
     views_.push_back(view);
   }
 
+  /// The last column's values become entries, the last seen first, behind one that no row has.
+  void make_dictionary() {
+    ColumnView& view = views_.back();
+    Memory& memory = *memory_.back();
+    if (view.type == ValueType::kInt64) {
+      std::vector<std::int64_t> entries{-987654321};
+      for (auto value = memory.integers.rbegin(); value != memory.integers.rend(); ++value) {
+        if (std::find(entries.begin(), entries.end(), *value) == entries.end()) entries.push_back(*value);
+      }
+      for (const std::int64_t value : memory.integers) {
+        memory.indices.push_back(static_cast<std::int32_t>(std::find(entries.begin(), entries.end(), value) - entries.begin()));
+      }
+      memory.integers = std::move(entries);
+      view.values = memory.integers.data();
+      view.entries = static_cast<std::int64_t>(memory.integers.size());
+    } else if (view.type == ValueType::kString) {
+      std::vector<std::string> entries{"nobody has this"};
+      const std::int64_t values = static_cast<std::int64_t>(memory.offsets.size()) - 1;
+      for (std::int64_t i = values; i > 0; --i) {
+        const std::string value(view.string(i - 1));
+        if (std::find(entries.begin(), entries.end(), value) == entries.end()) entries.push_back(value);
+      }
+      for (std::int64_t i = 0; i < values; ++i) {
+        memory.indices.push_back(static_cast<std::int32_t>(std::find(entries.begin(), entries.end(), view.string(i)) - entries.begin()));
+      }
+      memory.characters.clear();
+      memory.offsets.assign(1, 0);
+      for (const std::string& entry : entries) {
+        memory.characters += entry;
+        memory.offsets.push_back(static_cast<std::int32_t>(memory.characters.size()));
+      }
+      view.characters = memory.characters.data();
+      view.string_offsets32 = memory.offsets.data();
+      view.entries = static_cast<std::int64_t>(entries.size());
+    } else {
+      return;
+    }
+    view.indices = memory.indices.data();
+  }
+
   void set_rows(std::int64_t rows) { rows_ = rows; }
 
  private:
@@ -191,6 +237,7 @@ class MemorySource::Data : public ChunkData {
     std::vector<std::int64_t> integers;
     std::string characters;
     std::vector<std::int32_t> offsets;
+    std::vector<std::int32_t> indices;
   };
   std::vector<std::unique_ptr<Memory>> memory_;
   std::vector<ColumnView> views_;
@@ -216,7 +263,10 @@ inline std::unique_ptr<ChunkData> MemorySource::read(std::int64_t chunk, std::sp
   }
   auto data = std::make_unique<Data>();
   data->set_rows(static_cast<std::int64_t>(rows.size()));
-  for (const std::uint32_t position : wanted) data->add(infos_[position], columns_[position], rows);
+  for (const std::uint32_t position : wanted) {
+    data->add(infos_[position], columns_[position], rows);
+    if (by_dictionary_) data->make_dictionary();
+  }
   return data;
 }
 

@@ -189,7 +189,21 @@ TEST_CASE("counts of rows are read as they were written") {
   const std::vector<std::int64_t> all = counts.all();
   REQUIRE(all.size() == 100007);
   for (std::size_t row = 0; row < all.size(); ++row) REQUIRE(all[row] == counts[static_cast<std::int64_t>(row)]);
-  CHECK(RowCounts({5, 2, 5}).all() == std::vector<std::int64_t>{5, 2, 5});
+  CHECK(RowCounts(std::vector<std::int64_t>{5, 2, 5}).all() == std::vector<std::int64_t>{5, 2, 5});
+}
+
+TEST_CASE("a tally counts on where 32 bits end") {
+  RowTally tally(5, 7);
+  tally.add(std::vector<std::int32_t>{4, 0, 4});
+  tally.add(std::vector<std::int32_t>{1, 4}, std::vector<std::uint32_t>{3, 1});
+  tally.add(2, (std::int64_t{1} << 32) + 1);
+  tally.add(std::vector<std::int32_t>{2, 4});
+  const RowCounts counts = tally.finish();
+  CHECK(counts.all() == std::vector<std::int64_t>{1, 3, (std::int64_t{1} << 32) + 2, 0, 4});
+  CHECK(counts[4] == 4);
+  RowTally narrow(3);
+  narrow.add(std::vector<std::int32_t>{2, 2, 0});
+  CHECK(narrow.finish().all() == std::vector<std::int64_t>{1, 0, 2});
 }
 
 TEST_CASE("a vocabulary learnt on disk is that of memory: every limit, any threads, min_count and max_rows") {

@@ -3,6 +3,7 @@
 #include <set>
 #include <thread>
 
+#include "data/column_values.h"
 #include "fixture.h"
 #include "plugin/dataset_instance.h"
 
@@ -117,6 +118,21 @@ TEST_CASE("slices of the chunk, of a column, of list elements and of a dictionar
   CHECK(columns[kColor].string(1) == "blue");
 }
 
+TEST_CASE("a dictionary may hold integers, and its rows may be null") {
+  const auto source = loader("dictionary of integers").open("train");
+  CHECK(source->columns()[kColor].type == ValueType::kInt64);
+  const auto data = read(*source);
+  const ColumnView& colors = data->columns()[kColor];
+  CHECK_FALSE(colors.valid(0));
+  CHECK(colors.place(0) == 0);
+  CHECK(colors.entries == 3);
+  std::vector<std::int64_t> found;
+  with_numbers(colors, [&](auto read) {
+    for (const std::int64_t row : {1, 2}) found.push_back(static_cast<std::int64_t>(read(row)));
+  });
+  CHECK(found == std::vector<std::int64_t>{102, 101});
+}
+
 TEST_CASE("only wanted columns come, in the wanted order") {
   const auto source = loader("").open("train");
   const std::uint32_t wanted[] = {kName, kX};
@@ -178,7 +194,7 @@ TEST_CASE("each mistake in the schema is named with the column") {
       {"cardinality of floats", "schema: column \"x\": rechost.cardinality is only for integers"},
       {"label kind", "schema: column \"click\": rechost.label_kind is \"ordinal\", not one of binary, regression, multiclass"},
       {"entity", "schema: column \"id\": rechost.entity is \"shop\", not one of user, item, "},
-      {"dictionary of numbers", "schema: column \"color\": a dictionary from \"c\" to \"f\"; only integers to text are understood"},
+      {"dictionary of numbers", "schema: column \"color\": a dictionary from \"c\" to \"f\"; only integers to text or to integers are understood"},
       {"list of nothing", "schema: column \"tags\": a list with 0 children"},
       {"best auc", "schema: rechost.reference.best_auc is \"1.5\", not a number from 0 to 1"},
       {"negative chunks", "chunk_count is -1"},
@@ -207,6 +223,7 @@ TEST_CASE("each mistake in a chunk is named with the column, and nothing leaks")
       {"no values", "read_chunk: column \"x\": has no values"},
       {"null not allowed", "read_chunk: column \"x\": holds a null, but its schema does not say that it may"},
       {"no dictionary", "read_chunk: column \"color\": has no dictionary"},
+      {"null entry", "read_chunk: column \"color\": an entry of its dictionary is null; make the rows null"},
       {"dictionary entry", "read_chunk: column \"color\": row 1 is entry 3 of a dictionary of 3"},
       {"no offsets", "read_chunk: column \"tags\": has no offsets"},
       {"offsets descend", "read_chunk: column \"tags\": offset 2 is 1, after 2"},

@@ -78,6 +78,7 @@ inline std::string cell(const ArrowSchema& schema, const ArrowArray& array, int6
     if ((static_cast<const unsigned char*>(array.buffers[0])[index / 8] >> (index % 8) & 1) == 0) return "null";
   const void* data = array.buffers[1];
   const std::string_view format = schema.format;
+  if (schema.dictionary != nullptr) return cell(*schema.dictionary, *array.dictionary, static_cast<const int32_t*>(data)[index]);
   if (format == "+l") {
     const auto [first, last] = range_at<int32_t>(data, index);
     std::string text = "[";

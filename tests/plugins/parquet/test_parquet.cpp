@@ -249,6 +249,54 @@ TEST_CASE("parquet: a file that is cut short, something else, empty or changing 
   CHECK_THAT(error_of(at(path)), Contains("x.parquet' holds no row"));
 }
 
+TEST_CASE("parquet: columns read as a whole, by dictionary and value by value are the same") {
+  const auto seed = std::random_device{}();
+  std::mt19937_64 random(seed);
+  INFO("seed " << seed);
+  for (const bool all_good : {true, false}) {
+    constexpr std::size_t kRows = 20000;  // more than are read at once
+    std::vector<std::optional<std::int64_t>> wide;
+    std::vector<std::optional<std::int32_t>> narrow, all_there;
+    std::vector<std::optional<float>> real;
+    std::vector<std::optional<double>> precise;
+    Texts words;
+    for (std::size_t row = 0; row < kRows; ++row) {
+      const bool odd = !all_good && random() % 5000 == 0;
+      wide.push_back(random() % 9 == 0 ? kNone : std::optional(static_cast<std::int64_t>(random() % 700) << 33));
+      narrow.push_back(random() % 9 == 0 ? kNone : std::optional(static_cast<std::int32_t>(random() % 700) - 350));
+      all_there.push_back(static_cast<std::int32_t>(random() % 3));
+      real.push_back(random() % 9 == 0 ? kNone : std::optional(random() % 50 == 0 ? std::nanf("") : static_cast<float>(random() % 900) / 8));
+      precise.push_back(odd ? std::optional(1e300) : random() % 9 == 0 ? kNone : std::optional(static_cast<double>(random() % 900) / 7));
+      words.push_back(odd ? std::optional<std::string>("\xff") : random() % 9 == 0 ? kNone : std::optional(std::string(random() % 4, 'a') + std::to_string(random() % 500)));
+      if (random() % 40 == 0) words.back() = "";
+    }
+    const std::vector<WrittenColumn> columns{label(kRows),
+                                             column<Int64Type>("wide", wide),
+                                             column<Int32Type>("narrow", narrow, LogicalType::Int(32, false)),
+                                             column<Int32Type>("all_there", all_there),
+                                             column<FloatType>("real", real),
+                                             column<DoubleType>("precise", precise),
+                                             column<ByteArrayType>("words", bytes(words), kText)};
+    std::vector<Table> tables;
+    for (const Storage storage : {Storage::kPlain, Storage::kDictionary, Storage::kHalfDictionary}) {
+      const Folder folder;
+      write_parquet(folder.path("x.parquet"), columns, kRows, storage);
+      tables.push_back(read_split("parquet", at(folder.path("x.parquet")), "all"));
+      for (BadRowRecord& row : tables.back().bad_rows) row.source.clear();
+    }
+    CHECK(tables[0].bad_rows.empty() == all_good);
+    CHECK((tables[1] == tables[0]));
+    CHECK((tables[2] == tables[0]));
+    // And both are what was written.
+    if (!all_good) continue;
+    for (std::size_t row = 0; row < kRows; row += 7) {
+      REQUIRE(tables[1]["wide"][row] == (wide[row] ? std::to_string(*wide[row]) : "null"));
+      REQUIRE(tables[1]["narrow"][row] == (narrow[row] ? std::to_string(static_cast<std::uint32_t>(*narrow[row])) : "null"));
+      REQUIRE(tables[1]["words"][row] == (words[row] && !words[row]->empty() ? *words[row] : "null"));
+    }
+  }
+}
+
 TEST_CASE("parquet: the fingerprint changes with the file") {
   const Folder folder;
   write_parquet(folder.path("x.parquet"), clicks(kCities));

@@ -92,12 +92,20 @@ inline std::vector<std::optional<parquet::ByteArray>> bytes(const std::vector<st
   return result;
 }
 
-inline void write_parquet(const std::string& path, const std::vector<WrittenColumn>& columns, std::size_t rows_per_group = 1000) {
+// How values are stored: as entries of a dictionary, so until it has 1 KiB and then as they are, or all as they are.
+enum class Storage { kDictionary, kHalfDictionary, kPlain };
+
+inline void write_parquet(const std::string& path, const std::vector<WrittenColumn>& columns, std::size_t rows_per_group = 1000,
+                          Storage storage = Storage::kDictionary) {
   parquet::schema::NodeVector nodes;
   for (const WrittenColumn& column : columns) nodes.push_back(column.node);
   const auto schema = std::static_pointer_cast<parquet::schema::GroupNode>(group_node("schema", parquet::Repetition::REQUIRED, nodes));
   const auto sink = arrow::io::FileOutputStream::Open(path).ValueOrDie();
-  const auto properties = parquet::WriterProperties::Builder().enable_page_checksum()->build();
+  parquet::WriterProperties::Builder builder;
+  builder.enable_page_checksum();
+  if (storage == Storage::kPlain) builder.disable_dictionary();
+  if (storage == Storage::kHalfDictionary) builder.dictionary_pagesize_limit(1024);
+  const auto properties = builder.build();
   const auto writer = parquet::ParquetFileWriter::Open(sink, schema, properties);
   const std::size_t rows = columns.front().rows;
   for (std::size_t first = 0; first < rows; first += rows_per_group) {

@@ -83,6 +83,8 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     Role role = Role::kDense;
     bool list = false;      // each row holds any number of values
     bool nullable = false;  // a row may hold no value (no list); values inside a list are never null
+    // Integers and texts that repeat: rows hold numbers of entries, and the host encodes each entry of a chunk once. Not for lists.
+    bool dictionary = false;
     std::string entity{};   // "user", "item" or empty
     bool key = false;       // identifies its entity
     std::optional<std::int64_t> cardinality{};
@@ -127,6 +129,7 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     std::string format, name, metadata;
     std::vector<std::unique_ptr<ArrowSchema>> children;
     std::vector<ArrowSchema*> child_pointers;
+    std::unique_ptr<ArrowSchema> dictionary;
   };
 
   inline void release_schema(ArrowSchema* schema) {
@@ -134,18 +137,21 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     // A child that the consumer has moved away has a null release: it is theirs now.
     for (const auto& child : owner->children)
       if (child->release != nullptr) child->release(child.get());
+    if (owner->dictionary != nullptr && owner->dictionary->release != nullptr) owner->dictionary->release(owner->dictionary.get());
     schema->release = nullptr;
   }
 
   inline void fill_schema(ArrowSchema& schema, std::string format, std::string name, const Metadata& metadata, std::int64_t flags,
-                          std::vector<std::unique_ptr<ArrowSchema>> children) {
+                          std::vector<std::unique_ptr<ArrowSchema>> children, std::unique_ptr<ArrowSchema> dictionary = nullptr) {
     auto owner = std::make_unique<SchemaOwner>();
     owner->format = std::move(format);
     owner->name = std::move(name);
     owner->metadata = encode_metadata(metadata);
     owner->children = std::move(children);
     for (const auto& child : owner->children) owner->child_pointers.push_back(child.get());
+    owner->dictionary = std::move(dictionary);
     schema = {};
+    schema.dictionary = owner->dictionary.get();
     schema.format = owner->format.c_str();
     schema.name = owner->name.c_str();
     schema.metadata = owner->metadata.empty() ? nullptr : owner->metadata.data();
@@ -161,6 +167,12 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
   inline void export_column(const Column& column, ArrowSchema& schema) {
     const std::int64_t flags = column.nullable ? ARROW_FLAG_NULLABLE : 0;
     const std::string value_format(1, static_cast<char>(column.type));
+    if (column.dictionary) {
+      if (column.list) throw std::logic_error("column '" + column.name + "': a list of dictionary entries");
+      auto entries = std::make_unique<ArrowSchema>();
+      detail::fill_schema(*entries, value_format, "", {}, 0, {});
+      return detail::fill_schema(schema, "i", column.name, metadata_of(column), flags, {}, std::move(entries));
+    }
     if (!column.list) return detail::fill_schema(schema, value_format, column.name, metadata_of(column), flags, {});
     std::vector<std::unique_ptr<ArrowSchema>> children;
     children.push_back(std::make_unique<ArrowSchema>());
@@ -253,12 +265,14 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     std::array<const void*, 3> buffers{};
     std::vector<std::unique_ptr<ArrowArray>> children;
     std::vector<ArrowArray*> child_pointers;
+    std::unique_ptr<ArrowArray> dictionary;
   };
 
   inline void release_array(ArrowArray* array) {
     const std::unique_ptr<ArrayOwner> owner(static_cast<ArrayOwner*>(array->private_data));
     for (const auto& child : owner->children)
       if (child->release != nullptr) child->release(child.get());
+    if (owner->dictionary != nullptr && owner->dictionary->release != nullptr) owner->dictionary->release(owner->dictionary.get());
     array->release = nullptr;
   }
 
@@ -275,6 +289,7 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     array.buffers = owner->buffers.data();
     array.n_children = static_cast<std::int64_t>(owner->children.size());
     array.children = owner->child_pointers.empty() ? nullptr : owner->child_pointers.data();
+    array.dictionary = owner->dictionary.get();
     array.release = release_array;
     array.private_data = owner.release();
   }
@@ -307,16 +322,33 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
 
   }  // namespace detail
 
-  // Collects the values of one column. For a list column, append the values of a row and then call end_list().
+  // Collects the values of one column. For a list column, append the values of a row and then call end_list(). For a dictionary column,
+  // append the entries to entries() and append_entries() for the rows; or append values as elsewhere, each of which becomes an entry of its own.
   class ColumnBuilder {
    public:
-    explicit ColumnBuilder(const Column& column) : type_(column.type), list_(column.list), nullable_(column.nullable) {
+    explicit ColumnBuilder(const Column& column)
+        : type_(column.dictionary ? Type::kInt32 : column.type), list_(column.list), nullable_(column.nullable) {
+      if (column.dictionary) {
+        Column entries = column;
+        entries.dictionary = entries.nullable = false;
+        entries_ = std::make_unique<ColumnBuilder>(entries);
+      }
       if (list_) list_offsets_.push<std::int32_t>(0);
       if (is_text(type_)) push_text_offset();
     }
 
-    Type type() const { return type_; }
+    // Of the values; of a dictionary column, of its entries.
+    Type type() const { return entries_ != nullptr ? entries_->type_ : type_; }
     std::int64_t rows() const { return rows_; }
+
+    // Dictionary columns: the entries, numbered from 0 as they are appended. truncate() leaves them alone.
+    bool is_dictionary() const { return entries_ != nullptr; }
+    ColumnBuilder& entries() { return *entries_; }
+    // Rows whose entries the caller writes through the returned pointer, before the next call.
+    std::int32_t* append_entries(std::size_t count) {
+      assert(entries_ != nullptr);
+      return append_plain<std::int32_t>(count);
+    }
 
     // Room for `count` more values, so that appending them moves nothing.
     void reserve(std::size_t count) { values_.reserve(values_.size() + count * (width_of(type_) != 0 ? width_of(type_) : 8)); }
@@ -325,6 +357,10 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     template <class T>
     void append(T value) {
       static_assert(std::is_arithmetic_v<T>);
+      if (entries_ != nullptr) {
+        entries_->append(value);
+        return append_last_entries(1);
+      }
       if constexpr (std::is_same_v<T, bool>) {
         assert(type_ == Type::kBool);
         append_bit(value);
@@ -337,12 +373,16 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     // Appends `count` values that the caller writes through the returned pointer, before the next call.
     template <class T>
     T* append_uninitialised(std::size_t count) {
-      assert(detail::holds<T>(type_));
-      char* begin = values_.grow(count * sizeof(T));
-      count_value(static_cast<std::int64_t>(count));
-      return reinterpret_cast<T*>(begin);
+      if (entries_ == nullptr) return append_plain<T>(count);
+      T* const values = entries_->append_plain<T>(count);
+      append_last_entries(count);
+      return values;
     }
     void append_text(std::string_view text) {
+      if (entries_ != nullptr) {
+        entries_->append_text(text);
+        return append_last_entries(1);
+      }
       assert(is_text(type_));
       if (!text.empty()) std::memcpy(values_.grow(text.size()), text.data(), text.size());
       push_text_offset();
@@ -351,6 +391,10 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     // Appends text(i) for 0 <= i < count, for which 16 bytes past its end must be readable: short texts are then copied without a branch.
     template <class Text>
     void append_texts(std::size_t count, Text&& text) {
+      if (entries_ != nullptr) {
+        entries_->append_texts(count, std::forward<Text>(text));
+        return append_last_entries(count);
+      }
       assert(is_text(type_) && !list_);
       constexpr std::size_t kCopied = 16;
       std::size_t bytes = 0;
@@ -452,6 +496,19 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     }
 
    private:
+    template <class T>
+    T* append_plain(std::size_t count) {
+      assert(detail::holds<T>(type_));
+      char* begin = values_.grow(count * sizeof(T));
+      count_value(static_cast<std::int64_t>(count));
+      return reinterpret_cast<T*>(begin);
+    }
+    // Rows for the last entries, one each.
+    void append_last_entries(std::size_t count) {
+      std::int32_t number = narrow(entries_->rows()) - static_cast<std::int32_t>(count);
+      std::int32_t* const rows = append_entries(count);
+      for (std::size_t i = 0; i < count; ++i) rows[i] = number++;
+    }
     static bool bit(const Buffer& bits, std::int64_t index) {
       return (bits.at<unsigned char>(static_cast<std::size_t>(index / 8)) >> (index % 8) & 1) != 0;
     }
@@ -505,6 +562,10 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
         detail::fill_array(array, std::move(owner), value_count_, null_count, 3);
       } else {
         owner->storage = {std::move(validity), std::move(values_), Buffer()};
+        if (entries_ != nullptr) {
+          owner->dictionary = std::make_unique<ArrowArray>();
+          entries_->finish(*owner->dictionary);
+        }
         detail::fill_array(array, std::move(owner), value_count_, null_count, 2);
       }
     }
@@ -516,6 +577,7 @@ inline namespace v1_0 __attribute__((visibility("hidden"))) {
     std::int64_t null_count_ = 0;
     Buffer values_, text_offsets_, list_offsets_;
     Buffer validity_;  // begun at the first null
+    std::unique_ptr<ColumnBuilder> entries_;  // of a dictionary column, whose own values are their numbers
   };
 
   // `array` becomes a struct array of `length` rows over the finished builders, in order. The caller releases it.
