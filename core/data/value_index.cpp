@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kSmallestSlots = 64;
 constexpr std::size_t kMostValues = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()) - 16;
 // Far enough ahead to hide a miss to memory behind the probes between, near enough that the line is still there when it is wanted.
-constexpr std::size_t kLookAhead = 12;
+constexpr std::size_t kLookAhead = 16;
 
 void check_room(std::size_t values) {
   if (values >= kMostValues) {
@@ -153,7 +153,7 @@ std::int32_t StringIndex::find(const Key& key, std::string_view value) const {
   for (std::size_t at = home(key);; at = (at + 1) & mask) {
     const Slot& slot = slots[at];
     if (slot.number < 0) return -1;
-    if (slot.key == key && (key.length <= sizeof key.bits || this->value(slot.number) == value)) return slot.number;
+    if (slot.key() == key && (key.length <= sizeof key.bits || this->value(slot.number) == value)) return slot.number;
   }
 }
 
@@ -164,11 +164,11 @@ std::int32_t StringIndex::insert(const Key& key, std::string_view value) {
   for (std::size_t at = home(key);; at = (at + 1) & mask) {
     Slot& slot = slots[at];
     if (slot.number >= 0) {
-      if (slot.key == key && (key.length <= sizeof key.bits || this->value(slot.number) == value)) return slot.number;
+      if (slot.key() == key && (key.length <= sizeof key.bits || this->value(slot.number) == value)) return slot.number;
       continue;
     }
     check_room(ends_.size());
-    slot = {key, static_cast<std::int32_t>(ends_.size())};
+    slot = {key.bits, key.length, static_cast<std::int32_t>(ends_.size())};
     characters_.insert(characters_.end(), value.begin(), value.end());
     ends_.push_back(characters_.size());
     return slot.number;
@@ -214,19 +214,19 @@ void StringIndex::insert_all(std::span<const std::string_view> values, std::int3
 }
 
 void StringIndex::clear() {
-  std::fill(slots_.begin(), slots_.end(), Slot{{0, 0}, -1});
+  std::fill(slots_.begin(), slots_.end(), Slot{0, 0, -1});
   characters_.clear();
   ends_.clear();
 }
 
 void StringIndex::grow(std::size_t slots) {
-  std::vector<Slot> former(slots, Slot{{0, 0}, -1});
+  std::vector<Slot> former(slots, Slot{0, 0, -1});
   former.swap(slots_);
   shift_ = 64 - std::countr_zero(slots);
   const std::size_t mask = slots - 1;
   for (const Slot& slot : former) {
     if (slot.number < 0) continue;
-    std::size_t at = home(slot.key);
+    std::size_t at = home(slot.key());
     while (slots_[at].number >= 0) at = (at + 1) & mask;
     slots_[at] = slot;
   }

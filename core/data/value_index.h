@@ -71,9 +71,13 @@ class StringIndex {
     std::uint32_t length;
     bool operator==(const Key&) const = default;
   };
+  /// 16 bytes: four to a line of memory.
   struct Slot {
-    Key key;
+    std::uint64_t bits;
+    std::uint32_t length;
     std::int32_t number;  ///< -1: free
+
+    Key key() const { return {bits, length}; }
   };
 
   static Key key_of(std::string_view value);
