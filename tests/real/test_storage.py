@@ -33,7 +33,8 @@ def a_bucket_larger_than_the_cache_trains_the_same_model():
             expect(remote == local, "other weights")
             expect(place.cached_bytes() <= CACHE_GIB * 2**30, place.cached_bytes())
             fetched = [len(server.asked(f"GET /bucket/train/{shard} ")) for shard in place.shards]
-            expect(min(fetched) >= 2 and sum(fetched) <= 3.5 * len(fetched), f"not streamed, or again and again: {fetched}")
+            # A shard may happen to be in the cache still when the next epoch wants it.
+            expect(2 * len(fetched) <= sum(fetched) <= 3.5 * len(fetched), f"not streamed, or again and again: {fetched}")
             expect(all(line.endswith(" None") for line in server.asked("GET /bucket")), "a request waits to be asked for its body")
 
 

@@ -88,7 +88,7 @@ TEST_CASE("a whole file is read and compared in one pass") {
   const test::TemporaryDirectory folder;
   const std::string content = [] {
     std::string text;
-    for (int i = 0; i < 1'000'000; ++i) text += static_cast<char>('a' + i * i % 26);
+    for (std::int64_t i = 0; i < 1'000'000; ++i) text += static_cast<char>('a' + i * i % 26);
     return text;
   }();
   std::ofstream(folder / "x", std::ios::binary) << content;

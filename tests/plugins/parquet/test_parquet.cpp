@@ -315,7 +315,8 @@ TEST_CASE("parquet: dataset contract") {
   write_parquet(folder.path("good.parquet"), clicks(kCities), 2);
   conforms(at(folder.path("good.parquet"), {{"user_key", "\"user\""}}));
   conforms({{"train_path", toml_text(folder.path("good.parquet"))}, {"test_path", toml_text(folder.path("good.parquet"))}});
-  std::vector<WrittenColumn> columns = clicks({"a", "\xff", "b", kNone, "c"});
+  const Texts cities{"a", "\xff", "b", kNone, "c"};
+  std::vector<WrittenColumn> columns = clicks(cities);
   columns[0] = column<Int32Type>("label", {1, 0, 5, kNone, 1});
   write_parquet(folder.path("bad.parquet"), columns, 3);
   conforms(at(folder.path("bad.parquet")));
