@@ -70,7 +70,7 @@ TEST_CASE("runs on disk are merged as one sorted map would be: integers") {
       const auto value = n == 0   ? std::numeric_limits<std::int64_t>::min()
                          : n == 1 ? std::numeric_limits<std::int64_t>::max()
                                   : static_cast<std::int64_t>(random() % 100000) - 50000;
-      run[value] = {value, static_cast<std::int64_t>(random() >> (random() % 63 + 1)), number++};
+      run[value] = {value, static_cast<std::int64_t>(random() >> (random() % 60 + 4)), number++};
     }
     std::vector<CountedValue<std::int64_t>> sorted;
     for (const auto& [value, entry] : run) {
