@@ -6,16 +6,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "bench/loading/piped_process.h"
 #include "bench/loading/report.h"
 
 namespace rechost::bench {
@@ -24,49 +23,22 @@ namespace rechost::bench {
 /// alternate with ours without paying for its start each time.
 class PeerProcess {
  public:
-  PeerProcess(const std::filesystem::path& python, const std::filesystem::path& script, const std::string& module_path) {
-    int to_peer[2], from_peer[2];
-    if (pipe2(to_peer, O_CLOEXEC) != 0 || pipe2(from_peer, O_CLOEXEC) != 0) fail("no pipe to a peer");
-    process_ = fork();
-    if (process_ < 0) fail("no process for a peer");
-    if (process_ == 0) {
-      dup2(to_peer[0], STDIN_FILENO);
-      dup2(from_peer[1], STDOUT_FILENO);
-      for (const auto& [name, value] : {std::pair<const char*, const char*>{"PYTHONPATH", module_path.c_str()}, {"OMP_NUM_THREADS", "1"},
-                                        {"POLARS_MAX_THREADS", "1"}, {"ARROW_DEFAULT_MEMORY_POOL", "mimalloc"}}) {
-        setenv(name, value, 1);
-      }
-      execl(python.c_str(), python.c_str(), script.c_str(), static_cast<char*>(nullptr));
-      _exit(127);
-    }
-    close(to_peer[0]);
-    close(from_peer[1]);
-    requests_ = to_peer[1];
-    answers_ = fdopen(from_peer[0], "r");
-  }
-  ~PeerProcess() {
-    close(requests_);  // it ends when there is nothing more to read
-    std::fclose(answers_);
-    waitpid(process_, nullptr, 0);
-  }
-  PeerProcess(const PeerProcess&) = delete;  // one owner of the process
-  PeerProcess& operator=(const PeerProcess&) = delete;
+  PeerProcess(const std::filesystem::path& python, const std::filesystem::path& script, const std::string& module_path)
+      : process_({python.string(), script.string()},
+                 {{"PYTHONPATH", module_path}, {"OMP_NUM_THREADS", "1"}, {"POLARS_MAX_THREADS", "1"}, {"ARROW_DEFAULT_MEMORY_POOL", "mimalloc"}}) {}
 
   /// Waits for the answer. Throws with what the peer said when it failed.
   Round run(const Json& request) {
-    const std::string line = json_line(request) + "\n";
-    if (write(requests_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) fail("the peers have ended");
-    std::string answer;
-    for (int byte = 0; (byte = std::fgetc(answers_)) != EOF && byte != '\n';) answer += static_cast<char>(byte);
+    const std::string line = json_line(request);
+    process_.write_line(line);
+    const std::string answer = process_.read_line();
     const Json object = Json::parse(answer, nullptr, false);
     if (!object.is_object() || object.contains("error")) fail("peer {}: {}", line, answer.empty() ? "ended without an answer" : answer);
     return {object["done"].get<double>(), object["processor_seconds"].get<double>(), object["wall_seconds"].get<double>()};
   }
 
  private:
-  pid_t process_ = -1;
-  int requests_ = -1;
-  std::FILE* answers_ = nullptr;
+  PipedProcess process_;
 };
 
 /// Another program once, its output thrown away; the round has the processor time that it took. `done`: how many things that stands for.

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "bench/loading/file_cases.h"
+#include "bench/loading/piped_process.h"
 #include "data/order.h"
 
 /// Training from a web server with 50 ms to the first byte and 20 MB/s, beside the same from the disk.
@@ -21,37 +20,16 @@ namespace rechost::bench {
 /// throttled_server.py with a folder, for as long as this object lives.
 class ThrottledServer {
  public:
-  ThrottledServer(const std::filesystem::path& folder, double delay_seconds, double bytes_per_second) {
-    const std::string script = (app::program_directory() / "../../../tests/bench/loading/throttled_server.py").string();
-    const std::string delay = fmt::format("{}", delay_seconds), speed = fmt::format("{}", bytes_per_second);
-    int to_server[2], from_server[2];
-    if (pipe2(to_server, O_CLOEXEC) != 0 || pipe2(from_server, O_CLOEXEC) != 0) fail("no pipe to a server");
-    process_ = fork();
-    if (process_ < 0) fail("no process for a server");
-    if (process_ == 0) {
-      dup2(to_server[0], STDIN_FILENO);
-      dup2(from_server[1], STDOUT_FILENO);
-      execlp("python3", "python3", script.c_str(), folder.c_str(), delay.c_str(), speed.c_str(), static_cast<char*>(nullptr));
-      _exit(127);
-    }
-    close(to_server[0]);
-    close(from_server[1]);
-    input_ = to_server[1];
-    for (char byte = 0; read(from_server[0], &byte, 1) == 1 && byte != '\n';) address_ += byte;
-    close(from_server[0]);
-    if (!address_.starts_with("http://")) fail("{} did not start: it says '{}'", script, address_);
+  ThrottledServer(const std::filesystem::path& folder, double delay_seconds, double bytes_per_second)
+      : process_({"python3", (app::program_directory() / "../../../tests/bench/loading/throttled_server.py").string(), folder.string(),
+                  fmt::format("{}", delay_seconds), fmt::format("{}", bytes_per_second)}),
+        address_(process_.read_line()) {
+    if (!address_.starts_with("http://")) fail("throttled_server.py did not start: it says '{}'", address_);
   }
-  ~ThrottledServer() {
-    close(input_);  // it ends when there is nothing more to read
-    waitpid(process_, nullptr, 0);
-  }
-  ThrottledServer(const ThrottledServer&) = delete;  // one owner of the process
-  ThrottledServer& operator=(const ThrottledServer&) = delete;
   const std::string& address() const { return address_; }
 
  private:
-  pid_t process_ = -1;
-  int input_ = -1;
+  PipedProcess process_;
   std::string address_;
 };
 
