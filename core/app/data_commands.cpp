@@ -15,6 +15,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "data/bad_rows.h"
+#include "data/column_names.h"
+#include "data/column_values.h"
 #include "data/statistics.h"
 
 namespace rechost::app {
@@ -24,53 +26,7 @@ namespace options = boost::program_options;
 
 namespace {
 
-const char* role_text(ColumnRole role) {
-  switch (role) {
-    case ColumnRole::kDense:
-      return "dense";
-    case ColumnRole::kSparse:
-      return "sparse";
-    case ColumnRole::kLabel:
-      return "label";
-    case ColumnRole::kWeight:
-      return "weight";
-    case ColumnRole::kId:
-      return "id";
-    case ColumnRole::kTime:
-      return "time";
-    case ColumnRole::kCandidates:
-      return "candidates";
-  }
-  return "";
-}
-
-const char* type_text(ValueType type) {
-  switch (type) {
-    case ValueType::kBool:
-      return "bool";
-    case ValueType::kInt8:
-      return "int8";
-    case ValueType::kInt16:
-      return "int16";
-    case ValueType::kInt32:
-      return "int32";
-    case ValueType::kInt64:
-      return "int64";
-    case ValueType::kUint8:
-      return "uint8";
-    case ValueType::kUint16:
-      return "uint16";
-    case ValueType::kUint32:
-      return "uint32";
-    case ValueType::kFloat32:
-      return "float32";
-    case ValueType::kFloat64:
-      return "float64";
-    case ValueType::kString:
-      return "text";
-  }
-  return "";
-}
+std::string_view type_text(ValueType type) { return type == ValueType::kString ? "text" : name_of(type); }
 
 bool is_binary_label(const ColumnInfo& column) { return column.role == ColumnRole::kLabel && column.label_kind == LabelKind::kBinary; }
 
@@ -86,40 +42,16 @@ std::string shortened(const std::string& text, std::size_t most) {
 
 /// One element as it stands in a CSV file.
 std::string element_text(const ColumnView& column, std::int64_t element) {
-  const std::int64_t place = column.place(element);
-  const auto at = [&](auto type) { return static_cast<const decltype(type)*>(column.values)[place]; };
-  switch (column.type) {
-    case ValueType::kBool: {
-      const std::int64_t bit = column.value_offset + place;
-      return (static_cast<const std::uint8_t*>(column.values)[bit >> 3] >> (bit & 7) & 1) != 0 ? "1" : "0";
-    }
-    case ValueType::kInt8:
-      return std::to_string(at(std::int8_t{}));
-    case ValueType::kInt16:
-      return std::to_string(at(std::int16_t{}));
-    case ValueType::kInt32:
-      return std::to_string(at(std::int32_t{}));
-    case ValueType::kInt64:
-      return std::to_string(at(std::int64_t{}));
-    case ValueType::kUint8:
-      return std::to_string(at(std::uint8_t{}));
-    case ValueType::kUint16:
-      return std::to_string(at(std::uint16_t{}));
-    case ValueType::kUint32:
-      return std::to_string(at(std::uint32_t{}));
-    case ValueType::kFloat32:
-      return fmt::format("{}", at(float{}));
-    case ValueType::kFloat64:
-      return fmt::format("{}", at(double{}));
-    case ValueType::kString: {
-      const std::string_view text = column.string(element);
-      if (text.find_first_of(",\"\n\r|") == std::string_view::npos) return std::string(text);
-      std::string quoted = "\"";
-      for (const char character : text) quoted += character == '"' ? "\"\"" : std::string(1, character);
-      return quoted + "\"";
-    }
+  if (column.type != ValueType::kString) {
+    std::string text;
+    with_numbers(column, [&](auto read) { text = fmt::format("{}", read(element)); });
+    return text;
   }
-  return "";
+  const std::string_view text = column.string(element);
+  if (text.find_first_of(",\"\n\r|") == std::string_view::npos) return std::string(text);
+  std::string quoted = "\"";
+  for (const char character : text) quoted += character == '"' ? "\"\"" : std::string(1, character);
+  return quoted + "\"";
 }
 
 std::string cell_text(const ColumnView& column, std::int64_t row) {
@@ -226,7 +158,7 @@ Json glance_json(const std::string& split, const ChunkSource& source, const Glan
     const ColumnInfo& info = source.columns()[column];
     Json described = Json::object();
     described["column"] = info.name;
-    described["role"] = role_text(info.role);
+    described["role"] = name_of(info.role);
     described["type"] = type_text(info.type);
     described["list"] = info.is_list;
     described["nullable"] = info.nullable;
@@ -274,8 +206,8 @@ int data_inspect_command(std::span<const std::string> arguments) {
         const std::string cell = cell_text(glance.data->columns()[column], row);
         shown += (row == 0 ? "" : "  ") + (cell.empty() ? "-" : shortened(cell, 40));
       }
-      const std::string type = std::string(info.is_list ? "list " : "") + type_text(info.type) + (info.nullable ? "?" : "");
-      print(fmt::format("  {:<20} {:<10} {:<10} {:<6} {}{}\n", info.name, role_text(info.role), type, info.entity,
+      const std::string type = fmt::format("{}{}{}", info.is_list ? "list " : "", type_text(info.type), info.nullable ? "?" : "");
+      print(fmt::format("  {:<20} {:<10} {:<10} {:<6} {}{}\n", info.name, name_of(info.role), type, info.entity,
                         info.cardinality ? fmt::format("[0, {})  ", *info.cardinality) : "", shown));
     }
   }
@@ -288,7 +220,7 @@ Json statistics_json(const std::string& split, const ColumnStatistics& column) {
   Json entry = Json::object();
   entry["split"] = split;
   entry["column"] = column.column.name;
-  entry["role"] = role_text(column.column.role);
+  entry["role"] = name_of(column.column.role);
   entry["type"] = type_text(column.column.type);
   entry["rows"] = column.rows;
   entry["missing_share"] = column.missing_share();
@@ -336,7 +268,7 @@ void print_statistics(const std::string& split, const SplitStatistics& statistic
       top += fmt::format("{} ({})  ", shortened(column.top_values[i].first, 24), count_text(column.top_values[i].second));
     }
     const auto number = [&](double value) { return column.is_number() ? fmt::format("{:.6g}", value) : std::string("-"); };
-    print(fmt::format("  {:<20} {:<8} {:>7.2f}% {:>12}  {:>12} {:>12} {:>12} {:>6}  {:<28}  {}\n", column.column.name, role_text(column.column.role),
+    print(fmt::format("  {:<20} {:<8} {:>7.2f}% {:>12}  {:>12} {:>12} {:>12} {:>6}  {:<28}  {}\n", column.column.name, name_of(column.column.role),
                       100 * column.missing_share(), (column.distinct_is_exact ? "" : ">") + count_text(column.distinct), number(column.minimum),
                       number(column.mean), number(column.maximum), column.label_auc ? fmt::format("{:.3f}", *column.label_auc) : "-", skew_text(column), top));
   }

@@ -441,20 +441,23 @@ void ChunkEncoder::number_selected(const ColumnEncoding& column, const ColumnVie
   count(every_row_counts_ ? ids_ : counted_, column, learnt, *counting);
 }
 
-void ChunkEncoder::number_entries(const ColumnView& view, const Vocabulary& vocabulary, ChunkValues* learnt) {
-  const auto entries = static_cast<std::size_t>(view.entries);
-  entry_ids_.resize(entries);
+void ChunkEncoder::number_stored(const ColumnView& view, std::size_t count, const Vocabulary& vocabulary, ChunkValues* learnt, std::int32_t* ids) {
   if (view.type == ValueType::kString) {
-    number_texts(entries, [&view](std::size_t entry) { return view.string_at(static_cast<std::int64_t>(entry)); }, vocabulary, learnt, entry_ids_.data());
+    number_texts(count, [&view](std::size_t place) { return view.string_at(static_cast<std::int64_t>(place)); }, vocabulary, learnt, ids);
   } else if (view.type == ValueType::kInt64) {
-    number_integers({static_cast<const std::int64_t*>(view.values), entries}, vocabulary, learnt, entry_ids_.data());
+    number_integers({static_cast<const std::int64_t*>(view.values), count}, vocabulary, learnt, ids);
   } else {
-    integers_.resize(entries);
+    integers_.resize(count);
     with_stored_numbers(view, [&](auto read) {
-      for (std::size_t entry = 0; entry < entries; ++entry) integers_[entry] = static_cast<std::int64_t>(read(static_cast<std::int64_t>(entry)));
+      for (std::size_t place = 0; place < count; ++place) integers_[place] = static_cast<std::int64_t>(read(static_cast<std::int64_t>(place)));
     });
-    number_integers(integers_, vocabulary, learnt, entry_ids_.data());
+    number_integers(integers_, vocabulary, learnt, ids);
   }
+}
+
+void ChunkEncoder::number_entries(const ColumnView& view, const Vocabulary& vocabulary, ChunkValues* learnt) {
+  entry_ids_.resize(static_cast<std::size_t>(view.entries));
+  number_stored(view, entry_ids_.size(), vocabulary, learnt, entry_ids_.data());
 }
 
 /// For columns with a value in each row.
@@ -521,17 +524,7 @@ void ChunkEncoder::encode_full_column(const ColumnEncoding& column, const Column
     if (counting != nullptr) count_entries(view, column, learnt, *counting);
     return;
   }
-  if (view.type == ValueType::kString) {
-    number_texts(rows, [&view](std::size_t row) { return view.string(static_cast<std::int64_t>(row)); }, vocabulary, learnt, ids);
-  } else if (view.type == ValueType::kInt64) {
-    number_integers({static_cast<const std::int64_t*>(view.values), rows}, vocabulary, learnt, ids);
-  } else {
-    integers_.resize(rows);
-    with_numbers(view, [&](auto read) {
-      for (std::size_t row = 0; row < rows; ++row) integers_[row] = static_cast<std::int64_t>(read(static_cast<std::int64_t>(row)));
-    });
-    number_integers(integers_, vocabulary, learnt, ids);
-  }
+  number_stored(view, rows, vocabulary, learnt, ids);
   if (counting == nullptr) return;
   if (learnt != nullptr) learnt->grow_counts();
   if (every_row_counts_) return count({ids, rows}, column, learnt, *counting);

@@ -75,6 +75,8 @@ class ChunkEncoder {
                     std::int32_t* ids);
   void encode_full_column(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting,
                           std::int32_t* ids);
+  /// Of the first `count` values as they are stored: those of the rows, or the entries of a dictionary.
+  void number_stored(const ColumnView& view, std::size_t count, const Vocabulary& vocabulary, ChunkValues* learnt, std::int32_t* ids);
   /// Dictionaries: entry_ids_ of its entries. Each is encoded once, however many rows have it.
   void number_entries(const ColumnView& view, const Vocabulary& vocabulary, ChunkValues* learnt);
   void count_entries(const ColumnView& view, const ColumnEncoding& column, ChunkValues* learnt, const Counting& counting);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "data/column_names.h"
 
 namespace rechost {
 namespace {
@@ -12,14 +13,7 @@ namespace {
 // A handful of rows to predict says nothing of a share.
 constexpr std::int64_t kLeastValues = 100;
 
-constexpr std::array<std::string_view, 7> kRoles{"dense", "sparse", "label", "weight", "id", "time", "candidates"};
-constexpr std::array<std::string_view, 11> kTypes{"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "float32", "float64", "string"};
 constexpr std::array<std::string_view, 3> kLabelKinds{"binary", "regression", "multiclass"};
-
-template <typename Value, std::size_t count>
-std::string name_of(Value value, const std::array<std::string_view, count>& names) {
-  return std::string(names.at(static_cast<std::size_t>(value)));
-}
 
 template <typename Value, std::size_t count>
 Value value_of(const std::string& name, const std::array<std::string_view, count>& names) {
@@ -32,8 +26,7 @@ bool is_float(ValueType type) { return type == ValueType::kFloat32 || type == Va
 bool is_feature(const ColumnInfo& column) { return column.role == ColumnRole::kDense || column.role == ColumnRole::kSparse; }
 
 std::string type_text(const ColumnInfo& column) {
-  const std::string type = name_of(column.type, kTypes);
-  return column.is_list ? "lists of " + type : type;
+  return fmt::format("{}{}", column.is_list ? "lists of " : "", name_of(column.type));
 }
 
 /// Is a feature, weight or list of candidates made of this column of the loader?
@@ -62,15 +55,15 @@ Json DataProfile::to_json() const {
   for (const ColumnInfo& column : columns) {
     Json entry = Json::object();
     entry["name"] = column.name;
-    entry["role"] = name_of(column.role, kRoles);
-    entry["type"] = name_of(column.type, kTypes);
+    entry["role"] = name_of(column.role);
+    entry["type"] = name_of(column.type);
     entry["list"] = column.is_list;
     entry["binary"] = column.is_binary;
     entry["nullable"] = column.nullable;
     entry["entity"] = column.entity;
     entry["key"] = column.is_key;
     if (column.cardinality) entry["cardinality"] = *column.cardinality;
-    entry["label_kind"] = name_of(column.label_kind, kLabelKinds);
+    entry["label_kind"] = kLabelKinds[static_cast<std::size_t>(column.label_kind)];
     json["columns"].push_back(std::move(entry));
   }
   json["unseen_share"] = unseen_share;
@@ -83,8 +76,8 @@ DataProfile DataProfile::from_json(const Json& json) {
     for (const Json& entry : json.at("columns")) {
       ColumnInfo column;
       column.name = entry.at("name").get<std::string>();
-      column.role = value_of<ColumnRole>(entry.at("role").get<std::string>(), kRoles);
-      column.type = value_of<ValueType>(entry.at("type").get<std::string>(), kTypes);
+      column.role = value_of<ColumnRole>(entry.at("role").get<std::string>(), kRoleNames);
+      column.type = value_of<ValueType>(entry.at("type").get<std::string>(), kTypeNames);
       column.is_list = entry.at("list").get<bool>();
       column.is_binary = entry.at("binary").get<bool>();
       column.nullable = entry.at("nullable").get<bool>();

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "data/column_values.h"
 
 namespace rechost {
 
@@ -53,39 +54,6 @@ void append_value(Value value, std::string& bytes) {
   bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-/// Calls `use` with the element in its own type; a boolean as uint8. Not for texts.
-template <typename Use>
-void with_element(const ColumnView& column, std::int64_t element, Use&& use) {
-  const std::int64_t place = column.place(element);
-  const auto at = [&](auto type) { return static_cast<const decltype(type)*>(column.values)[place]; };
-  switch (column.type) {
-    case ValueType::kBool: {
-      const std::int64_t bit = column.value_offset + place;
-      return use(static_cast<std::uint8_t>(static_cast<const std::uint8_t*>(column.values)[bit >> 3] >> (bit & 7) & 1));
-    }
-    case ValueType::kInt8:
-      return use(at(std::int8_t{}));
-    case ValueType::kInt16:
-      return use(at(std::int16_t{}));
-    case ValueType::kInt32:
-      return use(at(std::int32_t{}));
-    case ValueType::kInt64:
-      return use(at(std::int64_t{}));
-    case ValueType::kUint8:
-      return use(at(std::uint8_t{}));
-    case ValueType::kUint16:
-      return use(at(std::uint16_t{}));
-    case ValueType::kUint32:
-      return use(at(std::uint32_t{}));
-    case ValueType::kFloat32:
-      return use(at(float{}));
-    case ValueType::kFloat64:
-      return use(at(double{}));
-    case ValueType::kString:
-      break;
-  }
-}
-
 /// Appends the values of one column; messages name it and the row of the split.
 class CellEncoder {
  public:
@@ -109,7 +77,8 @@ class CellEncoder {
   }
 
   void encode_number(const ColumnView& column, std::int64_t element, std::string& bytes) const {
-    with_element(column, element, [&](auto value) {
+    with_numbers(column, [&](auto read) {
+      const auto value = read(element);
       if constexpr (std::is_integral_v<decltype(value)>) {
         if (!widened_) return append_value(value, bytes);
         const auto wide = static_cast<std::int64_t>(value);

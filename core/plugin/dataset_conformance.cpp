@@ -9,6 +9,7 @@
 #include <optional>
 #include <thread>
 
+#include "data/column_values.h"
 #include "plugin/arrow_schema.h"
 #include "plugin/check_report.h"
 #include "plugin/dataset_instance.h"
@@ -28,34 +29,10 @@ std::uint64_t mixed(std::uint64_t sum, const void* bytes, std::size_t size) {
 
 /// Any value as a number; text as its length.
 double number_at(const ColumnView& view, std::int64_t element) {
-  const std::int64_t place = view.place(element);
-  switch (view.type) {
-    case ValueType::kBool: {
-      const std::int64_t bit = view.value_offset + place;
-      return (static_cast<const std::uint8_t*>(view.values)[bit >> 3] >> (bit & 7)) & 1;
-    }
-    case ValueType::kInt8:
-      return static_cast<const std::int8_t*>(view.values)[place];
-    case ValueType::kInt16:
-      return static_cast<const std::int16_t*>(view.values)[place];
-    case ValueType::kInt32:
-      return static_cast<const std::int32_t*>(view.values)[place];
-    case ValueType::kInt64:
-      return static_cast<double>(static_cast<const std::int64_t*>(view.values)[place]);
-    case ValueType::kUint8:
-      return static_cast<const std::uint8_t*>(view.values)[place];
-    case ValueType::kUint16:
-      return static_cast<const std::uint16_t*>(view.values)[place];
-    case ValueType::kUint32:
-      return static_cast<const std::uint32_t*>(view.values)[place];
-    case ValueType::kFloat32:
-      return static_cast<const float*>(view.values)[place];
-    case ValueType::kFloat64:
-      return static_cast<const double*>(view.values)[place];
-    case ValueType::kString:
-      return static_cast<double>(view.string(element).size());
-  }
-  return 0.0;
+  if (view.type == ValueType::kString) return static_cast<double>(view.string(element).size());
+  double number = 0.0;
+  with_numbers(view, [&](auto read) { number = static_cast<double>(read(element)); });
+  return number;
 }
 
 /// Calls `visit` for each element of the column, row by row, leaving out nulls.

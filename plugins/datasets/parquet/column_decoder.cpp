@@ -155,6 +155,25 @@ void ColumnDecoder::end_row(std::string reason) {
   ++row_;
 }
 
+template <class Number, class Value>
+void ColumnDecoder::append_values(const LeafReader<Value>& reader, bool missing) {
+  const std::int64_t first = builders_[0]->rows();
+  Number* const numbers = builders_[0]->template append_uninitialised<Number>(reader.size());
+  const Value* value = reader.values();
+  if (!missing) {
+    for (std::size_t i = 0; i < reader.size(); ++i) numbers[i] = static_cast<Number>(value[i]);
+    return;
+  }
+  for (std::size_t entry = 0; entry < reader.size(); ++entry) {
+    const bool there = reader.has_value(entry);
+    const Value number = there ? *value : Value{0};
+    value += there;
+    const bool null = !there || number != number;
+    numbers[entry] = null ? Number{0} : static_cast<Number>(number);
+    if (null) builders_[0]->set_null(first + static_cast<std::int64_t>(entry));
+  }
+}
+
 // Flags are gathered over all values and looked at once: a branch for each value would cost more than the value.
 template <class Value>
 bool ColumnDecoder::append_reals(const LeafReader<Value>& reader) {
@@ -176,21 +195,7 @@ bool ColumnDecoder::append_reals(const LeafReader<Value>& reader) {
   if (beyond || objection || (missing && use_.meaning != Meaning::kDense)) return false;
   if (builders_[0] == nullptr) return true;
 
-  const std::int64_t first = builders_[0]->rows();
-  float* const numbers = builders_[0]->template append_uninitialised<float>(reader.size());
-  if (!missing) {
-    for (std::size_t i = 0; i < count; ++i) numbers[i] = static_cast<float>(values[i]);
-    return true;
-  }
-  const Value* value = values;
-  for (std::size_t entry = 0; entry < reader.size(); ++entry) {
-    const bool there = reader.has_value(entry);
-    const Value number = there ? *value : Value{0};
-    value += there;
-    const bool null = !there || number != number;
-    numbers[entry] = null ? 0 : static_cast<float>(number);
-    if (null) builders_[0]->set_null(first + static_cast<std::int64_t>(entry));
-  }
+  append_values<float>(reader, missing);
   return true;
 }
 
@@ -206,15 +211,7 @@ bool ColumnDecoder::append_integers(const LeafReader<std::int64_t>& reader) {
   if ((negative && use_.meaning == Meaning::kClass) || (beyond && leaf_.can_exceed) || (missing && use_.meaning != Meaning::kId)) return false;
   if (builders_[0] == nullptr) return true;
 
-  const std::int64_t first = builders_[0]->rows();
-  auto* const numbers = builders_[0]->append_uninitialised<std::int64_t>(reader.size());
-  const std::int64_t* value = values;
-  for (std::size_t entry = 0; entry < reader.size(); ++entry) {
-    const bool there = reader.has_value(entry);
-    numbers[entry] = there ? *value : 0;
-    value += there;
-    if (!there) builders_[0]->set_null(first + static_cast<std::int64_t>(entry));
-  }
+  append_values<std::int64_t>(reader, missing);
   return true;
 }
 

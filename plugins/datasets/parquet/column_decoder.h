@@ -46,6 +46,9 @@ class ColumnDecoder {
   template <class Value>
   bool append_reals(const LeafReader<Value>& reader);
   bool append_integers(const LeafReader<std::int64_t>& reader);
+  // A null for each row without value, and for each NaN.
+  template <class Number, class Value>
+  void append_values(const LeafReader<Value>& reader, bool missing);
   // The whole column by its dictionary, or nothing.
   bool append_dictionary(parquet::RowGroupReader& group);
   bool passes_over() const { return !left_out_.empty() && left_out_[static_cast<std::size_t>(row_)]; }

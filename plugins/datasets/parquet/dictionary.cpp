@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "leaf_reader.h"
 #include "text/fields.h"
 
 namespace parquet_loader {
@@ -34,12 +35,7 @@ bool append_entries(const Stored* stored, std::size_t count, const Leaf& leaf, r
     for (std::size_t i = 0; i < count && builder != nullptr; ++i) builder->entries().append_text(text_of(stored[i]));
   } else if (builder != nullptr) {
     auto* const values = builder->entries().append_uninitialised<std::int64_t>(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      if constexpr (std::is_same_v<Stored, std::int32_t>)
-        values[i] = leaf.is_unsigned ? std::int64_t{static_cast<std::uint32_t>(stored[i])} : stored[i];
-      else
-        values[i] = stored[i];
-    }
+    for (std::size_t i = 0; i < count; ++i) values[i] = as_integer(stored[i], leaf.is_unsigned);
   }
   return true;
 }

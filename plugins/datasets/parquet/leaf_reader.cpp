@@ -31,13 +31,6 @@ std::int64_t nanoseconds(const parquet::Int96& stored) {
 }
 
 template <class Stored>
-std::int64_t as_integer(Stored stored, bool is_unsigned) {
-  if constexpr (std::is_same_v<Stored, std::int64_t>) return is_unsigned && stored < 0 ? kBeyondInteger : stored;
-  if constexpr (std::is_same_v<Stored, std::int32_t>) return is_unsigned ? std::int64_t{static_cast<std::uint32_t>(stored)} : stored;
-  return stored;
-}
-
-template <class Stored>
 double as_real(Stored stored, const Leaf& leaf) {
   double value = static_cast<double>(stored);
   if constexpr (std::is_same_v<Stored, std::int64_t>) {

@@ -10,6 +10,7 @@
 #include <limits>
 #include <memory>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "leaf.h"
@@ -18,6 +19,14 @@ namespace parquet_loader {
 
 // What stands for an unsigned number or a time that does not fit into 64 bits with a sign, in columns for which can_exceed() is true.
 inline constexpr std::int64_t kBeyondInteger = std::numeric_limits<std::int64_t>::min();
+
+// A stored integer with or without sign.
+template <class Stored>
+std::int64_t as_integer(Stored stored, bool is_unsigned) {
+  if constexpr (std::is_same_v<Stored, std::int64_t>) return is_unsigned && stored < 0 ? kBeyondInteger : stored;
+  if constexpr (std::is_same_v<Stored, std::int32_t>) return is_unsigned ? std::int64_t{static_cast<std::uint32_t>(stored)} : stored;
+  return stored;
+}
 
 // Value is std::int64_t (integers and instants), double (all numbers), float (numbers stored as such) or std::string_view (texts and bytes);
 // the caller picks one that the leaf's kind can be. Errors are parquet::ParquetException.
