@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "bench/loading/report.h"
+#include "bench/peers/json_peer.h"
 #include "core/comm/in_threads.h"
 
 namespace {
@@ -119,14 +120,6 @@ void run_ranks(int ranks, Times& times, const std::function<void(int rank)>& bod
   if (failed) fail("a rank has failed");
 }
 
-std::filesystem::path peer_python() {
-  const auto home = app::environment_variable("HOME").value_or("");
-  const std::filesystem::path cache = app::environment_variable("RECHOST_CACHE").value_or(home + "/.cache/rechost");
-  const std::filesystem::path python = cache / "venv-peers/bin/python";
-  if (!std::filesystem::exists(python)) fail("{} is missing: packaging/peers makes it", python.string());
-  return python;
-}
-
 void measure(const Options& options, int ranks) {
   Times shared;
   Times tcp;
@@ -137,7 +130,7 @@ void measure(const Options& options, int ranks) {
       run_ranks(ranks, shared_memory ? shared : tcp, [&](int rank) { be_rank(rank, ranks, port, shared_memory, options); });
     }
     if (!options.peers) continue;
-    const std::string python = peer_python();
+    const std::string python = bench::peer_python("venv-peers", "packaging/peers");
     const std::string script = (app::program_directory() / "../../../tests/bench/ranks/gloo_peer.py").lexically_normal();
     const std::string port = std::to_string(test::free_port());
     run_ranks(ranks, peer, [&](int rank) {

@@ -1,0 +1,215 @@
+#pragma once
+
+#include <cstdio>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "app/environment.h"
+#include "base/json.h"
+#include "base/time.h"
+#include "bench/embedding/bare_tables.h"
+#include "bench/embedding/point.h"
+#include "bench/loading/report.h"
+#include "bench/peers/json_peer.h"
+#include "bench/peers/rounds.h"
+#include "core/folder.h"
+#include "device/instruction_set.h"
+#include "embedding/engine.h"
+#include "embedding/prepared_ids.h"
+#include "embedding/table_storage.h"
+
+namespace rechost::bench {
+
+inline std::unique_ptr<JsonPeer> start_fbgemm(int threads) {
+  return std::make_unique<JsonPeer>(std::vector<std::string>{peer_python("venv-peers", "packaging/peers").string(),
+                                                             (app::program_directory() / "../../../tests/bench/embedding/peers.py").string()},
+                                    peer_environment(threads));
+}
+
+inline std::string machine_name(int threads) { return fmt::format("{}; {}, {} used", machine(), instruction_set_name(instruction_set()), threads); }
+
+inline void print_header(const Options& options) {
+  std::string text = fmt::format("{}; {} features, batch {}\n{:<36}{:>8}{:>9}{:>9}{:>9}{:>6}{:>9}{:>9}{:>6}", machine_name(options.threads), kFeatures, options.batch,
+                                 "optimizer/dim/ids/skew", "rows", "prepare", "lookup", "limit", "of it", "update", "limit", "of it");
+  if (options.peers) text += fmt::format("{:>9}{:>7}{:>9}{:>7}{:>7}", "forward", "x", "backward", "x", "+prep.");
+  std::fputs((text + "\n").c_str(), stderr);
+}
+
+/// Tables of one layout on our side, on the peer's, and bare ones, measured in turns.
+class Measurement {
+ public:
+  Measurement(const TableLayout& layout, const Options& options, ThreadPool& pool, JsonPeer* peer)
+      : layout_(layout),
+        options_(options),
+        pool_(pool),
+        peer_(layout.has_peer() ? peer : nullptr),
+        state_(optimizer_state_floats(layout.optimizer, layout.dim)),
+        stride_(row_stride(layout.dim + state_)),
+        rows_(std::min(options.rows, static_cast<std::int64_t>(options.memory_gib * (1 << 30) / static_cast<double>(stride_ * 4 * static_cast<std::int64_t>(layout.tables))))),
+        engine_(make_engine()),
+        bare_(layout.tables, rows_, stride_, pool) {
+    if (peer_ != nullptr) {
+      peer_->ask({{"kind", "open"}, {"optimizer", std::string(optimizer_name(layout.optimizer))}, {"tables", layout.tables}, {"features", kFeatures}, {"rows", rows_},
+                  {"dim", layout.dim}});
+    }
+  }
+  ~Measurement() {
+    if (peer_ == nullptr) return;
+    try {
+      peer_->ask({{"kind", "close"}});
+    } catch (const Error&) {
+      // It has ended; whoever asks it next says so.
+    }
+  }
+  Measurement(const Measurement&) = delete;  // the peer's tables live and end with it
+  Measurement& operator=(const Measurement&) = delete;
+
+  void run(const Point& point) {
+    const std::int64_t steps = options_.quick ? 2 : 6;
+    const int rounds = options_.quick ? 1 : 5;
+    output_.assign(static_cast<std::size_t>(options_.batch * layout_.dim) * kFeatures, 0.001f);
+    offsets_.clear();
+    for (std::int64_t i = 0; point.ids_per_sample > 1 && i <= options_.batch; ++i) offsets_.push_back(i * point.ids_per_sample);
+    Times warm_up, times;
+    for (int round = -1; round < rounds; ++round) {
+      Times& into = round < 0 ? warm_up : times;
+      std::vector<StepIds> ids;
+      for (std::int64_t step = 0; step < steps; ++step) ids.push_back(source_.next(point, options_.batch * point.ids_per_sample, rows_));
+      for (const StepIds& one : ids) our_step(one, into);
+      for (const StepIds& one : ids) touch(one, into);
+      if (peer_ != nullptr) peer_steps(point, ids, into);
+    }
+    report(point, times);
+  }
+
+ private:
+  struct Times {
+    Rounds prepare, lookup, update, read, write, forward, backward;
+  };
+
+  EmbeddingEngine make_engine() const {
+    std::vector<TableConfig> tables;
+    for (std::size_t t = 0; t < layout_.tables; ++t) {
+      TableConfig table{.name = fmt::format("c{}", t), .rows = rows_, .dim = layout_.dim, .initializer = {}, .optimizer = {}};
+      table.initializer = {Initializer::Kind::kConstant, 0.01, 0.0};
+      table.optimizer.kind = layout_.optimizer;
+      tables.push_back(table);
+    }
+    std::vector<LookupConfig> lookups;
+    BlockConfig block;
+    for (std::size_t feature = 0; feature < kFeatures; ++feature) {
+      lookups.push_back({layout_.table_of(feature), feature, Pooling::kSum});
+      block.lookups.push_back(feature);
+    }
+    return {tables, lookups, {block}, 1, pool_};
+  }
+
+  /// Milliseconds; of all threads of this process where there is one, else by the clock on the wall.
+  void timed(Rounds& into, const std::function<void()>& body) const {
+    const Round round = time_round([&] {
+      body();
+      return 1;
+    });
+    into.add(1e3 * (options_.threads == 1 ? round.processor_seconds : round.wall_seconds));
+  }
+
+  void our_step(const StepIds& ids, Times& times) {
+    std::vector<IdColumnView> views;
+    for (const auto& column : ids) views.push_back({.ids = column, .offsets = offsets_, .rows = options_.batch, .name = "c"});
+    float* const outputs[] = {output_.data()};
+    const float* const gradients[] = {output_.data()};
+    timed(times.prepare, [&] { engine_.prepare(views, prepared_, pool_); });
+    timed(times.lookup, [&] { engine_.forward(prepared_, outputs, pool_); });
+    timed(times.update, [&] { engine_.update(prepared_, gradients, {.step = ++step_}, pool_); });
+  }
+
+  /// The rows of a lookup, and the distinct ones of an update.
+  void touch(const StepIds& ids, Times& times) {
+    timed(times.read, [&] { bare_.touch<false>(ids, [&](std::size_t i) { return layout_.table_of(i); }, layout_.dim, pool_); });
+    std::vector<IdColumnView> views;
+    for (const auto& column : ids) views.push_back({.ids = column, .offsets = offsets_, .rows = options_.batch, .name = "c"});
+    engine_.prepare(views, prepared_, pool_);
+    StepIds unique;
+    for (std::size_t t = 0; t < layout_.tables; ++t) {
+      const auto view = engine_.unique_rows(prepared_, t);
+      unique.emplace_back(view.begin(), view.end());
+    }
+    timed(times.write, [&] { bare_.touch<true>(unique, [](std::size_t t) { return t; }, layout_.dim + state_, pool_); });
+  }
+
+  void peer_steps(const Point& point, const std::vector<StepIds>& ids, Times& times) {
+    const std::filesystem::path path = folder_.path() / "ids";
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    for (const StepIds& step : ids) {
+      for (const auto& column : step) file.write(reinterpret_cast<const char*>(column.data()), static_cast<std::streamsize>(column.size() * sizeof(column[0])));
+    }
+    file.close();
+    if (!file) fail("{} cannot be written", path.string());
+    const Json answer = peer_->ask({{"kind", "steps"}, {"path", path.string()}, {"batch", options_.batch}, {"ids_per_sample", point.ids_per_sample}, {"steps", ids.size()}});
+    for (const Json& time : answer.at("forward")) times.forward.add(time.get<double>());
+    for (const Json& time : answer.at("backward")) times.backward.add(time.get<double>());
+  }
+
+  void report(const Point& point, const Times& times) const {
+    const double prepare = times.prepare.median(), lookup = times.lookup.median(), update = times.update.median();
+    const double read = times.read.median(), write = times.write.median();
+    std::string text = fmt::format("{:<36}{:>8}{:>9.3f}{:>9.3f}{:>9.3f}{:>6.2f}{:>9.3f}{:>9.3f}{:>6.2f}", point.name(layout_), rows_, prepare, lookup, read, read / lookup,
+                                   update, write, write / update);
+    std::string missed;
+    if (peer_ != nullptr) {
+      const double forward = times.forward.median(), backward = times.backward.median();
+      text += fmt::format("{:>9.3f}{:>7.2f}{:>9.3f}{:>7.2f}{:>7.2f}", forward, forward / lookup, backward, backward / update, backward / (update + prepare));
+      if (forward / lookup < kLookupTarget) missed += " lookup";
+      if (backward / update < layout_.update_target()) missed += " update";
+    }
+    if (read / lookup < kLimitTarget) missed += " lookup/limit";
+    if (write / update < kLimitTarget) missed += " update/limit";
+    std::fputs((text + (missed.empty() ? "" : "  missed:" + missed) + "\n").c_str(), stderr);
+    line(point, "prepare", times.prepare, nullptr, nullptr, 0.0);
+    line(point, "lookup", times.lookup, &times.read, &times.forward, kLookupTarget);
+    line(point, "update", times.update, &times.write, &times.backward, layout_.update_target());
+  }
+
+  void line(const Point& point, const std::string& part, const Rounds& ours, const Rounds* limit, const Rounds* peer, double target) const {
+    if (peer_ == nullptr) peer = nullptr;
+    Json object = Json::object();
+    object["case"] = point.name(layout_) + "/" + part;
+    object["unit"] = "ms";
+    object["ours"] = ours.median();
+    object["spread"] = ours.spread();
+    object["peer"] = peer == nullptr ? Json() : Json(peer->median());
+    object["peer_spread"] = peer == nullptr ? Json() : Json(peer->spread());
+    object["ratio"] = peer == nullptr ? Json() : Json(peer->median() / ours.median());
+    object["target"] = peer == nullptr ? Json() : Json(target);
+    object["limit"] = limit == nullptr ? Json() : Json(limit->median());
+    object["limit_spread"] = limit == nullptr ? Json() : Json(limit->spread());
+    object["share_of_limit"] = limit == nullptr ? Json() : Json(limit->median() / ours.median());
+    object["rows"] = rows_;
+    object["machine"] = machine_name(options_.threads);
+    std::fputs((json_line(object) + "\n").c_str(), stdout);
+    std::fflush(stdout);
+  }
+
+  const TableLayout layout_;
+  const Options& options_;
+  ThreadPool& pool_;
+  JsonPeer* const peer_;  ///< null: ours alone
+  const std::int64_t state_;
+  const std::int64_t stride_;
+  const std::int64_t rows_;
+  EmbeddingEngine engine_;
+  BareTables bare_;
+  PreparedIds prepared_;
+  IdSource source_;
+  std::int64_t step_ = 0;
+  std::vector<float> output_;  ///< of the lookup, and the gradients of the update
+  std::vector<std::int64_t> offsets_;
+  const test::Folder folder_;
+};
+
+}  // namespace rechost::bench
