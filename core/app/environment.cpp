@@ -114,6 +114,10 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, 256 * kMebibyte);
 }
 
-void keep_openmp_from_spinning() { setenv("OMP_WAIT_POLICY", "passive", 0); }
+void keep_openmp_from_spinning() {
+  if (environment_variable("OMP_WAIT_POLICY")) return;
+  setenv("OMP_WAIT_POLICY", "passive", 0);
+  setenv("GOMP_SPINCOUNT", "20000", 0);
+}
 
 }  // namespace rechost::app

@@ -34,7 +34,9 @@ std::filesystem::path host_module(const std::string& name);
 std::filesystem::path registry_directory();
 
 /// LibTorch's OpenMP threads spin while they wait, which takes the cores from the threads that read data: on a busy machine training then
-/// runs ten times slower. libgomp reads OMP_WAIT_POLICY when a plugin first loads it, so call this before; a value that is set stays.
+/// runs ten times slower. Not to spin at all costs as much in waking them between the layers of small batches, so they do for half a
+/// millisecond or so. libgomp reads OMP_WAIT_POLICY and GOMP_SPINCOUNT when a plugin first loads it, so call this before; values that are
+/// set stay.
 void keep_openmp_from_spinning();
 
 /// Chunks of data are decoded into memory that is freed and asked for again with every chunk. glibc would give it back to the kernel each time and

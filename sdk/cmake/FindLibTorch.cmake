@@ -3,7 +3,7 @@
 #
 # Input:   RECHOST_LIBTORCH_ROOT  folder that holds torch/ and nvidia/ as they lie in a Python site-packages folder
 # Output:  LibTorch_FOUND, LibTorch_VERSION (2.11.0), LibTorch_CUDA_VERSION (empty: CPU part), LibTorch_LIBRARY_DIR,
-#          targets rechost::c10 and rechost::torch
+#          targets rechost::c10, rechost::gomp (where LibTorch brings it) and rechost::torch
 
 if(NOT DEFINED RECHOST_LIBTORCH_VERSION)
     set(RECHOST_LIBTORCH_VERSION 2.11.0)
@@ -80,4 +80,13 @@ if(LibTorch_FOUND AND NOT TARGET rechost::torch)
             "${LibTorch_INCLUDE_DIR};${LibTorch_INCLUDE_DIR}/torch/csrc/api/include"
         INTERFACE_INCLUDE_DIRECTORIES
             "${LibTorch_INCLUDE_DIR};${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
+    # at::parallel_for() is a template: without OpenMP in the plugin's own compilation it is a plain loop of one thread. The runtime
+    # must be LibTorch's; compilers that would bring another one go without.
+    if(EXISTS ${LibTorch_LIBRARY_DIR}/libgomp.so.1)
+        add_library(rechost::gomp SHARED IMPORTED GLOBAL)
+        set_target_properties(rechost::gomp PROPERTIES IMPORTED_LOCATION ${LibTorch_LIBRARY_DIR}/libgomp.so.1)
+        set_target_properties(rechost::torch PROPERTIES
+            INTERFACE_COMPILE_OPTIONS "$<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fopenmp>"
+            INTERFACE_LINK_LIBRARIES "rechost::c10;rechost::gomp")
+    endif()
 endif()

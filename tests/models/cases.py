@@ -12,6 +12,7 @@ from mini_host import Array, Model, Plugin, feature, label, make_batch
 
 DENSE = [feature(f"number_{i}", sparse=False) for i in range(3)]
 SPARSE = [feature(f"category_{i}", pooling=abi.POOLING_MEAN if i == 2 else abi.POOLING_SUM) for i in range(5)]
+MANY_SPARSE = [feature(f"category_{i}", pooling=abi.POOLING_SUM) for i in range(17)]
 CLICK = [label("click")]
 USER = [feature("user_id", entity="user", key=True), feature("age", entity="user")]
 ITEM = [feature("item_id", entity="item", key=True), feature("genre", entity="item")]
@@ -27,12 +28,17 @@ SMALL_TOWERS = dict(embedding_dim=4, user_layers=[8, 5], item_layers=[7, 5], neg
 
 
 def case(base, small, **options):
-    extra = {key: options.pop(key) for key in ("features", "labels", "weights", "entity_count") if key in options}
+    extra = {key: options.pop(key) for key in ("features", "labels", "weights", "entity_count", "rows", "threads") if key in options}
     return dict(base, options=dict(small, **options), **extra)
 
 
 CASES = {
     "dlrm dot": case(DLRM, SMALL_DLRM),
+    # Several blocks of rows, padded rows of products, more threads than cores.
+    "dlrm dot, many rows": case(DLRM, SMALL_DLRM, rows=1300, threads=3),
+    "dlrm dot, long vectors": case(DLRM, SMALL_DLRM, features=DENSE + MANY_SPARSE, embedding_dim=20, rows=600, threads=2,
+                                   activation="leaky_relu"),
+    "dlrm dot, one row": case(DLRM, SMALL_DLRM, rows=1, threads=2),
     "dlrm cat": case(DLRM, SMALL_DLRM, interaction="cat", activation="gelu"),
     "dlrm dcn": case(DLRM, SMALL_DLRM, interaction="dcn", activation="silu"),
     "dlrm dot without dense": case(DLRM, SMALL_DLRM, features=SPARSE, activation="tanh"),
@@ -42,6 +48,7 @@ CASES = {
                                activation="leaky_relu",
                                labels=CLICK + [label("rating", abi.LABEL_REGRESSION), label("topic", abi.LABEL_MULTICLASS, 4)]),
     "deepfm": case(DEEPFM, SMALL_DEEPFM),
+    "deepfm, many rows": case(DEEPFM, SMALL_DEEPFM, rows=1100, threads=2),
     "deepfm without dense": case(DEEPFM, SMALL_DEEPFM, features=SPARSE, activation="gelu"),
     "deepfm without sparse": case(DEEPFM, SMALL_DEEPFM, features=DENSE, activation="tanh"),
     "deepfm factorisation machine alone": case(DEEPFM, SMALL_DEEPFM, deep_mlp=[], labels=CLICK + [label("like")]),
@@ -69,14 +76,16 @@ def plugin_folder():
 
 def declared_model(folder, chosen, **options):
     plugin = Plugin(os.path.join(folder, chosen["plugin"] + ".so"))
-    return Model(plugin, chosen["plugin"], dict(chosen["options"], **options), chosen["features"], chosen["labels"])
+    return Model(plugin, chosen["plugin"], dict(chosen["options"], **options), chosen["features"], chosen["labels"],
+                 threads=chosen.get("threads", 1))
 
 
 def open_model(folder, chosen, **options):
     return declared_model(folder, chosen, **options).bind()
 
 
-def batch_of(model, chosen, rows=12):
+def batch_of(model, chosen, rows=None):
+    rows = chosen.get("rows", 12) if rows is None else rows
     return make_batch(model, rows, weights=chosen.get("weights", False), entity_count=chosen.get("entity_count", 0))
 
 

@@ -1,6 +1,7 @@
 // The multi-layer perceptron that all models here share, and the options that configure one.
 #pragma once
 
+#include "layers/linear_chain.h"
 #include "rechost/cxx/torch_model.hpp"
 
 #include <torch/nn/modules/batchnorm.h>
@@ -14,6 +15,8 @@
 #pragma GCC visibility push(hidden)
 
 namespace layers {
+
+inline constexpr float kLeakySlope = 0.01F;
 
 enum class Activation { kRelu, kGelu, kSilu, kTanh, kSigmoid, kLeakyRelu };
 
@@ -43,9 +46,16 @@ inline at::Tensor activate(Activation activation, at::Tensor x) {
     case Activation::kSigmoid:
       return at::sigmoid_(x);
     case Activation::kLeakyRelu:
-      return at::leaky_relu_(x, 0.01);
+      return at::leaky_relu_(x, kLeakySlope);
   }
   return x;
+}
+
+// The activations that a chain of linear layers does in passing.
+inline std::optional<SlopedRelu> sloped_relu(Activation activation) {
+  if (activation == Activation::kRelu) return SlopedRelu{0.0F};
+  if (activation == Activation::kLeakyRelu) return SlopedRelu{kLeakySlope};
+  return std::nullopt;
 }
 
 struct MlpStyle {
@@ -63,6 +73,28 @@ inline std::vector<rechost::Option> mlp_style_options() {
 inline MlpStyle read_mlp_style(const rechost::Config& config) {
   return {parse_activation(config.get_string("activation")), config.get_bool("batch_norm"), config.get_float("dropout")};
 }
+
+// Linear layers that follow each other with nothing but a sloped ReLU between them.
+class LinearRun {
+ public:
+  void add(LinearLayer layer) { layers_.push_back(std::move(layer)); }
+
+  // Through the layers added since the last call.
+  at::Tensor apply(at::Tensor x) {
+    std::vector<LinearLayer> layers = std::exchange(layers_, {});
+    if (layers.empty()) return x;
+    if (x.is_cpu()) return linear_chain(x, std::move(layers));
+    for (const LinearLayer& layer : layers) {
+      x = at::linear(x, layer.weight, layer.bias);
+      const float slope = layer.activation.slope;
+      if (slope != 1.0F) x = slope == 0.0F ? at::relu_(x) : at::leaky_relu_(x, slope);
+    }
+    return x;
+  }
+
+ private:
+  std::vector<LinearLayer> layers_;
+};
 
 // Linear layers of the given widths. A hidden layer is linear, [batch norm], activation, [dropout]; the output layer is linear alone.
 class Mlp : public torch::nn::Module {
@@ -83,16 +115,21 @@ class Mlp : public torch::nn::Module {
     }
   }
 
-  // x [batch, input] -> [batch, width()]
+  // x [batch, input] -> [batch, width()]. On the CPU `x` may be wider than the input; columns beyond it must be zero.
   at::Tensor forward(at::Tensor x) {
+    LinearRun run;
     for (std::size_t layer = 0; layer < linears_.size(); ++layer) {
-      x = at::linear(x, linears_[layer]->weight, linears_[layer]->bias);
-      if (layer >= hidden_) break;
+      const torch::nn::LinearImpl& linear = *linears_[layer];
+      const bool hidden = layer < hidden_;
+      const std::optional<SlopedRelu> fused = !hidden ? SlopedRelu{} : style_.batch_norm ? std::nullopt : sloped_relu(style_.activation);
+      run.add({linear.weight, linear.bias, fused.value_or(SlopedRelu{})});
+      if (!hidden || (fused && style_.dropout == 0)) continue;
+      x = run.apply(x);
       if (style_.batch_norm) x = normalise(*norms_[layer], x);
-      x = activate(style_.activation, x);
+      if (!fused) x = activate(style_.activation, x);
       if (style_.dropout > 0) x = at::dropout(x, style_.dropout, is_training());
     }
-    return x;
+    return run.apply(x);
   }
 
   int64_t width() const { return width_; }

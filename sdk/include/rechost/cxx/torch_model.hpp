@@ -61,6 +61,7 @@ struct Parameter {
   std::string name;
   at::Tensor tensor;
   at::Tensor host_gradient;
+  bool lent = false;   // the host's memory was given to somebody who makes the gradient there
   bool ready = false;  // its gradient of the step in progress is final
 };
 
@@ -75,9 +76,18 @@ struct GradientSink {
   // the values are in cache, is the cheapest way there: a preset .grad would have to be zeroed and added to.
   void take(uint32_t index) {
     Parameter& parameter = parameters[index];
-    parameter.host_gradient.copy_(parameter.tensor.grad());
+    const at::Tensor& gradient = parameter.tensor.grad();
+    if (gradient.const_data_ptr() != parameter.host_gradient.const_data_ptr()) parameter.host_gradient.copy_(gradient);
     parameter.tensor.mutable_grad().reset();
     finish(index);
+  }
+
+  // The host's memory for the first who asks in a step. Autograd adds the gradients of several uses up in memory of its own, or in that of
+  // the first; both end in the host's.
+  at::Tensor lend(uint32_t index) {
+    Parameter& parameter = parameters[index];
+    if (std::exchange(parameter.lent, true)) return at::empty_like(parameter.host_gradient);
+    return parameter.host_gradient.detach();
   }
 
   // Parameters that the wanted heads did not use: the host expects every gradient to be overwritten.
@@ -104,6 +114,7 @@ class GradientHook : public torch::autograd::PostAccumulateGradHook {
     const at::NoGradGuard no_grad;
     sink_.take(index_);
   }
+  at::Tensor lend() { return sink_.lend(index_); }
 
  private:
   GradientSink& sink_;
@@ -128,6 +139,14 @@ inline void require_cuda() {
 inline bool is_state(const at::Tensor& buffer) { return buffer.is_floating_point() || buffer.numel() == 1; }
 
 }  // namespace detail
+
+// For backward functions of one's own: memory for the gradient of `parameter` [its shape], to be written whole and returned. It is the
+// host's where that is possible, which spares copying it there.
+inline at::Tensor gradient_memory(const at::Tensor& parameter) {
+  const auto& hook = torch::autograd::impl::post_acc_grad_hooks(parameter);
+  auto* const own = dynamic_cast<detail::GradientHook*>(hook.get());
+  return own != nullptr ? own->lend() : at::empty_like(parameter);
+}
 
 // One model instance behind rh_model*.
 template <class Model>
@@ -216,7 +235,7 @@ class TorchModelInstance {
       throw Error("backward of step " + std::to_string(step.global_step) + " without its forward");
     const detail::DeviceScope device(step);
     use_threads();
-    for (auto& parameter : sink_.parameters) parameter.ready = false;
+    for (auto& parameter : sink_.parameters) parameter.ready = parameter.lent = false;
     sink_.step = &step;
 
     std::vector<at::Tensor> roots;
