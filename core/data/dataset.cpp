@@ -31,22 +31,18 @@ void Dataset::read_ahead(std::span<const std::int64_t> chunks) const {
 }
 
 void Dataset::gather(std::span<const std::int64_t> samples, Batch& batch) const {
-  // Scratch of the calling thread: batches are assembled by many, and none of them should allocate.
-  static thread_local std::vector<RowPlace> places;
   for (const std::int64_t sample : samples) {
     if (sample < 0 || sample >= this->samples()) fail<DataError>("{} has no sample {} (it has {})", name(), sample, this->samples());
   }
-  places.resize(samples.size());
   if (resident()) {
-    for (std::size_t i = 0; i < samples.size(); ++i) places[i] = {parts_.store.get(), samples[i]};
-    gather_rows(schema(), parts_.store->layout(), places, batch);
+    gather_rows(schema(), *parts_.store, samples, batch);
   } else {
-    gather_from_window(samples, places, batch);
+    gather_from_window(samples, batch);
   }
-  batch.samples.assign(samples.begin(), samples.end());
+  if (samples.data() != batch.samples.data()) batch.samples.assign(samples.begin(), samples.end());
 }
 
-void Dataset::gather_from_window(std::span<const std::int64_t> samples, std::vector<RowPlace>& places, Batch& batch) const {
+void Dataset::gather_from_window(std::span<const std::int64_t> samples, Batch& batch) const {
   std::vector<std::int64_t> chunk_of(samples.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
     chunk_of[i] = this->chunk_of(samples[i], i > 0 ? chunk_of[i - 1] : -1);
@@ -55,6 +51,7 @@ void Dataset::gather_from_window(std::span<const std::int64_t> samples, std::vec
   std::sort(chunks.begin(), chunks.end());
   chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
   const std::vector<std::shared_ptr<const RowStore>> stores = parts_.window->get(chunks);  // held until the rows are copied
+  std::vector<RowPlace> places(samples.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const auto place = static_cast<std::size_t>(std::lower_bound(chunks.begin(), chunks.end(), chunk_of[i]) - chunks.begin());
     places[i] = {stores[place].get(), samples[i] - chunk_begin_[static_cast<std::size_t>(chunk_of[i])]};
@@ -63,10 +60,9 @@ void Dataset::gather_from_window(std::span<const std::int64_t> samples, std::vec
 }
 
 void Dataset::gather_range(std::int64_t first, std::int64_t count, Batch& batch) const {
-  static thread_local std::vector<std::int64_t> samples;
-  samples.resize(static_cast<std::size_t>(count));
-  std::iota(samples.begin(), samples.end(), first);
-  gather(samples, batch);
+  batch.samples.resize(static_cast<std::size_t>(count));
+  std::iota(batch.samples.begin(), batch.samples.end(), first);
+  gather(batch.samples, batch);
 }
 
 }  // namespace rechost

@@ -17,7 +17,6 @@ namespace rechost {
 
 class ChunkWindow;
 class RowStore;
-struct RowPlace;
 
 /// One prepared split: good rows only, encoded, numbered 0, 1, 2, ... in the order of the files. Made by prepare_data().
 class Dataset {
@@ -56,7 +55,7 @@ class Dataset {
   std::uint64_t fingerprint() const { return parts_.fingerprint; }
 
   /// Replaces the columns of `batch` by these samples, in this order; sets rows and samples, not step and epoch. A split in memory
-  /// allocates nothing once the vectors have grown. Any thread. DataError: no such sample; a chunk must be read again and has changed.
+  /// allocates nothing once the vectors have grown. `samples` may be batch.samples. Any thread. DataError: no such sample; a chunk must be read again and has changed.
   void gather(std::span<const std::int64_t> samples, Batch& batch) const;
   /// Samples [first, first + count).
   void gather_range(std::int64_t first, std::int64_t count, Batch& batch) const;
@@ -69,7 +68,7 @@ class Dataset {
   void read_ahead(std::span<const std::int64_t> chunks) const;
 
  private:
-  void gather_from_window(std::span<const std::int64_t> samples, std::vector<RowPlace>& places, Batch& batch) const;
+  void gather_from_window(std::span<const std::int64_t> samples, Batch& batch) const;
 
   Parts parts_;
   std::vector<std::int64_t> chunk_begin_;  ///< [chunks + 1] first sample of each chunk

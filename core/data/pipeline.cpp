@@ -52,10 +52,11 @@ BatchPipeline::~BatchPipeline() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void BatchPipeline::fill(std::int64_t step, BatchShare share, std::vector<std::int64_t>& samples, Batch& batch) const {
+/// All memory that it needs is the batch's: a worker that had nothing to do so far must not begin to allocate.
+void BatchPipeline::fill(std::int64_t step, BatchShare share, Batch& batch) const {
   const EpochStep place = order_.locate(step);
-  order_.batch(place, share, samples);
-  dataset_.gather(samples, batch);
+  order_.batch(place, share, batch.samples);
+  dataset_.gather(batch.samples, batch);
   batch.step = step;
   batch.epoch = place.epoch;
   batch.global_rows = order_.batch_rows(place);
@@ -80,7 +81,6 @@ int BatchPipeline::take_slot() {
 }
 
 void BatchPipeline::work() {
-  std::vector<std::int64_t> samples;
   const auto slot_count = static_cast<std::int64_t>(slots_.size());
   for (;;) {
     std::int64_t number = 0;
@@ -107,7 +107,7 @@ void BatchPipeline::work() {
       if (read_ahead_ != nullptr) read_ahead_->begin(number);
       for (int i = 0; i < settings_.slice_count; ++i) {
         Batch& batch = slot.slices[static_cast<std::size_t>(i)];
-        fill(step, {settings_.first_slice + i, settings_.slices}, samples, batch);
+        fill(step, {settings_.first_slice + i, settings_.slices}, batch);
         slot.bytes += memory_bytes(batch);
         if (stage_) slot.bytes += stage_(batch, slot_index * settings_.slice_count + i);
       }

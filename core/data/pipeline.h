@@ -73,7 +73,7 @@ class BatchPipeline {
   void work();
   bool fits() const;
   int take_slot();
-  void fill(std::int64_t step, BatchShare share, std::vector<std::int64_t>& samples, Batch& batch) const;
+  void fill(std::int64_t step, BatchShare share, Batch& batch) const;
 
   const Dataset& dataset_;
   const SampleOrder order_;

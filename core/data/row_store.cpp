@@ -159,8 +159,19 @@ std::span<const std::int32_t> RowStore::list(std::size_t list, std::int64_t row)
   return {ids + offsets[row], static_cast<std::size_t>(offsets[row + 1] - offsets[row])};
 }
 
-void gather_rows(const BatchSchema& schema, const RowLayout& layout, std::span<const RowPlace> places, Batch& batch) {
-  const std::size_t rows = places.size();
+namespace {
+
+/// place_of(i) is where row i of the batch stands.
+template <typename PlaceOf>
+void gather(const BatchSchema& schema, const RowLayout& layout, std::size_t rows, PlaceOf&& place_of, Batch& batch) {
+  const auto record_of = [&](std::size_t i) {
+    const RowPlace place = place_of(i);
+    return place.store->record(place.row);
+  };
+  const auto list_of = [&](std::size_t list, std::size_t i) {
+    const RowPlace place = place_of(i);
+    return place.store->list(list, place.row);
+  };
   const std::size_t words = layout.words();
   batch.rows = static_cast<std::int64_t>(rows);
   batch.dense.resize(rows * layout.dense);
@@ -173,13 +184,13 @@ void gather_rows(const BatchSchema& schema, const RowLayout& layout, std::span<c
   }
 
   const std::uint32_t* record[kTileRows];
-  for (std::size_t i = 0; words > 0 && i < std::min(kTileRows, rows); ++i) prefetch_record(places[i].store->record(places[i].row), words);
+  for (std::size_t i = 0; words > 0 && i < std::min(kTileRows, rows); ++i) prefetch_record(record_of(i), words);
   for (std::size_t begin = 0; words > 0 && begin < rows; begin += kTileRows) {
     const std::size_t count = std::min(kTileRows, rows - begin);
     for (std::size_t i = 0; i < count; ++i) {
-      record[i] = places[begin + i].store->record(places[begin + i].row);
+      record[i] = record_of(begin + i);
       const std::size_t ahead = begin + kTileRows + i;
-      if (ahead < rows) prefetch_record(places[ahead].store->record(places[ahead].row), words);
+      if (ahead < rows) prefetch_record(record_of(ahead), words);
       const std::size_t row = begin + i;
       copy_words(record[i], layout.dense, batch.dense.data() + row * layout.dense);
       copy_words(record[i] + layout.first_label(), layout.labels, batch.labels.data() + row * layout.labels);
@@ -198,14 +209,24 @@ void gather_rows(const BatchSchema& schema, const RowLayout& layout, std::span<c
     column.offsets.resize(rows + 1);
     column.offsets[0] = 0;
     for (std::size_t i = 0; i < rows; ++i) {
-      column.offsets[i + 1] = column.offsets[i] + static_cast<std::int64_t>(places[i].store->list(list, places[i].row).size());
+      column.offsets[i + 1] = column.offsets[i] + static_cast<std::int64_t>(list_of(list, i).size());
     }
     column.ids.resize(static_cast<std::size_t>(column.offsets[rows]));
     for (std::size_t i = 0; i < rows; ++i) {
-      const std::span<const std::int32_t> ids = places[i].store->list(list, places[i].row);
+      const std::span<const std::int32_t> ids = list_of(list, i);
       std::copy(ids.begin(), ids.end(), column.ids.begin() + column.offsets[i]);
     }
   }
+}
+
+}  // namespace
+
+void gather_rows(const BatchSchema& schema, const RowLayout& layout, std::span<const RowPlace> places, Batch& batch) {
+  gather(schema, layout, places.size(), [places](std::size_t i) { return places[i]; }, batch);
+}
+
+void gather_rows(const BatchSchema& schema, const RowStore& store, std::span<const std::int64_t> rows, Batch& batch) {
+  gather(schema, store.layout(), rows.size(), [&store, rows](std::size_t i) { return RowPlace{&store, rows[i]}; }, batch);
 }
 
 }  // namespace rechost

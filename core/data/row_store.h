@@ -69,5 +69,7 @@ struct RowPlace {
 
 /// Replaces the columns of `batch` by these rows, in this order.
 void gather_rows(const BatchSchema& schema, const RowLayout& layout, std::span<const RowPlace> places, Batch& batch);
+/// The same, all of one store.
+void gather_rows(const BatchSchema& schema, const RowStore& store, std::span<const std::int64_t> rows, Batch& batch);
 
 }  // namespace rechost
