@@ -189,7 +189,8 @@ struct FeatureSection {
   std::string extract;       ///< empty: the column's values as they are
   std::string time_unit;     ///< empty: seconds, or text where the column holds strings
   std::string since;         ///< of extract = "age"
-  std::string encoder;       ///< empty: identity when the loader knows the cardinality, else vocabulary
+  std::string encoder;       ///< empty: identity when the cardinality is known, else vocabulary
+  std::int64_t cardinality = 0;  ///< 0: the loader's, if it knows
   std::int64_t hash_rows = 0;
   std::int64_t hashes = 1;
   std::string salt;          ///< empty: the table's name
@@ -218,6 +219,7 @@ struct FeatureSection {
         .one_of({"", "seconds", "milliseconds", "text"});
     visit("since", since, "extract = \"age\": the day or time at which it is 0, such as 2020-01-31T12:00:00Z");
     visit("encoder", encoder, "how values become rows").one_of({"", "identity", "vocabulary", "hash", "bucket"});
+    visit("cardinality", cardinality, "identity: ids lie in [0, cardinality); 0: as the loader says").at_least(0);
     visit("hash_rows", hash_rows, "hash: rows of the table").at_least(0);
     visit("hashes", hashes, "hash: rows that one value has, summed up").between(1, 8);
     visit("salt", salt, "hash: another word scatters values otherwise; empty: the table's name");

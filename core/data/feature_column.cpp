@@ -116,6 +116,15 @@ void derive_buckets(FeatureColumn& column) {
   column.info.cardinality = std::nullopt;
 }
 
+/// What the user knows of ids when the loader does not.
+void take_cardinality(FeatureColumn& column) {
+  const FeatureSection& section = column.section;
+  if (section.cardinality == 0) return;
+  if (!section.encoder.empty() && section.encoder != "identity") no_effect(column, "cardinality", "set encoder = \"identity\", or leave it out");
+  if (!section.extract.empty()) no_effect(column, "cardinality", "what extract gives has its own; leave it out");
+  column.info.cardinality = section.cardinality;
+}
+
 FeatureColumn feature_column(const ColumnInfo& column, std::string name, FeatureSection section) {
   FeatureColumn made{.info = column, .source = column.name, .source_is_string = column.type == ValueType::kString, .section = std::move(section), .derivation = {}};
   made.info.name = std::move(name);
@@ -126,6 +135,7 @@ FeatureColumn feature_column(const ColumnInfo& column, std::string name, Feature
   choose_role(made);
   derive_number(made);
   derive_buckets(made);
+  take_cardinality(made);
   return made;
 }
 
@@ -176,6 +186,7 @@ std::vector<FeatureColumn> feature_columns(std::span<const ColumnInfo> columns, 
 void check_dense_keys(const FeatureColumn& column) {
   const FeatureSection& section = column.section;
   constexpr const char* kSparseOnly = "it is for sparse features; leave it out, or set kind = \"sparse\"";
+  if (section.cardinality > 0) no_effect(column, "cardinality", kSparseOnly);
   if (section.hashes > 1) no_effect(column, "hashes", kSparseOnly);
   if (!section.salt.empty()) no_effect(column, "salt", kSparseOnly);
   if (!section.keep.empty()) no_effect(column, "keep", kSparseOnly);

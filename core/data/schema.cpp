@@ -93,7 +93,8 @@ class TableList {
         fail<ConfigError>("features.{}.encoder = \"identity\": its values are strings; use \"vocabulary\" or \"hash\"", name);
       }
       if (!column.cardinality) {
-        fail<ConfigError>("features.{}.encoder = \"identity\": the loader does not say how many ids there are; use \"vocabulary\" or \"hash\"",
+        fail<ConfigError>("features.{}.encoder = \"identity\": the loader does not say how many ids there are; set cardinality, or use \"vocabulary\" "
+                          "or \"hash\"",
                           name);
       }
       if (*column.cardinality < 1) fail<DataError>("feature \"{}\": the loader announces {} ids", name, *column.cardinality);

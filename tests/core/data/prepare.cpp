@@ -101,9 +101,24 @@ TEST_CASE("settings that cannot work are refused with a remedy") {
   refused("price", {.kind = "sparse"}, "\"price\" holds fractions");
   refused("city", {.encoder = "identity"}, "its values are strings");
   refused("item", {.encoder = "identity"}, "does not say how many ids there are");
+  refused("city", {.cardinality = 9}, "its values are strings");
+  refused("item", {.encoder = "vocabulary", .cardinality = 9}, "cardinality has no effect");
+  refused("price", {.cardinality = 9}, "cardinality has no effect");
   refused("item", {.encoder = "hash"}, "needs hash_rows");
   refused("item", {.hash_rows = 10}, "set encoder = \"hash\"");
   refused("item", {.transform = "log1p"}, "is for dense features");
+}
+
+TEST_CASE("a cardinality that the loader does not know can be given") {
+  DataFixture fixture;
+  const auto data = source();
+  data->ids("item", {3, 0, 4});
+  fixture.features["item"].cardinality = 5;
+  const PreparedData prepared = fixture.prepare("train", data);
+  CHECK(prepared.train->vocabularies().at("item").rows() == 5);
+  CHECK(all_rows(*prepared.train).sparse[0].ids == std::vector<std::int32_t>{3, 0, 4});
+  fixture.features["item"].cardinality = 4;
+  CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("\"item\"") && Contains("4"));
 }
 
 TEST_CASE("bad rows end the run, first of all the first one") {
