@@ -26,8 +26,6 @@ namespace options = boost::program_options;
 
 namespace {
 
-std::string_view type_text(ValueType type) { return type == ValueType::kString ? "text" : name_of(type); }
-
 bool is_binary_label(const ColumnInfo& column) { return column.role == ColumnRole::kLabel && column.label_kind == LabelKind::kBinary; }
 
 bool leaks(const ColumnStatistics& column) { return column.label_auc && std::max(*column.label_auc, 1.0 - *column.label_auc) >= kLeakAuc; }
@@ -159,7 +157,7 @@ Json glance_json(const std::string& split, const ChunkSource& source, const Glan
     Json described = Json::object();
     described["column"] = info.name;
     described["role"] = name_of(info.role);
-    described["type"] = type_text(info.type);
+    described["type"] = name_of(info.type);
     described["list"] = info.is_list;
     described["nullable"] = info.nullable;
     described["entity"] = info.entity;
@@ -206,7 +204,7 @@ int data_inspect_command(std::span<const std::string> arguments) {
         const std::string cell = cell_text(glance.data->columns()[column], row);
         shown += (row == 0 ? "" : "  ") + (cell.empty() ? "-" : shortened(cell, 40));
       }
-      const std::string type = fmt::format("{}{}{}", info.is_list ? "list " : "", type_text(info.type), info.nullable ? "?" : "");
+      const std::string type = fmt::format("{}{}{}", info.is_list ? "list " : "", name_of(info.type), info.nullable ? "?" : "");
       print(fmt::format("  {:<20} {:<10} {:<10} {:<6} {}{}\n", info.name, name_of(info.role), type, info.entity,
                         info.cardinality ? fmt::format("[0, {})  ", *info.cardinality) : "", shown));
     }
@@ -221,7 +219,7 @@ Json statistics_json(const std::string& split, const ColumnStatistics& column) {
   entry["split"] = split;
   entry["column"] = column.column.name;
   entry["role"] = name_of(column.column.role);
-  entry["type"] = type_text(column.column.type);
+  entry["type"] = name_of(column.column.type);
   entry["rows"] = column.rows;
   entry["missing_share"] = column.missing_share();
   entry["distinct"] = column.distinct;
