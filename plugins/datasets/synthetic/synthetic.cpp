@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -110,6 +111,10 @@ class Synthetic final : public rechost::Dataset {
     return std::min(rows_per_chunk_, rows_ - chunk * rows_per_chunk_);
   }
   void read_chunk(const ReadRequest& request, ChunkBuilder& output) const override;
+  // There is no file; counted like the lines of one.
+  void show_rows(const ReadRequest& request, std::span<const std::int64_t> rows) const override {
+    for (const std::int64_t row : rows) request.bad_row({row, request.chunk() * rows_per_chunk_ + row + 1, "synthetic samples", {}, {}, {}});
+  }
   // Everything is in the options, which the layer adds.
   std::uint64_t fingerprint() const override { return 1; }
 
