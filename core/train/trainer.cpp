@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -18,6 +19,12 @@ const Dataset& training_split(const RunData& data) {
     throw DataError("there are no rows to train on: the loader offers no training split, or all its rows went to other splits");
   }
   return *data.prepared.train;
+}
+
+/// A forward pass for no head would be asked of a plugin that has none.
+void require_trained_head(const ModelSpec& spec, const std::string& plugin) {
+  if (std::any_of(spec.heads.begin(), spec.heads.end(), [](const ModelSpec::Head& head) { return head.trained(); })) return;
+  fail<PluginError>("model \"{}\" cannot be trained: all of its heads are embeddings and scores, which have no loss; it needs a head with a label, or one of its own loss", plugin);
 }
 
 }  // namespace
@@ -41,6 +48,7 @@ void Trainer::Course::restore(const Json& state) {
 }
 
 Trainer::Trainer(Parts parts) : parts_(std::move(parts)), config_(*parts_.config), order_(training_order(config_, training_split(*parts_.data).streams())) {
+  require_trained_head(parts_.model->spec(), config_.model.plugin);
   total_steps_ = order_.first_step_of(config_.run.epochs);
   if (config_.run.steps > 0) total_steps_ = config_.run.steps;
   if (total_steps_ == 0) {

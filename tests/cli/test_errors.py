@@ -43,6 +43,8 @@ CASES = [
     ("pattern that matches nothing", {}, [*RUN, "--set", "features.user9.kind=ignore"], 78, ["user9"]),
     ("table that does not exist", {}, [*RUN, "--set", "tables.nothing.lr=0.1"], 78, ["nothing"]),
     ("table too small", {}, [*RUN, "--set", "tables.user_0.rows=10"], 78, ["user_0", "10 rows", "need"]),
+    ("model that has nothing to learn", {}, ["run", "--plugin", f"{os.environ['RECHOST_TEST_PLUGIN_DIR']}/well_behaved.so", "--set", "data.plugin=synthetic", "--set",
+     "data.rows=100"], 1, ["well_behaved", "cannot be trained", "label"]),
     ("bce on a label that is no yes or no", {}, ["run", "--plugin", "two_tower", "--set", "data.rows=100", "--set", "data.label_kind=regression"], 78,
      ["bce", "\"label\"", "softmax"]),
     ("CUDA where there is none", {}, [*RUN, "--set", "run.device=cuda"], 78, ["cuda", "cpu"]),

@@ -59,6 +59,7 @@ static inline rh_error* minimal_bind(rh_model* model, const rh_binding* binding)
 
 static inline rh_error* minimal_forward(rh_model* model, const rh_step* step, const rh_tensor* outputs) {
   int64_t i;
+  if (outputs[0].data == NULL) return NULL; /* not wanted in this step */
   for (i = 0; i < step->inputs->rows; ++i) ((float*)outputs[0].data)[i] = model->weight.value[0];
   return NULL;
 }
