@@ -64,9 +64,11 @@ constexpr std::array kCommands{
             "  rechost data order --plugin synthetic --set data.rows=100 --set data.batch_size=16\n"
             "  rechost data order --config configs/dlrm_criteo.toml --epoch 2 --step 5 --ranks 2 --output json\n",
             data_order_command},
-    Command{"data", "convert", "Write what a loader reads as MDS shards.", "--plugin NAME --set data.path=FILE --out FOLDER [--compression none|zstd]",
+    Command{"data", "convert", "Write what a loader reads as MDS shards or Parquet files, as it is or encoded.",
+            "--plugin NAME --set data.path=FILE --out FOLDER [--to mds|parquet] [--encoded]",
             "  rechost data convert --plugin criteo --set data.path=train.txt --to mds --out shards\n"
-            "  rechost run --plugin dlrm --config shards/data.toml\n",
+            "  rechost run --plugin dlrm --config shards/data.toml\n"
+            "  rechost data convert --config clicks.toml --to parquet --encoded --out encoded\n",
             data_convert_command},
     Command{"models", "list", "Registered models.", "", "  rechost models list\n", models_list_command},
     Command{"models", "show", "Versions of a model.", "NAME|models:/NAME/VERSION|models:/NAME@ALIAS",

@@ -51,7 +51,7 @@ std::string label_names(const ChunkSource& source) {
 void add_loader_options(options::options_description& visible, const char* default_plugin) {
   auto* plugin = options::value<std::string>();
   if (default_plugin != nullptr) plugin->default_value(default_plugin);
-  visible.add_options()("plugin,p", plugin, "dataset loader: synthetic, criteo, ratings, csv, mds or a plugin file")(
+  visible.add_options()("plugin,p", plugin, "dataset loader: synthetic, criteo, ratings, csv, mds, parquet or a plugin file")(
       "config,c", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "take [data] from a configuration file")(
       "set,s", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "an option of the loader, such as data.path=clicks.tsv");
 }

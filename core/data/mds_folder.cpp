@@ -6,9 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/checksum.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "data/mds_rows.h"
 #include "storage/digest.h"
 
 static_assert(std::endian::native == std::endian::little, "shards are little-endian and written as they lie in memory");
@@ -96,15 +96,15 @@ std::vector<std::string> mds_hashes(std::string_view list) {
   return names;
 }
 
-void MdsRows::add_to(MdsRows& other, std::size_t begin, std::size_t end) const {
-  const std::uint64_t from = begin == 0 ? 0 : ends[begin - 1], to = end == 0 ? 0 : ends[end - 1];
-  const std::uint64_t moved = other.bytes.size();
-  other.bytes.append(bytes, from, to - from);
-  for (std::size_t row = begin; row < end; ++row) other.ends.push_back(ends[row] - from + moved);
+void MdsRows::add_to(ShardRows& other, std::int64_t begin, std::int64_t end) const {
+  auto& target = static_cast<MdsRows&>(other);
+  const std::uint64_t from = end_of(begin), moved = target.bytes.size();
+  target.bytes.append(bytes, from, size(begin, end));
+  for (std::int64_t row = begin; row < end; ++row) target.ends.push_back(end_of(row + 1) - from + moved);
 }
 
-MdsFolder::MdsFolder(std::filesystem::path path, std::vector<MdsColumn> columns, MdsOptions options) : path_(std::move(path)), options_(std::move(options)) {
-  if (columns.empty()) fail<ConfigError>("{}: there is no column to write", path_.string());
+MdsFolder::MdsFolder(std::filesystem::path path, std::vector<MdsColumn> columns, MdsOptions options) : ShardFolder(std::move(path)), options_(std::move(options)) {
+  if (columns.empty()) fail<ConfigError>("{}: there is no column to write", this->path().string());
   for (std::size_t i = 0; i < columns.size(); ++i) sources_.push_back(i);
   std::sort(sources_.begin(), sources_.end(), [&](std::size_t left, std::size_t right) { return columns[left].name < columns[right].name; });
   for (const std::size_t source : sources_) {
@@ -114,15 +114,16 @@ MdsFolder::MdsFolder(std::filesystem::path path, std::vector<MdsColumn> columns,
   header_ = json_text(common_entry(columns_, options_));
 }
 
-void MdsFolder::make() const {
-  std::error_code error;
-  std::filesystem::create_directories(path_, error);
-  if (error) fail("cannot make the folder {}: {}", path_.string(), error.message());
+std::unique_ptr<ShardRows> MdsFolder::rows_of(const ChunkSource& source, std::shared_ptr<const ChunkData> chunk, std::int64_t first_row, std::int64_t begin) const {
+  return std::make_unique<MdsRows>(mds_rows(source, *chunk, *this, first_row, begin));
 }
 
-bool MdsFolder::holds(std::size_t rows, std::uint64_t bytes) const { return empty_shard_bytes(header_) + bytes + 4 * rows <= options_.shard_bytes; }
+bool MdsFolder::holds(std::int64_t rows, std::uint64_t bytes) const {
+  return empty_shard_bytes(header_) + bytes + 4 * static_cast<std::uint64_t>(rows) <= options_.shard_bytes;
+}
 
-MdsShard MdsFolder::write(const MdsRows& rows, std::int64_t number, std::int64_t first_row) const {
+Shard MdsFolder::write(const ShardRows& encoded, std::int64_t number, std::int64_t first_row) const {
+  const auto& rows = static_cast<const MdsRows&>(encoded);
   const std::uint64_t begin = empty_shard_bytes(header_) + 4 * rows.ends.size();
   std::string shard;
   shard.reserve(begin + rows.bytes.size());
@@ -137,30 +138,22 @@ MdsShard MdsFolder::write(const MdsRows& rows, std::int64_t number, std::int64_t
   entry["samples"] = rows.ends.size();
   entry["raw_data"] = file_entry(basename, shard, options_.hashes);
   entry["zip_data"] = nullptr;
-  MdsShard written{.number = number, .first_row = first_row, .rows = static_cast<std::int64_t>(rows.ends.size()), .file = basename};
+  Shard written{.number = number, .first_row = first_row, .rows = static_cast<std::int64_t>(rows.ends.size()), .file = basename};
   if (!options_.compression.none()) {
     shard = options_.compression.packed(shard);
     written.file += "." + options_.compression.extension();
     entry["zip_data"] = file_entry(written.file, shard, options_.hashes);
   }
-  write_file_atomically(path_ / written.file, shard);
-  written.bytes = shard.size();
-  written.checksum = checksum_of(shard);
   written.entry = json_text(entry);
+  write_file(written, shard);
   return written;
 }
 
-bool MdsFolder::is_whole(const MdsShard& shard) const {
-  std::error_code error;
-  const std::filesystem::path file = path_ / shard.file;
-  return std::filesystem::file_size(file, error) == shard.bytes && !error && checksum_of(read_file(file)) == shard.checksum;
-}
-
-void MdsFolder::write_index(std::span<const MdsShard> shards) const {
+void MdsFolder::finish(std::span<const Shard> shards) const {
   std::string index = "{\"shards\": [";
   for (std::size_t i = 0; i < shards.size(); ++i) index += (i == 0 ? "" : ", ") + shards[i].entry;
   index += "], \"version\": 2}";
-  write_file_atomically(path_ / "index.json", index);
+  write_file_atomically(path() / "index.json", index);
 }
 
 }  // namespace rechost

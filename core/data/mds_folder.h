@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "data/mds_compression.h"
+#include "data/shard_folder.h"
 
 /// Shards in version 2 of the MDS format of MosaicML's StreamingDataset, and their index. Uncompressed shards and the index are, byte for
 /// byte, those of its own MDSWriter for the same samples, encodings, hashes and size limit.
@@ -30,51 +32,37 @@ struct MdsOptions {
 std::vector<std::string> mds_hashes(std::string_view list);
 
 /// Encoded samples one after the other.
-struct MdsRows {
+struct MdsRows : ShardRows {
   std::string bytes;
   std::vector<std::uint64_t> ends;  ///< [rows] where each ends in `bytes`
 
-  /// Appends the rows [begin, end) to `other`.
-  void add_to(MdsRows& other, std::size_t begin, std::size_t end) const;
+  std::int64_t rows() const override { return static_cast<std::int64_t>(ends.size()); }
+  std::uint64_t size(std::int64_t begin, std::int64_t end) const override { return end_of(end) - end_of(begin); }
+  void add_to(ShardRows& other, std::int64_t begin, std::int64_t end) const override;
+
+ private:
+  std::uint64_t end_of(std::int64_t rows) const { return rows == 0 ? 0 : ends[static_cast<std::size_t>(rows) - 1]; }
 };
 
-/// A shard that is on the disk.
-struct MdsShard {
-  std::int64_t number = 0;
-  std::int64_t first_row = 0;
-  std::int64_t rows = 0;
-  std::string file;         ///< in the folder
-  std::uint64_t bytes = 0;  ///< of the file
-  std::string checksum;     ///< of the file, as base/checksum.h has it
-  std::string entry;        ///< what the index says of it, JSON
-};
-
-/// A data set to be written: what its shards look like and where they are. Never changes, so any thread may use it.
-class MdsFolder {
+class MdsFolder : public ShardFolder {
  public:
   /// Throws ConfigError when there is no column, or when a name is there twice. Touches no file.
   MdsFolder(std::filesystem::path path, std::vector<MdsColumn> columns, MdsOptions options);
 
-  const std::filesystem::path& path() const { return path_; }
   /// As they stand in a sample: sorted by name.
   const std::vector<MdsColumn>& columns() const { return columns_; }
   /// [columns()] the position of each in the list that was given to the constructor.
   const std::vector<std::size_t>& sources() const { return sources_; }
-  const MdsOptions& options() const { return options_; }
 
-  /// Makes the folder where it is missing.
-  void make() const;
-  /// Whether a shard may have so many rows of so many bytes together.
-  bool holds(std::size_t rows, std::uint64_t bytes) const;
-  /// The file is there whole, or not at all.
-  MdsShard write(const MdsRows& rows, std::int64_t number, std::int64_t first_row) const;
-  /// Whether the file is still the one that was written; reads it.
-  bool is_whole(const MdsShard& shard) const;
-  /// A folder that has an index is complete.
-  void write_index(std::span<const MdsShard> shards) const;
+  std::unique_ptr<ShardRows> no_rows() const override { return std::make_unique<MdsRows>(); }
+  std::unique_ptr<ShardRows> rows_of(const ChunkSource& source, std::shared_ptr<const ChunkData> chunk, std::int64_t first_row, std::int64_t begin) const override;
+  bool holds(std::int64_t rows, std::uint64_t bytes) const override;
+  std::uint64_t shard_bytes() const override { return options_.shard_bytes; }
+  Shard write(const ShardRows& rows, std::int64_t number, std::int64_t first_row) const override;
+  void finish(std::span<const Shard> shards) const override;
+  const char* finished_by() const override { return "index.json"; }
 
  private:
-  std::filesystem::path path_;
   std::vector<MdsColumn> columns_;
   std::vector<std::size_t> sources_;
   MdsOptions options_;

@@ -76,9 +76,11 @@ get_property(plugins GLOBAL PROPERTY RECHOST_PLUGINS)
 foreach(plugin IN LISTS plugins)
     install(TARGETS plugin_${plugin} LIBRARY DESTINATION ${RECHOST_INSTALL_PRIVATEDIR}/plugins COMPONENT models)
 endforeach()
-# Of Arrow only the two libraries that the loader "parquet" loads, 62 MB, in the folder where it looks for them.
+# Of Arrow only the two libraries that the loader "parquet" and the module that writes such files load, 62 MB, in the folder where these look.
 if(RECHOST_PARQUET)
     find_package(Parquet REQUIRED)
+    list(APPEND modules rechost_parquet)
+    install(TARGETS rechost_parquet LIBRARY DESTINATION ${RECHOST_INSTALL_PRIVATEDIR} COMPONENT models)
     install(FILES ${Parquet_LIBRARY} ${Parquet_ARROW_LIBRARY} DESTINATION ${RECHOST_INSTALL_PRIVATEDIR}/arrow COMPONENT models)
     set(destination share/licenses/rechost-models)
     if(RECHOST_PACKAGE_FORMAT STREQUAL "deb")

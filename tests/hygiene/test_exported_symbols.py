@@ -74,7 +74,7 @@ def main():
         findings.append(f"{tree.PROGRAM} was not built")
     else:
         for library in needed(tree.PROGRAM):
-            if re.match(r"lib(torch|c10|gloo|nccl|cudart|python)", library):
+            if re.match(r"lib(torch|c10|gloo|nccl|cudart|python|arrow|parquet)", library):
                 findings.append(f"rechost needs {library}; it must start without it")
         own = [symbol for symbol in exported(tree.PROGRAM) if "rechost" in symbol]
         if own:

@@ -12,7 +12,7 @@ C_HEADERS = {"stddef.h", "stdint.h", "string.h"}
 RESERVED = [
     (re.compile(r"\b(std::|::)?(secure_)?getenv\s*\(|\benviron\b"), {"app"}, "reads the environment; only core/app does, and hands values down"),
     (re.compile(r"(?<![\w.:>])(std::|::)?(quick_)?exit\s*\(|\bstd::(abort|terminate)\s*\("), {"app"}, "ends the process; throw an Error, core/app decides"),
-    (re.compile(r"\bdlopen\s*\(|<dlfcn\.h>|<boost/dll"), {"plugin", "comm", "device"}, "opens shared libraries; only core/plugin does, and comm and device for their own modules"),
+    (re.compile(r"\bdlopen\s*\(|<dlfcn\.h>|<boost/dll"), {"plugin", "comm", "device", "data"}, "opens shared libraries; only core/plugin does, and comm, device and data for their own modules"),
 ]
 
 

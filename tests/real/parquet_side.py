@@ -65,9 +65,22 @@ def plain(value):
 
 
 def read(path):
-    """Each row as a line of JSON."""
-    for row in pyarrow.parquet.read_table(path).to_pylist():
+    """Each row as a line of JSON. Of a folder, its files in the order of their names; checksums of pages are looked at."""
+    for row in pyarrow.parquet.read_table(path, page_checksum_verification=True).to_pylist():
         print(json.dumps({name: plain(value) for name, value in row.items()}))
+
+
+def read_polars(pattern):
+    for row in polars.read_parquet(pattern).to_dicts():
+        print(json.dumps({name: plain(value) for name, value in row.items()}))
+
+
+def describe(path):
+    """Types of the columns, then how each column of the first row group is packed."""
+    file = pyarrow.parquet.ParquetFile(path)
+    print(json.dumps({field.name: [str(field.type), field.nullable] for field in file.schema_arrow}))
+    group = file.metadata.row_group(0)
+    print(json.dumps({"groups": file.num_row_groups, "codecs": sorted({group.column(i).compression for i in range(group.num_columns)})}))
 
 
 def criteo(source, target, writer, codec):
@@ -85,5 +98,5 @@ def criteo(source, target, writer, codec):
         pyarrow.parquet.write_table(made, target, compression=codec, row_group_size=700)
 
 
-commands = {"write_pyarrow": write_pyarrow, "write_polars": write_polars, "rewrite": rewrite, "read": read, "criteo": criteo}
+commands = {"write_pyarrow": write_pyarrow, "write_polars": write_polars, "rewrite": rewrite, "read": read, "read_polars": read_polars, "describe": describe, "criteo": criteo}
 commands[sys.argv[1]](*sys.argv[2:])

@@ -1,5 +1,6 @@
 # label: real
-# Parquet files of pyarrow and polars, read by rechost. What it read is looked at through MDS shards and MosaicML's reader.
+# Parquet files of pyarrow and polars, read by rechost, and of rechost, read by them. What it read is looked at through MDS shards and MosaicML's
+# reader.
 # Environments: packaging/parquet-peers and packaging/mosaic.
 import json
 import os
@@ -104,6 +105,59 @@ def files_of_both_are_one_data_set():
         expect("200 rows in 6 chunks" in shown, shown)
 
 
+def as_written(row):
+    """What rechost writes of a row that it read: missing stays missing."""
+    result = {"label": float(row["label"]), "when": row["when"], "day": row["day"]}
+    result.update({name: None if row[name] is None else int(row[name]) for name in IDS})
+    result.update({name: row[name] or None for name in TEXTS})
+    missing = lambda value: None if value == "nan" else value
+    result.update({name: missing(single(row[name])) for name in NUMBERS})
+    result.update({f"vector_{i}": missing(single(row["vector"][i] if row["vector"] else None)) for i in range(3)})
+    result["tags"] = row["tags"] or []
+    result["words"] = row["words"] or []
+    return result
+
+
+def what_rechost_writes_pyarrow_and_polars_read():
+    with folder() as place:
+        place = pathlib.Path(place)
+        peers("write_pyarrow", place / "a.parquet", 0, 300, "snappy", "dictionary", "1.0", 70)
+        want = [as_written(row) for row in rows_of(peers("read", place / "a.parquet"))]
+        for compression, codec in (("none", "UNCOMPRESSED"), ("snappy", "SNAPPY"), ("lz4", "LZ4"), ("gz:5", "GZIP"), ("br:3", "BROTLI"), ("zstd", "ZSTD"), ("zstd:19", "ZSTD")):
+            made = place / compression.replace(":", "-")
+            rechost("data", "convert", "--plugin", "parquet", "--set", f"data.path={place / 'a.parquet'}", *ROLES, "--to", "parquet", "--compression", compression,
+                    "--shard-bytes", 10000, "--out", made)
+            shards = sorted(made.glob("shard.*.parquet"))
+            expect(len(shards) > 3, shards)
+            for reader, path in (("read", made), ("read_polars", made / "*.parquet")):
+                (made / "data.toml").rename(place / "data.toml")  # both take every file of a folder
+                got = rows_of(peers(reader, path))
+                (place / "data.toml").rename(made / "data.toml")
+                expect(got == want, f"{compression}, {reader}: {len(got)} rows; {next((pair for pair in zip(got, want) if pair[0] != pair[1]), '')}")
+            types, packed = rows_of(peers("describe", shards[0]))
+            expect(packed == {"groups": 1, "codecs": [codec]}, packed)
+            expect(types["label"] == ["float", False] and types["long"] == ["int64", True] and types["name"] == ["string", True], types)
+            expect(types["tags"] == ["list<element: int64 not null>", False] and types["words"] == ["list<element: string not null>", False], types)
+
+
+def encoded_data_are_plain_numbers_to_pyarrow():
+    with folder() as place:
+        place = pathlib.Path(place)
+        write_criteo(place / "clicks.txt", 2000, 5)
+        (place / "clicks.toml").write_text(f'[data]\nplugin = "criteo"\npath = "{place / "clicks.txt"}"\n[features.i1]\nscale = "min_max"\n')
+        rechost("data", "convert", "--config", place / "clicks.toml", "--encoded", "--to", "parquet", "--out", place / "encoded")
+        shard = place / "encoded/train/shard.00000.parquet"
+        types, _ = rows_of(peers("describe", shard))
+        expect(types["c1"] == ["int32", False] and types["i1"] == ["float", False], types)
+        got = rows_of(peers("read", shard))
+        # The vocabulary beside it says which row is which value.
+        values = [line.split("\t")[1] for line in (place / "encoded/vocabularies/c1.tsv").read_text().splitlines()]
+        texts = [line.rstrip("\n").split("\t")[14] for line in (place / "clicks.txt").open()]
+        expect([values[row["c1"]] for row in got] == texts and len(set(texts)) > 20, "c1 is not what the vocabulary says")
+        expect(all(row["c1"] == 1 for row, text in zip(got, texts) if text == ""), "a missing id has row 1")
+        expect(min(row["i1"] for row in got) == 0 and max(row["i1"] for row in got) == 1, "i1 was not scaled")
+
+
 def a_model_learns_the_same_from_text_and_from_parquet():
     with folder() as place:
         place = pathlib.Path(place)
@@ -120,4 +174,4 @@ def a_model_learns_the_same_from_text_and_from_parquet():
 
 
 main([what_pyarrow_writes_rechost_reads, what_polars_writes_rechost_reads, other_encodings_of_pages, files_of_both_are_one_data_set,
-      a_model_learns_the_same_from_text_and_from_parquet])
+      what_rechost_writes_pyarrow_and_polars_read, encoded_data_are_plain_numbers_to_pyarrow, a_model_learns_the_same_from_text_and_from_parquet])

@@ -18,7 +18,8 @@
 #include "base/error.h"
 #include "base/host.h"
 #include "config/parse.h"
-#include "data/mds_conversion.h"
+#include "data/conversion.h"
+#include "data/mds_rows.h"
 #include "data/pipeline.h"
 #include "bench/loading/criteo_like.h"
 #include "bench/loading/peer_process.h"
@@ -152,7 +153,7 @@ class FileCases {
     for (const char* compression : {"", "zstd"}) {
       const bool packed = *compression != 0;
       const auto folder = folder_ / (packed ? "mds-zstd" : "mds");
-      convert_to_mds(rows, MdsFolder(folder, mds_columns(rows), {.compression = MdsCompression(compression)}), usable_cores());
+      convert(rows, MdsFolder(folder, mds_columns(rows), {.compression = MdsCompression(compression)}), usable_cores());
       std::vector<std::pair<std::string, Other>> others;
       if (packed) {
         std::vector<std::string> command{"zstd", "-d", "-q", "-c"};

@@ -85,7 +85,7 @@ class RemoteCases {
   void write_shards(const std::filesystem::path& path) {
     CriteoLike rows(rows_);
     std::filesystem::create_directories(path.parent_path());
-    convert_to_mds(rows, MdsFolder(path, mds_columns(rows), {.shard_bytes = 8 << 20}), 1);
+    convert(rows, MdsFolder(path, mds_columns(rows), {.shard_bytes = 8 << 20}), 1);
     for (const auto& file : std::filesystem::directory_iterator(path)) data_bytes_ += file.file_size();
   }
 

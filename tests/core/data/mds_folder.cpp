@@ -3,7 +3,6 @@
 #include <cstring>
 #include <filesystem>
 
-#include <unistd.h>
 #include <zstd.h>
 
 #include <catch2/catch.hpp>
@@ -11,26 +10,16 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "data/mds_conversion.h"
+#include "data/conversion.h"
+#include "data/mds_rows.h"
 #include "memory_source.h"
+#include "shard_fixture.h"
 
 using namespace rechost;
 using Catch::Matchers::Contains;
 namespace fs = std::filesystem;
 
 namespace {
-
-class Folder {
- public:
-  Folder() : path_(fs::temp_directory_path() / fmt::format("rechost-mds-{}-{}", ::getpid(), ++count_)) {}
-  ~Folder() { fs::remove_all(path_); }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  const fs::path& path() const { return path_; }
-
- private:
-  inline static int count_ = 0;
-  fs::path path_;
-};
 
 template <typename Value>
 std::string bytes_of(Value value) {
@@ -52,7 +41,7 @@ std::string samples_of(const fs::path& folder) {
 }
 
 std::string converted(MemorySource& source, const Folder& folder) {
-  convert_to_mds(source, MdsFolder(folder.path(), mds_columns(source), {}), 2);
+  convert(source, MdsFolder(folder.path(), mds_columns(source), {}), 2);
   return samples_of(folder.path());
 }
 
@@ -75,8 +64,8 @@ TEST_CASE("mds folder: a shard and its index, byte by byte") {
   const MdsFolder target(folder.path(), {{"né", "str", std::nullopt}, {"label", "int8", 1}}, {});
   CHECK(target.sources() == std::vector<std::size_t>{1, 0});
   target.make();
-  const std::vector<MdsShard> shards{target.write(rows_of({{"abc", '\1'}, {"", '\0'}}), 0, 0)};
-  target.write_index(shards);
+  const std::vector<Shard> shards{target.write(rows_of({{"abc", '\1'}, {"", '\0'}}), 0, 0)};
+  target.finish(shards);
   const std::string header = "{\"column_encodings\": [\"int8\", \"str\"], \"column_names\": [\"label\", \"n\\u00e9\"], \"column_sizes\": [1, null], "
                              "\"compression\": null, \"format\": \"mds\", \"hashes\": [\"xxh3_64\"], \"size_limit\": 67108864, \"version\": 2}";
   const auto begin = static_cast<std::uint32_t>(16 + header.size());
@@ -106,8 +95,8 @@ TEST_CASE("mds conversion: a shard ends before it would be too large, wherever c
   one.ids("x", values);
   many.ids("x", values);
   const Folder first, second;
-  convert_to_mds(one, MdsFolder(first.path(), mds_columns(one), {.shard_bytes = 300}), 1);
-  convert_to_mds(many, MdsFolder(second.path(), mds_columns(many), {.shard_bytes = 300}), 4);
+  convert(one, MdsFolder(first.path(), mds_columns(one), {.shard_bytes = 300}), 1);
+  convert(many, MdsFolder(second.path(), mds_columns(many), {.shard_bytes = 300}), 4);
   const Json index = index_of(first.path());
   std::int64_t samples = 0;
   for (std::size_t i = 0; i < index["shards"].size(); ++i) {
@@ -131,17 +120,17 @@ TEST_CASE("mds conversion: goes on after the shards that are there") {
   source.ids("x", values);
   const Folder whole;
   const MdsFolder target(whole.path(), mds_columns(source), {.shard_bytes = 300});
-  const std::vector<MdsShard> shards = convert_to_mds(source, target, 2);
+  const std::vector<Shard> shards = convert(source, target, 2);
   for (std::size_t kept = 0; kept <= shards.size(); ++kept) {
     const Folder again;
     fs::create_directories(again.path());
-    MdsProgress progress{.kept = {shards.begin(), shards.begin() + static_cast<std::ptrdiff_t>(kept)}};
-    for (const MdsShard& shard : progress.kept) fs::copy_file(whole / shard.file, again / shard.file);
+    ConversionProgress progress{.kept = {shards.begin(), shards.begin() + static_cast<std::ptrdiff_t>(kept)}};
+    for (const Shard& shard : progress.kept) fs::copy_file(whole / shard.file, again / shard.file);
     std::size_t made = 0;
-    progress.finished = [&](const MdsShard&) { ++made; };
-    convert_to_mds(source, MdsFolder(again.path(), mds_columns(source), {.shard_bytes = 300}), 3, progress);
+    progress.finished = [&](const Shard&) { ++made; };
+    convert(source, MdsFolder(again.path(), mds_columns(source), {.shard_bytes = 300}), 3, progress);
     CHECK(made == shards.size() - kept);
-    for (const MdsShard& shard : shards) CHECK(read_file(again / shard.file) == read_file(whole / shard.file));
+    for (const Shard& shard : shards) CHECK(read_file(again / shard.file) == read_file(whole / shard.file));
     CHECK(read_file(again / "index.json") == read_file(whole / "index.json"));
   }
 }
@@ -149,10 +138,11 @@ TEST_CASE("mds conversion: goes on after the shards that are there") {
 TEST_CASE("mds folder: zstd frames carry their size, and the index has both files") {
   const Folder folder;
   const MdsFolder target(folder.path(), {{"x", "uint8", 1}}, {.compression = MdsCompression("zstd:7"), .hashes = mds_hashes("xxh64,sha1")});
-  MdsRows rows{.bytes = std::string(100, 'x'), .ends = {}};
+  MdsRows rows;
+  rows.bytes.assign(100, 'x');
   for (std::uint64_t end = 1; end <= 100; ++end) rows.ends.push_back(end);
   target.make();
-  target.write_index(std::vector<MdsShard>{target.write(rows, 0, 0)});
+  target.finish(std::vector<Shard>{target.write(rows, 0, 0)});
   const std::string zip = read_file(folder / "shard.00000.mds.zstd");
   const Json entry = index_of(folder.path())["shards"][0];
   CHECK(entry["compression"] == "zstd:7");
@@ -174,7 +164,7 @@ TEST_CASE("mds folder: what it refuses") {
   CHECK_THROWS_WITH(MdsFolder(folder.path(), {text[0], text[0]}, {}), Contains("two columns"));
   MemorySource source;
   source.words("x", {"a", std::string(300, 'x')});
-  CHECK_THROWS_WITH(convert_to_mds(source, MdsFolder(folder.path(), mds_columns(source), {.shard_bytes = 300}), 1), Contains("sample 1") && Contains("larger shards"));
+  CHECK_THROWS_WITH(convert(source, MdsFolder(folder.path(), mds_columns(source), {.shard_bytes = 300}), 1), Contains("sample 1") && Contains("larger shards"));
   CHECK_FALSE(fs::exists(folder / "index.json"));
 }
 

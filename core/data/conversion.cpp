@@ -1,4 +1,4 @@
-#include "data/mds_conversion.h"
+#include "data/conversion.h"
 
 #include <algorithm>
 #include <condition_variable>
@@ -18,7 +18,7 @@ namespace {
 
 /// Rows that make a shard.
 struct FullShard {
-  MdsRows rows;
+  std::unique_ptr<ShardRows> rows;
   std::int64_t number = 0;
   std::int64_t first_row = 0;
 };
@@ -26,40 +26,44 @@ struct FullShard {
 /// Cuts the rows of a split into shards as MDSWriter does: a shard ends before the row with which it would be too large.
 class ShardCutter {
  public:
-  ShardCutter(const MdsFolder& folder, std::int64_t first_number, std::int64_t first_row) : folder_(folder), number_(first_number), first_row_(first_row) {}
+  ShardCutter(const ShardFolder& folder, std::int64_t first_number, std::int64_t first_row)
+      : folder_(folder), pending_(folder.no_rows()), number_(first_number), first_row_(first_row) {}
 
-  void add(const MdsRows& rows, std::vector<FullShard>& full) {
-    std::size_t begin = 0;
-    for (std::size_t row = 0; row < rows.ends.size(); ++row) {
-      const std::uint64_t from = row == 0 ? 0 : rows.ends[row - 1], size = rows.ends[row] - from;
+  void add(const ShardRows& rows, std::vector<FullShard>& full) {
+    std::int64_t begin = 0;
+    std::uint64_t pending_bytes = pending_bytes_;
+    for (std::int64_t row = 0; row < rows.rows(); ++row) {
+      const std::uint64_t size = rows.size(row, row + 1);
       if (!folder_.holds(1, size)) {
-        fail<ConfigError>("sample {} takes {} bytes, which a shard of {} does not hold: allow larger shards", first_row_ + static_cast<std::int64_t>(pending_.ends.size() + row - begin), size,
-                          folder_.options().shard_bytes);
+        fail<ConfigError>("sample {} takes {} bytes, which a shard of {} does not hold: allow larger shards", first_row_ + pending_->rows() + row - begin, size,
+                          folder_.shard_bytes());
       }
-      if (const std::uint64_t before = begin == 0 ? 0 : rows.ends[begin - 1];
-          !folder_.holds(pending_.ends.size() + row - begin + 1, pending_.bytes.size() + rows.ends[row] - before)) {
-        rows.add_to(pending_, begin, row);
+      if (!folder_.holds(pending_->rows() + row - begin + 1, pending_bytes + size)) {
+        rows.add_to(*pending_, begin, row);
         begin = row;
+        pending_bytes = 0;
         end_shard(full);
       }
+      pending_bytes += size;
     }
-    rows.add_to(pending_, begin, rows.ends.size());
+    rows.add_to(*pending_, begin, rows.rows());
+    pending_bytes_ = pending_bytes;
   }
 
   void finish(std::vector<FullShard>& full) {
-    if (!pending_.ends.empty()) end_shard(full);
+    if (pending_->rows() > 0) end_shard(full);
   }
 
  private:
   void end_shard(std::vector<FullShard>& full) {
-    const auto rows = static_cast<std::int64_t>(pending_.ends.size());
-    full.push_back({std::move(pending_), number_++, first_row_});
-    pending_ = {};
+    const std::int64_t rows = pending_->rows();
+    full.push_back({std::exchange(pending_, folder_.no_rows()), number_++, first_row_});
     first_row_ += rows;
   }
 
-  const MdsFolder& folder_;
-  MdsRows pending_;
+  const ShardFolder& folder_;
+  std::unique_ptr<ShardRows> pending_;
+  std::uint64_t pending_bytes_ = 0;
   std::int64_t number_, first_row_;  // of the pending shard
 };
 
@@ -67,7 +71,7 @@ class ShardCutter {
 /// to be read. Cutting alone has an order; it is done by one thread at a time.
 class Conversion {
  public:
-  Conversion(ChunkSource& source, const MdsFolder& folder, int threads, const MdsProgress& progress)
+  Conversion(ChunkSource& source, const ShardFolder& folder, int threads, const ConversionProgress& progress)
       : source_(source), folder_(folder), most_(static_cast<std::size_t>(threads) + 1), progress_(progress), shards_(progress.kept),
         cutter_(folder, static_cast<std::int64_t>(shards_.size()), rows_kept()) {
     for (std::uint32_t i = 0; i < source.columns().size(); ++i) wanted_.push_back(i);
@@ -81,13 +85,13 @@ class Conversion {
     source.read_ahead(ahead);
   }
 
-  std::vector<MdsShard> run(int threads) {
+  std::vector<Shard> run(int threads) {
     std::vector<std::thread> others;
     for (int i = 1; i < threads; ++i) others.emplace_back([this] { work(); });
     work();
     for (std::thread& thread : others) thread.join();
     if (failure_) std::rethrow_exception(failure_);
-    std::sort(shards_.begin(), shards_.end(), [](const MdsShard& left, const MdsShard& right) { return left.number < right.number; });
+    std::sort(shards_.begin(), shards_.end(), [](const Shard& left, const Shard& right) { return left.number < right.number; });
     return std::move(shards_);
   }
 
@@ -120,11 +124,12 @@ class Conversion {
   }
 
   void write_shard(std::unique_lock<std::mutex>& lock) {
-    const FullShard shard = std::move(full_.front());
+    FullShard shard = std::move(full_.front());
     full_.pop_front();
     ++writing_;
     lock.unlock();
-    MdsShard written = folder_.write(shard.rows, shard.number, shard.first_row);
+    Shard written = folder_.write(*shard.rows, shard.number, shard.first_row);
+    shard.rows = nullptr;  // before others may think that there is room
     lock.lock();
     --writing_;
     if (progress_.finished) progress_.finished(written);
@@ -135,11 +140,12 @@ class Conversion {
   void cut(std::unique_lock<std::mutex>& lock) {
     cutting_ = true;
     const bool last = next_cut_ == source_.chunk_count();
-    MdsRows rows;
+    std::unique_ptr<ShardRows> rows;
     if (!last) rows = std::move(encoded_.extract(next_cut_).mapped());
     lock.unlock();
     std::vector<FullShard> full;
-    last ? cutter_.finish(full) : cutter_.add(rows, full);
+    last ? cutter_.finish(full) : cutter_.add(*rows, full);
+    rows = nullptr;
     lock.lock();
     for (FullShard& shard : full) full_.push_back(std::move(shard));
     cutting_ = false;
@@ -152,28 +158,28 @@ class Conversion {
     next_row_ += source_.chunk_rows(chunk);
     lock.unlock();
     read_ahead_.begin(chunk);
-    const auto data = source_.read(chunk, wanted_, [](BadRow&& row) { fail<DataError>("{}:{}: {}: {}", row.source, row.line, row.column, row.reason); });
-    MdsRows rows = mds_rows(source_, *data, folder_, first_row, begin);
+    std::shared_ptr<const ChunkData> data = source_.read(chunk, wanted_, [](BadRow&& row) { fail<DataError>("{}:{}: {}: {}", row.source, row.line, row.column, row.reason); });
+    std::unique_ptr<ShardRows> rows = folder_.rows_of(source_, std::move(data), first_row, begin);
     lock.lock();
     encoded_.emplace(chunk, std::move(rows));
     changed_.notify_all();
   }
 
   ChunkSource& source_;
-  const MdsFolder& folder_;
+  const ShardFolder& folder_;
   const std::size_t most_;  // chunks and shards at once
-  const MdsProgress& progress_;
+  const ConversionProgress& progress_;
   std::vector<std::uint32_t> wanted_;
   SequentialReadAhead read_ahead_{source_, source_.chunk_count()};
 
   std::mutex mutex_;  // of all that follows; but the cutter belongs to the thread that cuts
   std::condition_variable changed_;
-  std::vector<MdsShard> shards_;
+  std::vector<Shard> shards_;
   ShardCutter cutter_;
   std::int64_t next_chunk_ = 0, next_row_ = 0;  // to be read, and the row of the split with which it begins
   std::int64_t skipped_ = 0;                    // rows of the first chunk that are written already
   std::int64_t next_cut_ = 0;                   // chunk; all before it are cut
-  std::map<std::int64_t, MdsRows> encoded_;     // chunk -> its rows, until they are cut
+  std::map<std::int64_t, std::unique_ptr<ShardRows>> encoded_;     // chunk -> its rows, until they are cut
   std::deque<FullShard> full_;
   std::size_t writing_ = 0;
   bool cutting_ = false, cut_all_ = false;
@@ -182,10 +188,10 @@ class Conversion {
 
 }  // namespace
 
-std::vector<MdsShard> convert_to_mds(ChunkSource& source, const MdsFolder& folder, int threads, const MdsProgress& progress) {
+std::vector<Shard> convert(ChunkSource& source, const ShardFolder& folder, int threads, const ConversionProgress& progress) {
   folder.make();
-  std::vector<MdsShard> shards = Conversion(source, folder, threads, progress).run(threads);
-  folder.write_index(shards);
+  std::vector<Shard> shards = Conversion(source, folder, threads, progress).run(threads);
+  folder.finish(shards);
   return shards;
 }
 

@@ -1,0 +1,124 @@
+#include "data/dataset_source.h"
+
+#include "data/batch.h"
+
+namespace rechost {
+
+namespace {
+
+/// A batch, and its columns as views.
+class BatchData : public ChunkData {
+ public:
+  Batch batch;
+  std::vector<std::vector<float>> floats;          // what lies row by row in the batch, column by column
+  std::vector<std::vector<std::int32_t>> classes;  // of labels
+  std::vector<ColumnView> views;
+
+  std::span<const ColumnView> columns() const override { return views; }
+  std::int64_t rows() const override { return batch.rows; }
+};
+
+/// Column `column` of a matrix with `width` columns.
+std::vector<float> column_of(const std::vector<float>& matrix, std::size_t column, std::size_t width) {
+  std::vector<float> values(matrix.size() / width);
+  for (std::size_t row = 0; row < values.size(); ++row) values[row] = matrix[row * width + column];
+  return values;
+}
+
+ColumnView view_of(const IdColumn& column, std::int64_t rows) {
+  ColumnView view{.type = ValueType::kInt32, .rows = rows};
+  view.values = column.ids.data();
+  if (!column.offsets.empty()) view.list_offsets64 = column.offsets.data();
+  return view;
+}
+
+ColumnInfo info_of(const FeatureInfo& feature, ColumnRole role) {
+  ColumnInfo column{.name = feature.name, .role = role};
+  column.entity = feature.entity;
+  column.is_key = feature.is_key;
+  return column;
+}
+
+}  // namespace
+
+DatasetSource::DatasetSource(const Dataset& dataset) : dataset_(dataset) {
+  const BatchSchema& schema = dataset.schema();
+  for (const FeatureInfo& feature : schema.dense) columns_.push_back(info_of(feature, ColumnRole::kDense));
+  for (const FeatureInfo& feature : schema.sparse) {
+    ColumnInfo column = info_of(feature, ColumnRole::kSparse);
+    column.type = ValueType::kInt32;
+    column.is_list = feature.is_list;
+    column.cardinality = dataset.vocabularies().at(feature.table).rows();
+    columns_.push_back(std::move(column));
+  }
+  for (const LabelInfo& label : schema.labels) {
+    ColumnInfo column{.name = label.name, .role = ColumnRole::kLabel};
+    column.label_kind = label.kind;
+    if (label.kind == LabelKind::kMulticlass) {
+      column.type = ValueType::kInt32;
+      column.cardinality = label.classes;
+    }
+    columns_.push_back(std::move(column));
+  }
+  for (const ColumnEncoding& encoding : dataset.plan().columns) {
+    if (encoding.target == ColumnEncoding::Target::kWeight) columns_.push_back({.name = encoding.name, .role = ColumnRole::kWeight});
+  }
+  for (const ColumnEncoding& encoding : dataset.plan().columns) {
+    if (encoding.target != ColumnEncoding::Target::kCandidates || !schema.has_candidates) continue;
+    ColumnInfo column{.name = encoding.name, .role = ColumnRole::kCandidates, .type = ValueType::kInt32, .is_list = true};
+    column.entity = "item";
+    columns_.push_back(std::move(column));
+  }
+  std::int64_t begin = 0;
+  for (const std::int64_t samples : dataset.chunk_samples()) {
+    chunk_begin_.push_back(begin);
+    begin += samples;
+  }
+}
+
+std::unique_ptr<ChunkData> DatasetSource::read(std::int64_t chunk, std::span<const std::uint32_t> wanted, const std::function<void(BadRow&&)>&) {
+  auto data = std::make_unique<BatchData>();
+  Batch& batch = data->batch;
+  dataset_.gather_range(chunk_begin_[static_cast<std::size_t>(chunk)], chunk_rows(chunk), batch);
+  const BatchSchema& schema = dataset_.schema();
+  data->floats.reserve(wanted.size());
+  data->classes.reserve(wanted.size());
+  const auto add_floats = [&](std::vector<float> values) {
+    ColumnView view{.type = ValueType::kFloat32, .rows = batch.rows};
+    view.values = data->floats.emplace_back(std::move(values)).data();
+    data->views.push_back(view);
+  };
+  for (const std::uint32_t position : wanted) {
+    const ColumnInfo& column = columns_[position];
+    std::size_t place = position;
+    switch (column.role) {
+      case ColumnRole::kDense:
+        add_floats(column_of(batch.dense, place, schema.dense.size()));
+        break;
+      case ColumnRole::kSparse:
+        data->views.push_back(view_of(batch.sparse[place - schema.dense.size()], batch.rows));
+        break;
+      case ColumnRole::kLabel: {
+        place -= schema.dense.size() + schema.sparse.size();
+        std::vector<float> values = column_of(batch.labels, place, schema.labels.size());
+        if (column.type == ValueType::kFloat32) {
+          add_floats(std::move(values));
+          break;
+        }
+        ColumnView view{.type = ValueType::kInt32, .rows = batch.rows};
+        view.values = data->classes.emplace_back(values.begin(), values.end()).data();
+        data->views.push_back(view);
+        break;
+      }
+      case ColumnRole::kWeight:
+        add_floats(batch.weights);
+        break;
+      default:
+        data->views.push_back(view_of(batch.candidates, batch.rows));
+        break;
+    }
+  }
+  return data;
+}
+
+}  // namespace rechost
