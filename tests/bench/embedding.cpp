@@ -30,7 +30,7 @@ bench_embedding --peers --threads 1
   --batch N        samples (default 2048)
   --rows N         of each table (default 1000000; fewer where the memory limit asks for it)
   --memory-gib N   limit for the tables of one side (default 4); as much again is used to measure the machine, and by the peer
-  --only WORD      only cases whose name holds WORD
+  --only WORD      only cases whose name holds WORD; one that begins with /, as in /adagrad, may be its beginning
 Columns: prepare, lookup and update in milliseconds; "limit" is the time in which the same threads touch one float of every cache line of the
 same rows in the same order (read, or read and write), and "of it" the share of our time that this is. Medians. Times of one thread are
 processor times, those of more are wall times. "+prep." counts prepare, which runs ahead of the step on a thread of its own, with the update:
@@ -81,7 +81,7 @@ int main(int count, char** arguments) {
     for (const TableLayout& layout : table_layouts()) {
       std::vector<Point> points;
       for (const Point& point : points_of(layout)) {
-        if (point.name(layout).find(options.only) != std::string::npos) points.push_back(point);
+        if (("/" + point.name(layout)).find(options.only) != std::string::npos) points.push_back(point);
       }
       if (points.empty()) continue;
       Measurement measurement(layout, options, pool, peer.get());
