@@ -74,19 +74,20 @@ int plan_command(std::span<const std::string> arguments) {
   const EmbeddingTables& tables = model->tables();
   std::vector<TableConfig> configs;
   for (std::size_t i = 0; i < tables.table_count(); ++i) configs.push_back(tables.table(i));
-  const Placement placement(table_sizes(configs), ranks);
+  const std::vector<TableSize> sizes = table_sizes(configs);
+  const Placement placement(sizes, ranks);
   Json plan = Json::object();
   Json list = Json::array();
   for (std::size_t i = 0; i < tables.table_count(); ++i) {
     const TableConfig& table = tables.table(i);
-    const std::int64_t own = table.rows * (table.dim + tables.state_floats_per_row(i)) * static_cast<std::int64_t>(sizeof(float));
     Json entry = Json::object();
     entry["table"] = table.name;
     entry["rows"] = table.rows;
     entry["dim"] = table.dim;
+    entry["precision"] = row_precision_name(table.precision);
     entry["optimizer"] = optimizer_name(table.optimizer.kind);
     entry["state_floats_per_row"] = tables.state_floats_per_row(i);
-    entry["bytes"] = own;
+    entry["bytes"] = table.rows * sizes[i].bytes_per_row;
     entry["placement"] = placement.describe(i);
     list.push_back(std::move(entry));
   }
@@ -94,7 +95,7 @@ int plan_command(std::span<const std::string> arguments) {
   double row_bytes = 0.0;
   for (const ModelSpec::Embedding& embedding : model->spec().embeddings) {
     const TableConfig& table = tables.table(embedding.table);
-    row_bytes += static_cast<double>(table.dim + 2 * (table.dim + tables.state_floats_per_row(embedding.table))) * sizeof(float);
+    row_bytes += static_cast<double>(table.dim * value_bytes(table.precision) + 2 * sizes[embedding.table].bytes_per_row);
   }
   plan["tables"] = list;
   for (int rank = 0; rank < ranks; ++rank) plan["table_bytes_by_rank"].push_back(placement.bytes(rank));
@@ -111,10 +112,10 @@ int plan_command(std::span<const std::string> arguments) {
     print(json_line(plan) + "\n");
     return kDone;
   }
-  print(fmt::format("{:<24} {:>14} {:>6}  {:<16} {:>10}  {}\n", "table", "rows", "dim", "optimizer", "memory", "placement"));
+  print(fmt::format("{:<24} {:>14} {:>6} {:>5}  {:<16} {:>10}  {}\n", "table", "rows", "dim", "", "optimizer", "memory", "placement"));
   for (const Json& entry : list) {
-    print(fmt::format("{:<24} {:>14} {:>6}  {:<16} {:>10}  {}\n", entry["table"].get<std::string>(), count_text(entry["rows"].get<std::int64_t>()),
-                      entry["dim"].get<std::int64_t>(), entry["optimizer"].get<std::string>(), bytes_text(entry["bytes"].get<std::uint64_t>()),
+    print(fmt::format("{:<24} {:>14} {:>6} {:>5}  {:<16} {:>10}  {}\n", entry["table"].get<std::string>(), count_text(entry["rows"].get<std::int64_t>()),
+                      entry["dim"].get<std::int64_t>(), entry["precision"].get<std::string>(), entry["optimizer"].get<std::string>(), bytes_text(entry["bytes"].get<std::uint64_t>()),
                       entry["placement"].get<std::string>()));
   }
   for (int rank = 0; rank < ranks && ranks > 1; ++rank) {
@@ -205,8 +206,8 @@ int checkpoint_show_command(std::span<const std::string> arguments) {
   print(fmt::format("{}\nwritten {} by rechost {} at step {} (epoch {}, seed {})\n\n", checkpoint.directory().string(), manifest.created,
                     manifest.rechost_version, count_text(manifest.position.step), manifest.position.epoch, manifest.position.seed));
   for (const CheckpointTable& table : manifest.tables) {
-    print(fmt::format("table   {:<30} {:>12} rows x {:<5} {} ({} state floats a row, {} parts)\n", table.name, count_text(table.rows), table.dim,
-                      table.optimizer, table.state_floats, table.parts.size()));
+    print(fmt::format("table   {:<30} {:>12} rows x {:<5} {} {} ({} state floats a row, {} parts)\n", table.name, count_text(table.rows), table.dim,
+                      row_precision_name(table.precision), table.optimizer, table.state_floats, table.parts.size()));
   }
   for (const DenseTensorInfo& tensor : manifest.dense) {
     print(fmt::format("{:<7} {:<40} {} [{}]\n", tensor.role == "parameter" ? "dense" : tensor.role == "buffer" ? "buffer" : "state", tensor.name,

@@ -42,7 +42,7 @@ class Philox {
 };
 
 /// Mixes two numbers into a new seed (splitmix64 finaliser): streams for different purposes from one run seed.
-constexpr std::uint64_t derive_seed(std::uint64_t seed, std::uint64_t purpose) {
+[[gnu::always_inline]] constexpr std::uint64_t derive_seed(std::uint64_t seed, std::uint64_t purpose) {
   std::uint64_t z = seed + 0x9E3779B97F4A7C15ull * (purpose + 1);
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;

@@ -273,6 +273,7 @@ struct TableSection {
   double init_scale = 0.0;
   std::string optimizer;     ///< empty: [optimizer.sparse]
   double lr = 0.0;           ///< 0: [optimizer.sparse]
+  std::string precision = "fp32";
 
   template <typename Visitor>
   void describe(Visitor& visit) {
@@ -282,6 +283,7 @@ struct TableSection {
     visit("optimizer", optimizer, "another rule than [optimizer.sparse]")
         .one_of({"", "sgd", "momentum", "adagrad", "rowwise_adagrad", "adam", "adamw"});
     visit("lr", lr, "another learning rate; 0: the same").at_least(0.0);
+    visit("precision", precision, "of the rows in memory and checkpoints; 16 bits are rounded stochastically").one_of({"fp32", "fp16", "bf16"});
   }
 };
 

@@ -76,6 +76,7 @@ void EmbeddingEngine::Impl::check_prepared(const PreparedIds& prepared) const {
 EmbeddingEngine::EmbeddingEngine(std::vector<TableConfig> tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,
                                  std::uint64_t seed, ThreadPool& pool, Storage storage)
     : impl_(std::make_unique<Impl>()) {
+  impl_->seed = seed;
   impl_->tables.reserve(tables.size());
   for (TableConfig& table : tables) impl_->tables.emplace_back(std::move(table), storage);
   impl_->add_lookups(lookups);
@@ -133,24 +134,17 @@ void check_range(const TableConfig& table, std::int64_t first, std::int64_t coun
 void EmbeddingEngine::read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const {
   const Impl::Table& of = impl_->tables.at(table);
   check_range(of.config, first, count);
-  const std::int64_t dim = of.config.dim;
-  const std::int64_t state_floats = of.storage->state_floats();
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float* row = of.storage->rows() + (first + i) * of.storage->stride();
-    if (rows != nullptr) std::copy_n(row, dim, rows + i * dim);
-    if (state != nullptr) std::copy_n(row + dim, state_floats, state + i * state_floats);
-  }
+  of.storage->read(first, count, rows, state);
 }
 
 void EmbeddingEngine::write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) {
   Impl::Table& of = impl_->tables.at(table);
   check_range(of.config, first, count);
-  const std::int64_t dim = of.config.dim;
-  const std::int64_t state_floats = of.storage->state_floats();
-  for (std::int64_t i = 0; i < count; ++i) {
-    float* row = of.storage->rows() + (first + i) * of.storage->stride();
-    if (rows != nullptr) std::copy_n(rows + i * dim, dim, row);
-    if (state != nullptr) std::copy_n(state + i * state_floats, state_floats, row + dim);
+  const std::int64_t fitting = of.storage->write(first, count, rows, state);
+  if (fitting < count) {
+    fail<DataError>("table \"{}\": row {} holds a value beyond {}, the largest of {}: set its precision to bf16 or fp32, or scale its rows down",
+                    of.config.name, of.config.first_row + first + fitting, largest_value(of.config.precision),
+                    row_precision_name(of.config.precision));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/thread_pool.h"
 #include "kernels/optimizer.h"
+#include "kernels/row_precision.h"
 
 namespace rechost {
 
@@ -24,6 +25,7 @@ struct TableConfig {
   std::int64_t rows = 0;
   std::int64_t first_row = 0;  ///< of a part of a larger table: what row 0 is called there; starting values follow from that number
   std::int64_t dim = 0;
+  RowPrecision precision = RowPrecision::kFp32;
   Initializer initializer;
   OptimizerSettings optimizer;
 };
@@ -94,6 +96,8 @@ class EmbeddingEngine {
 
   /// gradients[b]: as outputs, or null for zero. `step` counts from 1 (bias corrections); `lr_factor` comes from the schedule.
   /// Adds l2 * w to the gradient of each touched row when l2 > 0. clip_value > 0 cuts each element of a row's summed gradient.
+  /// Rows of 16 bits are rounded stochastically, by (seed, table name, row, step, column) alone. Throws Error naming table and row where one
+  /// would no longer fit; the tables are of no use then.
   struct UpdateSettings {
     std::int64_t step = 1;
     double lr_factor = 1.0;
@@ -120,7 +124,8 @@ class EmbeddingEngine {
   /// Memory that the tables occupy: rows, state beside them and padding.
   std::uint64_t memory_bytes() const;
 
-  /// Rows [first, first + count) as plain row-major float32, for checkpoints and export. State: [count, state_floats_per_row].
+  /// Rows [first, first + count) as plain row-major float32, for checkpoints and export. State: [count, state_floats_per_row]. What was read
+  /// is written back without a change; else rows of 16 bits are rounded to the nearest. write_rows() throws DataError for values beyond them.
   void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const;
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state);
 

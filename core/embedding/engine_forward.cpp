@@ -14,22 +14,24 @@ constexpr std::int64_t kSamplesPerChunk = 256;
 constexpr std::int64_t kFloatsPerLine = 16;
 
 /// Rows to ask for ahead: about as many cache lines as a core keeps under way.
-std::int64_t rows_ahead(std::int64_t dim) {
+std::int64_t rows_ahead(std::int64_t row_floats) {
   constexpr std::int64_t kLinesAhead = 48;
-  return std::clamp<std::int64_t>(kLinesAhead / ((dim + kFloatsPerLine - 1) / kFloatsPerLine), 3, 24);
+  return std::clamp<std::int64_t>(kLinesAhead / ((row_floats + kFloatsPerLine - 1) / kFloatsPerLine), 3, 24);
 }
 
 /// Asks for the first rows of a job, while the job before it still runs.
 void prefetch_first_rows(const LookupJob& job) {
   const std::int64_t first = job.offsets == nullptr ? job.begin : job.offsets[job.begin];
   const std::int64_t last = std::min(first + job.prefetch_ahead, job.ids_end);
-  for (std::int64_t i = first; i < last; ++i) prefetch_row(job.table + job.ids[i] * job.stride, job.dim);
+  const std::int64_t floats = floats_of_values(value_bytes(job.precision), job.dim);
+  for (std::int64_t i = first; i < last; ++i) prefetch_row(job.table + job.ids[i] * job.stride, floats);
 }
 
 /// Where the rows of a table are, as lookups of this batch number them.
 struct RowSource {
   const float* rows = nullptr;
   std::int64_t stride = 0;
+  RowPrecision precision = RowPrecision::kFp32;
   const std::int32_t* ids = nullptr;  ///< of the table's group
 };
 
@@ -48,6 +50,7 @@ void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& imp
     const PreparedColumn& column = impl.prepared_column(prepared, lookup);
     const bool by_offsets = !block.sequence && !column.one_each;
     return LookupJob{.table = source.rows,
+                     .precision = source.precision,
                      .stride = source.stride,
                      .dim = block.dim,
                      .ids = source.ids + column.first,
@@ -58,7 +61,7 @@ void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& imp
                      .end = end,
                      .output = output + lookup.slot * block.dim,
                      .output_stride = static_cast<std::int64_t>(block.lookups.size()) * block.dim,
-                     .prefetch_ahead = rows_ahead(block.dim)};
+                     .prefetch_ahead = rows_ahead(floats_of_values(value_bytes(source.precision), block.dim))};
   };
 
   std::vector<std::int64_t> first_chunk(impl.blocks.size() + 1, 0);
@@ -71,7 +74,6 @@ void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& imp
     const Block& block = impl.blocks[b];
     const std::int64_t begin = (chunk - first_chunk[b]) * kSamplesPerChunk;
     const std::int64_t end = std::min(engine.block_rows(prepared, b), begin + kSamplesPerChunk);
-    const LookupFunction loop = loop_for(block.dim);
     LookupJob job = job_of(block, block.lookups.front(), outputs[b], begin, end);
     prefetch_first_rows(job);
     for (std::size_t slot = 0; slot < block.lookups.size(); ++slot) {
@@ -80,7 +82,7 @@ void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& imp
         job = job_of(block, block.lookups[slot + 1], outputs[b], begin, end);
         prefetch_first_rows(job);
       }
-      loop(current);
+      loop_for(current.precision, block.dim)(current);
     }
   });
 }
@@ -91,7 +93,7 @@ void EmbeddingEngine::forward(const PreparedIds& prepared, std::span<float* cons
   const Impl& impl = *impl_;
   const auto source_of = [&](std::size_t table, const PreparedGroup& group) {
     const TableStorage& storage = impl.tables[table].storage.value();
-    return RowSource{storage.rows(), storage.stride(), group.ids.data()};
+    return RowSource{storage.rows(), storage.stride(), impl.tables[table].config.precision, group.ids.data()};
   };
   pool_blocks(*this, impl, prepared, source_of, outputs, pool);
 }
@@ -101,7 +103,7 @@ void EmbeddingEngine::forward_from(const PreparedIds& prepared, std::span<const 
   const Impl& impl = *impl_;
   if (table_rows.size() != impl.tables.size()) fail<Error>("forward: rows of {} tables for {}", table_rows.size(), impl.tables.size());
   const auto source_of = [&](std::size_t table, const PreparedGroup& group) {
-    return RowSource{table_rows[table], impl.tables[table].config.dim, group.inverse.data()};
+    return RowSource{table_rows[table], impl.tables[table].config.dim, RowPrecision::kFp32, group.inverse.data()};
   };
   pool_blocks(*this, impl, prepared, source_of, outputs, pool);
 }
@@ -116,13 +118,13 @@ void EmbeddingEngine::gather_rows(std::size_t table, std::span<const std::int32_
     }
   }
   if (ids.empty()) return;
-  LookupJob job{.table = storage.rows(), .stride = storage.stride(), .dim = dim, .ids = ids.data()};
+  LookupJob job{.table = storage.rows(), .precision = of.config.precision, .stride = storage.stride(), .dim = dim, .ids = ids.data()};
   job.ids_end = static_cast<std::int64_t>(ids.size());
   job.end = job.ids_end;
   job.output = out;
   job.output_stride = dim;
-  job.prefetch_ahead = rows_ahead(dim);
-  choose_twin(lookup_baseline, lookup_avx2, lookup_avx512)(dim)(job);
+  job.prefetch_ahead = rows_ahead(storage.value_floats());
+  choose_twin(lookup_baseline, lookup_avx2, lookup_avx512)(job.precision, dim)(job);
 }
 
 }  // namespace rechost

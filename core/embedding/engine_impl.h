@@ -59,6 +59,7 @@ struct EmbeddingEngine::Impl {
   std::vector<Group> groups;
   std::size_t id_column_count = 0;
   std::vector<WorkItem> work;  ///< of the update under way; kept for its memory
+  std::uint64_t seed = 0;
 
   const PreparedGroup& prepared_group(const PreparedIds& prepared, std::size_t table) const {
     return prepared.groups()[tables[table].group];

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/philox.h"
 #include "device/instruction_set.h"
 #include "embedding/engine.h"
 #include "embedding/engine_impl.h"
@@ -118,25 +119,38 @@ class GradientLister {
   bool scaled_ = false;
 };
 
-UpdateJob job_for(Impl::Table& table, Room& room) {
-  const std::int64_t dim = table.config.dim;
-  room.sum.resize_unspecified(dim);
+UpdateJob job_for(Impl::Table& table, std::uint64_t seed, std::int64_t step, Room& room) {
+  const TableConfig& config = table.config;
+  room.sum.resize_unspecified(config.dim);
   return {.table = table.storage->rows(),
           .stride = table.storage->stride(),
-          .dim = dim,
+          .dim = config.dim,
           .sum = room.sum.data(),
-          .prefetch_ahead = rows_ahead(dim + table.storage->state_floats())};
+          .prefetch_ahead = rows_ahead(table.storage->value_floats() + table.storage->state_floats()),
+          .rounding_seed = derive_seed(derive_seed(seed, name_seed(config.name)), static_cast<std::uint64_t>(step)),
+          .first_row = config.first_row};
 }
 
 RuleConstants constants_for(const Impl::Table& table, const EmbeddingEngine::UpdateSettings& settings) {
   return rule_constants(table.config.optimizer, settings.step, settings.lr_factor, 1.0, settings.clip_value, settings.l2);
 }
 
+void run_update(const Impl::Table& table, const EmbeddingEngine::UpdateSettings& settings, const UpdateJob& job) {
+  const TableConfig& config = table.config;
+  const auto loop_for = choose_twin(update_baseline, update_avx2, update_avx512);
+  const std::int64_t beyond = loop_for(config.precision, config.optimizer.kind, config.dim)(constants_for(table, settings), job);
+  if (beyond < 0) return;
+  fail<Error>("step {}: the update of table \"{}\" makes row {} NaN or larger than {}, the largest number of {}: set the table's precision to {}, "
+              "lower its lr, or set regularization.clip_value",
+              settings.step, config.name, config.first_row + beyond, largest_value(config.precision), row_precision_name(config.precision),
+              config.precision == RowPrecision::kFp16 ? "bf16" : "fp32");
+}
+
 /// Cuts a table's unique rows so that each item costs about the same. A row is never cut: its sum has one order.
 void add_work(const PreparedGroup& group, const Impl::Table& table, std::size_t index, std::vector<Impl::WorkItem>& work) {
   const std::int64_t unique = group.unique_rows.size();
   const std::int32_t* const segments = group.segment_offsets.data();
-  const std::int64_t row_floats = table.config.dim + (table.storage ? table.storage->state_floats() : 0);
+  const std::int64_t row_floats = table.storage ? table.storage->value_floats() + table.storage->state_floats() : table.config.dim;
   const auto cost_before = [&](std::int64_t u) { return segments[u] * table.config.dim + u * row_floats; };
   std::int64_t begin = 0;
   while (begin < unique) {
@@ -186,15 +200,14 @@ void for_each_range(Impl& impl, std::vector<Impl::WorkItem>& work, const Prepare
 void EmbeddingEngine::update(const PreparedIds& prepared, std::span<const float* const> gradients, const UpdateSettings& settings,
                              ThreadPool& pool) {
   Impl& impl = *impl_;
-  const auto loop_for = choose_twin(update_baseline, update_avx2, update_avx512);
   for_each_range(impl, impl.work, prepared, gradients, pool, [&](const Impl::WorkItem& item, const GradientLister& lister) {
     Impl::Table& table = impl.tables[item.table];
     Room& room = thread_room;
-    UpdateJob job = job_for(table, room);
+    UpdateJob job = job_for(table, impl.seed, settings.step, room);
     job.rows = impl.prepared_group(prepared, item.table).unique_rows.data() + item.begin;
     job.row_count = item.end - item.begin;
     lister.list(item.begin, item.end, room, job);
-    loop_for(table.config.optimizer.kind, table.config.dim)(constants_for(table, settings), job);
+    run_update(table, settings, job);
   });
 }
 
@@ -216,7 +229,6 @@ void EmbeddingEngine::decay_untouched(const PreparedIds& prepared, const UpdateS
   if (settings.l2 == 0.0) return;
   Impl& impl = *impl_;
   impl.check_prepared(prepared);
-  const auto loop_for = choose_twin(update_baseline, update_avx2, update_avx512);
   impl.work.clear();
   for (std::size_t t = 0; t < impl.tables.size(); ++t) {
     const std::int64_t rows = impl.tables[t].config.rows;
@@ -230,7 +242,7 @@ void EmbeddingEngine::decay_untouched(const PreparedIds& prepared, const UpdateS
     Impl::Table& table = impl.tables[item.table];
     const std::span<const std::int32_t> touched = unique_rows(prepared, item.table);
     Room& room = thread_room;
-    UpdateJob job = job_for(table, room);
+    UpdateJob job = job_for(table, impl.seed, settings.step, room);
     room.rows.resize_unspecified(item.end - item.begin);
     auto next = std::lower_bound(touched.begin(), touched.end(), item.begin);
     for (std::int64_t row = item.begin; row < item.end; ++row) {
@@ -245,7 +257,7 @@ void EmbeddingEngine::decay_untouched(const PreparedIds& prepared, const UpdateS
     std::fill_n(room.first_gradient.data(), job.row_count + 1, 0);
     job.rows = room.rows.data();
     job.first_gradient = room.first_gradient.data();
-    loop_for(table.config.optimizer.kind, table.config.dim)(constants_for(table, settings), job);
+    run_update(table, settings, job);
   });
 }
 

@@ -45,6 +45,10 @@ GpuTables::GpuTables(std::shared_ptr<const Gpu> gpu, std::vector<TableConfig> ta
 
 void GpuTables::fill(std::size_t table, std::uint64_t seed, ThreadPool& pool) {
   const TableConfig& config = engine_.table(table);
+  if (config.precision != RowPrecision::kFp32) {
+    fail<ConfigError>("table \"{}\": on a GPU rows are fp32; set tables.\"{}\".precision = \"fp32\" instead of {}, or run.device = \"cpu\"",
+                      config.name, config.name, row_precision_name(config.precision));
+  }
   Table made;
   made.state_floats = engine_.state_floats_per_row(table);
   made.stride = row_stride(config.dim + made.state_floats);

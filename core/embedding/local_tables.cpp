@@ -1,13 +1,14 @@
 #include "embedding/local_tables.h"
 
 #include "base/error.h"
+#include "embedding/table_storage.h"
 
 namespace rechost {
 
 std::vector<TableSize> table_sizes(const std::vector<TableConfig>& tables) {
   std::vector<TableSize> sizes;
   for (const TableConfig& table : tables) {
-    const std::int64_t floats = table.dim + optimizer_state_floats(table.optimizer.kind, table.dim);
+    const std::int64_t floats = value_floats(table) + optimizer_state_floats(table.optimizer.kind, table.dim);
     sizes.push_back({table.name, table.rows, floats * static_cast<std::int64_t>(sizeof(float))});
   }
   return sizes;

@@ -3,6 +3,6 @@
 
 namespace rechost {
 
-LookupFunction lookup_avx2(std::int64_t dim) { return lookup_function<VectorAvx2>(dim); }
+LookupFunction lookup_avx2(RowPrecision precision, std::int64_t dim) { return lookup_function<VectorAvx2>(precision, dim); }
 
 }  // namespace rechost

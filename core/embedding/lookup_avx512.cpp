@@ -3,6 +3,6 @@
 
 namespace rechost {
 
-LookupFunction lookup_avx512(std::int64_t dim) { return lookup_function<VectorAvx512>(dim); }
+LookupFunction lookup_avx512(RowPrecision precision, std::int64_t dim) { return lookup_function<VectorAvx512>(precision, dim); }
 
 }  // namespace rechost

@@ -3,6 +3,6 @@
 
 namespace rechost {
 
-LookupFunction lookup_baseline(std::int64_t dim) { return lookup_function<VectorBaseline>(dim); }
+LookupFunction lookup_baseline(RowPrecision precision, std::int64_t dim) { return lookup_function<VectorBaseline>(precision, dim); }
 
 }  // namespace rechost

@@ -2,11 +2,14 @@
 
 #include <cstdint>
 
+#include "kernels/row_precision.h"
+
 namespace rechost {
 
 /// Some samples of one lookup. Borrowed.
 struct LookupJob {
   const float* table = nullptr;  ///< first row
+  RowPrecision precision = RowPrecision::kFp32;  ///< of the values in it
   std::int64_t stride = 0;       ///< floats from one table row to the next
   std::int64_t dim = 0;
   const std::int32_t* ids = nullptr;      ///< all ids of the column
@@ -22,10 +25,10 @@ struct LookupJob {
 
 using LookupFunction = void (*)(const LookupJob& job);
 
-/// The loop made for `dim`, or the one for any dim.
-LookupFunction lookup_baseline(std::int64_t dim);
-LookupFunction lookup_avx2(std::int64_t dim);
-LookupFunction lookup_avx512(std::int64_t dim);
+/// The loop for rows of `precision` made for `dim`, or the one for any dim.
+LookupFunction lookup_baseline(RowPrecision precision, std::int64_t dim);
+LookupFunction lookup_avx2(RowPrecision precision, std::int64_t dim);
+LookupFunction lookup_avx512(RowPrecision precision, std::int64_t dim);
 
 /// Asks for a row's cache lines. Costs nothing where they are there already.
 [[gnu::always_inline]] inline void prefetch_row(const float* row, std::int64_t floats) {
@@ -35,24 +38,25 @@ LookupFunction lookup_avx512(std::int64_t dim);
   __builtin_prefetch(row + floats - 1, 0, 3);
 }
 
-/// Rows and bags of `kDim` floats (0: job.dim, known only at run time).
-template <typename Vector, int kDim>
+/// Rows and bags of `kDim` values (0: job.dim, known only at run time), each an `Element` in the table and a float in the output.
+template <typename Vector, typename Element, int kDim>
 void lookup_loop(const LookupJob& job) {
   constexpr std::int64_t kWidth = Vector::kWidth;
   // Vectors that a bag is summed in: for a known dim all of it, else so many columns at a time.
   constexpr std::int64_t kSums = kDim > 0 ? (kDim + kWidth - 1) / kWidth : 4;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
   const std::int64_t last_ahead = job.ids_end - job.prefetch_ahead;
+  const std::int64_t row_floats = floats_of_values(sizeof(Element), dim);
 
   for (std::int64_t sample = job.begin; sample < job.end; ++sample) {
     const std::int64_t first = job.offsets == nullptr ? sample : job.offsets[sample];
     const std::int64_t last = job.offsets == nullptr ? sample + 1 : job.offsets[sample + 1];
     float* output = job.output + sample * job.output_stride;
     for (std::int64_t i = first; i < last; ++i) {
-      if (i < last_ahead) prefetch_row(job.table + job.ids[i + job.prefetch_ahead] * job.stride, dim);
+      if (i < last_ahead) prefetch_row(job.table + job.ids[i + job.prefetch_ahead] * job.stride, row_floats);
     }
     if (last - first == 1) {
-      const float* row = job.table + job.ids[first] * job.stride;
+      const auto* row = reinterpret_cast<const Element*>(job.table + job.ids[first] * job.stride);
       for (std::int64_t column = 0; column < dim; column += kWidth) {
         Vector::load_first(row + column, dim - column).store_first(output + column, dim - column);
       }
@@ -64,7 +68,7 @@ void lookup_loop(const LookupJob& job) {
       for (std::int64_t v = 0; v < kSums; ++v) sums[v] = Vector(0.0f);
       const std::int64_t rest = dim - block;
       for (std::int64_t i = first; i < last; ++i) {
-        const float* row = job.table + job.ids[i] * job.stride + block;
+        const auto* row = reinterpret_cast<const Element*>(job.table + job.ids[i] * job.stride) + block;
         for (std::int64_t v = 0; v < kSums; ++v) {
           if (kDim > 0 || v * kWidth < rest) sums[v] = sums[v] + Vector::load_first(row + v * kWidth, rest - v * kWidth);
         }
@@ -76,24 +80,37 @@ void lookup_loop(const LookupJob& job) {
   }
 }
 
-template <typename Vector>
-LookupFunction lookup_function(std::int64_t dim) {
+template <typename Vector, typename Element>
+LookupFunction lookup_function_of(std::int64_t dim) {
   switch (dim) {
     case 4:
-      return lookup_loop<Vector, 4>;
+      return lookup_loop<Vector, Element, 4>;
     case 8:
-      return lookup_loop<Vector, 8>;
+      return lookup_loop<Vector, Element, 8>;
     case 16:
-      return lookup_loop<Vector, 16>;
+      return lookup_loop<Vector, Element, 16>;
     case 32:
-      return lookup_loop<Vector, 32>;
+      return lookup_loop<Vector, Element, 32>;
     case 64:
-      return lookup_loop<Vector, 64>;
+      return lookup_loop<Vector, Element, 64>;
     case 128:
-      return lookup_loop<Vector, 128>;
+      return lookup_loop<Vector, Element, 128>;
     default:
-      return lookup_loop<Vector, 0>;
+      return lookup_loop<Vector, Element, 0>;
   }
+}
+
+template <typename Vector>
+LookupFunction lookup_function(RowPrecision precision, std::int64_t dim) {
+  switch (precision) {
+    case RowPrecision::kFp32:
+      return lookup_function_of<Vector, float>(dim);
+    case RowPrecision::kFp16:
+      return lookup_function_of<Vector, Fp16>(dim);
+    case RowPrecision::kBf16:
+      return lookup_function_of<Vector, Bf16>(dim);
+  }
+  return nullptr;
 }
 
 }  // namespace rechost

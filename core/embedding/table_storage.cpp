@@ -1,8 +1,11 @@
 #include "embedding/table_storage.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "base/philox.h"
@@ -30,6 +33,13 @@ std::array<float, 4> starting_values(const Initializer& initializer, const Philo
   return values;
 }
 
+void draw_row(const Initializer& initializer, const Philox& random, std::int64_t row, std::span<float> values) {
+  for (std::size_t column = 0; column < values.size(); column += 4) {
+    const std::array<float, 4> drawn = starting_values(initializer, random, row, static_cast<std::int64_t>(column / 4));
+    std::copy_n(drawn.begin(), std::min<std::size_t>(4, values.size() - column), values.begin() + static_cast<std::ptrdiff_t>(column));
+  }
+}
+
 std::size_t storage_bytes(const TableConfig& config, std::int64_t stride) {
   return static_cast<std::size_t>(config.rows) * static_cast<std::size_t>(stride) * sizeof(float);
 }
@@ -49,6 +59,8 @@ const TableConfig& checked(const TableConfig& config) {
 
 }  // namespace
 
+std::int64_t value_floats(const TableConfig& table) { return floats_of_values(value_bytes(table.precision), table.dim); }
+
 std::int64_t row_stride(std::int64_t floats) {
   if (floats <= kFloatsPerLine) return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(floats)));
   const std::int64_t lines = (floats + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine;
@@ -57,8 +69,11 @@ std::int64_t row_stride(std::int64_t floats) {
 }
 
 TableStorage::TableStorage(const TableConfig& config)
-    : state_floats_(optimizer_state_floats(checked(config).optimizer.kind, config.dim)),
-      stride_(row_stride(config.dim + state_floats_)),
+    : dim_(checked(config).dim),
+      precision_(config.precision),
+      value_floats_(rechost::value_floats(config)),
+      state_floats_(optimizer_state_floats(config.optimizer.kind, config.dim)),
+      stride_(row_stride(value_floats_ + state_floats_)),
       buffer_(storage_bytes(config, stride_), fmt::format("table \"{}\"", config.name)) {}
 
 void TableStorage::fill(const TableConfig& config, std::uint64_t seed, ThreadPool& pool) {
@@ -71,21 +86,36 @@ void TableStorage::fill(const TableConfig& config, std::uint64_t seed, ThreadPoo
       std::max<std::int64_t>(1, static_cast<std::int64_t>(HostBuffer::kAlignment / sizeof(float)) / stride_);
   float* const all_rows = rows();
   pool.parallel_for((config.rows + rows_per_chunk - 1) / rows_per_chunk, [&](std::int64_t chunk) {
+    std::vector<float> values(static_cast<std::size_t>(config.dim), static_cast<float>(config.initializer.a));
     const std::int64_t end = std::min(config.rows, (chunk + 1) * rows_per_chunk);
     for (std::int64_t index = chunk * rows_per_chunk; index < end; ++index) {
-      float* row = all_rows + index * stride_;
-      if (config.initializer.kind == Initializer::Kind::kConstant) {
-        std::fill_n(row, config.dim, static_cast<float>(config.initializer.a));
-      } else {
-        for (std::int64_t column = 0; column < config.dim; column += 4) {
-          const std::array<float, 4> values = starting_values(config.initializer, random, config.first_row + index, column / 4);
-          std::copy_n(values.begin(), std::min<std::int64_t>(4, config.dim - column), row + column);
-        }
+      if (config.initializer.kind != Initializer::Kind::kConstant) draw_row(config.initializer, random, config.first_row + index, values);
+      float* const row = all_rows + index * stride_;
+      std::fill_n(row, stride_, 0.0f);
+      if (narrow_values(config.precision, values.data(), config.dim, row) < config.dim) {
+        fail<ConfigError>("table \"{}\": its starting values go beyond {}, the largest of {}; use a smaller init_scale, or bf16 or fp32",
+                          config.name, largest_value(config.precision), row_precision_name(config.precision));
       }
-      std::fill_n(row + config.dim, state_floats_, state);
-      std::fill(row + config.dim + state_floats_, row + stride_, 0.0f);
+      std::fill_n(row + value_floats_, state_floats_, state);
     }
   });
+}
+
+void TableStorage::read(std::int64_t first, std::int64_t count, float* rows, float* state) const {
+  const float* row = this->rows() + first * stride_;
+  for (std::int64_t i = 0; i < count; ++i, row += stride_) {
+    if (rows != nullptr) widen_values(precision_, row, dim_, rows + i * dim_);
+    if (state != nullptr) std::copy_n(row + value_floats_, state_floats_, state + i * state_floats_);
+  }
+}
+
+std::int64_t TableStorage::write(std::int64_t first, std::int64_t count, const float* rows, const float* state) {
+  float* row = this->rows() + first * stride_;
+  for (std::int64_t i = 0; i < count; ++i, row += stride_) {
+    if (rows != nullptr && narrow_values(precision_, rows + i * dim_, dim_, row) < dim_) return i;
+    if (state != nullptr) std::copy_n(state + i * state_floats_, state_floats_, row + value_floats_);
+  }
+  return count;
 }
 
 }  // namespace rechost

@@ -8,27 +8,41 @@
 
 namespace rechost {
 
-/// The rows of one table in memory: row-major, each row its values, then its optimizer state, then padding to `stride` floats.
-/// State beside the values costs the update no further cache miss; only this class and the update loops know about it.
+/// The rows of one table in memory: row-major, each row its values in the table's precision, then its optimizer state as float32, then
+/// padding to `stride` floats. State beside the values costs the update no further cache miss; only this class and the update loops know
+/// about it.
 class TableStorage {
  public:
   /// Reserves memory; rows are zero until fill(). Throws ConfigError and DeviceError.
   explicit TableStorage(const TableConfig& config);
 
-  /// Starting values from (seed, table name, row, column) alone, and starting state. The pool's threads touch the memory first.
+  /// Starting values from (seed, table name, row, column) alone, rounded to the nearest, and starting state. The pool's threads touch the
+  /// memory first.
   void fill(const TableConfig& config, std::uint64_t seed, ThreadPool& pool);
 
   float* rows() { return buffer_.view<float>().data(); }
   const float* rows() const { return buffer_.view<float>().data(); }
   std::int64_t stride() const { return stride_; }
+  std::int64_t value_floats() const { return value_floats_; }
   std::int64_t state_floats() const { return state_floats_; }
   std::uint64_t bytes() const { return buffer_.bytes(); }
 
+  /// Rows [first, first + count) as float32 [count, dim] and state [count, state_floats]; null skips.
+  void read(std::int64_t first, std::int64_t count, float* rows, float* state) const;
+  /// Returns how many were written before the first row with a value that the precision cannot hold: `count` if there is none.
+  std::int64_t write(std::int64_t first, std::int64_t count, const float* rows, const float* state);
+
  private:
+  std::int64_t dim_ = 0;
+  RowPrecision precision_ = RowPrecision::kFp32;
+  std::int64_t value_floats_ = 0;
   std::int64_t state_floats_ = 0;
   std::int64_t stride_ = 0;
   HostBuffer buffer_;
 };
+
+/// Floats that the values of a row take.
+std::int64_t value_floats(const TableConfig& table);
 
 /// Floats from one row to the next for `floats` of content. Up to a cache line: the next power of two, so that no row lies in two lines.
 /// Above: whole lines where that wastes at most an eighth, else whole quarters of a line.

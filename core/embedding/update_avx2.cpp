@@ -3,7 +3,9 @@
 
 namespace rechost {
 
-UpdateFunction update_avx2(OptimizerKind kind, std::int64_t dim) { return update_function<VectorAvx2>(kind, dim); }
+UpdateFunction update_avx2(RowPrecision precision, OptimizerKind kind, std::int64_t dim) {
+  return update_function<VectorAvx2>(precision, kind, dim);
+}
 
 SumFunction sum_avx2(std::int64_t dim) { return sum_function<VectorAvx2>(dim); }
 

@@ -3,7 +3,9 @@
 
 namespace rechost {
 
-UpdateFunction update_avx512(OptimizerKind kind, std::int64_t dim) { return update_function<VectorAvx512>(kind, dim); }
+UpdateFunction update_avx512(RowPrecision precision, OptimizerKind kind, std::int64_t dim) {
+  return update_function<VectorAvx512>(precision, kind, dim);
+}
 
 SumFunction sum_avx512(std::int64_t dim) { return sum_function<VectorAvx512>(dim); }
 

@@ -3,7 +3,9 @@
 
 namespace rechost {
 
-UpdateFunction update_baseline(OptimizerKind kind, std::int64_t dim) { return update_function<VectorBaseline>(kind, dim); }
+UpdateFunction update_baseline(RowPrecision precision, OptimizerKind kind, std::int64_t dim) {
+  return update_function<VectorBaseline>(precision, kind, dim);
+}
 
 SumFunction sum_baseline(std::int64_t dim) { return sum_function<VectorBaseline>(dim); }
 

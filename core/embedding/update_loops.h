@@ -1,14 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/optimizer_rules.h"
+#include "kernels/stochastic_rounding.h"
 
 namespace rechost {
 
 /// Some unique rows of one table and the gradients that belong to them. Borrowed.
 struct UpdateJob {
-  float* table = nullptr;   ///< first row; a row is dim values, then its optimizer state
+  float* table = nullptr;   ///< first row; a row is dim values in the table's precision, then its optimizer state
   std::int64_t stride = 0;  ///< floats from one table row to the next
   std::int64_t dim = 0;
   const std::int32_t* rows = nullptr;  ///< [row_count]
@@ -18,14 +20,19 @@ struct UpdateJob {
   const float* scales = nullptr;                 ///< one for each gradient, or null for all 1
   float* sum = nullptr;                          ///< room for `dim` floats
   std::int64_t prefetch_ahead = 8;               ///< rows between the one being updated and the one asked for
+
+  // For rows of 16 bits.
+  std::uint64_t rounding_seed = 0;  ///< of seed, table and step
+  std::int64_t first_row = 0;       ///< what row 0 is called in the whole table
 };
 
-using UpdateFunction = void (*)(const RuleConstants& rule, const UpdateJob& job);
+/// Returns the first row that its precision can no longer hold, or -1.
+using UpdateFunction = std::int64_t (*)(const RuleConstants& rule, const UpdateJob& job);
 
-/// The loop made for `kind` and `dim`, or for any dim.
-UpdateFunction update_baseline(OptimizerKind kind, std::int64_t dim);
-UpdateFunction update_avx2(OptimizerKind kind, std::int64_t dim);
-UpdateFunction update_avx512(OptimizerKind kind, std::int64_t dim);
+/// The loop made for rows of `precision`, `kind` and `dim`, or for any dim.
+UpdateFunction update_baseline(RowPrecision precision, OptimizerKind kind, std::int64_t dim);
+UpdateFunction update_avx2(RowPrecision precision, OptimizerKind kind, std::int64_t dim);
+UpdateFunction update_avx512(RowPrecision precision, OptimizerKind kind, std::int64_t dim);
 
 /// Only sums: writes the summed gradient of row i to table + i * stride; `rows` and `sum` of the job are not used.
 using SumFunction = void (*)(const UpdateJob& job);
@@ -60,15 +67,16 @@ template <typename Vector, int kDim>
   return job.sum;
 }
 
-template <typename Vector, OptimizerKind kKind, int kDim>
-void update_loop(const RuleConstants& constants, const UpdateJob& job) {
+template <typename Vector, typename Element, OptimizerKind kKind, int kDim>
+std::int64_t update_loop(const RuleConstants& constants, const UpdateJob& job) {
   const RuleConstants rule = constants;  // a copy of its own cannot change when rows are written, so it stays in registers
   constexpr std::int64_t kFloatsPerLine = 16;
   /// Gradients are scattered over the batch like rows over the table, though over less memory.
   constexpr std::int64_t kGradientsAhead = 8;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  const std::int64_t value_floats = floats_of_values(sizeof(Element), dim);
   const std::int64_t gradient_count = job.first_gradient[job.row_count];
-  const std::int64_t row_floats = dim + (kKind == OptimizerKind::kRowwiseAdagrad ? 1 : element_states(kKind) * dim);
+  const std::int64_t row_floats = value_floats + (kKind == OptimizerKind::kRowwiseAdagrad ? 1 : element_states(kKind) * dim);
   std::int64_t asked = 0;
 
   for (std::int64_t index = 0; index < job.row_count; ++index) {
@@ -84,8 +92,18 @@ void update_loop(const RuleConstants& constants, const UpdateJob& job) {
     }
     const float* gradient = summed_gradient<Vector, kDim>(job, first, last);
     float* row = job.table + job.rows[index] * job.stride;
-    update_elements<Vector, kKind, kDim>(rule, gradient, row, row + dim, row + 2 * dim, dim);
+    float* state = row + value_floats;
+    if constexpr (std::is_same_v<Element, float>) {
+      PlainValues<Vector> values{row};
+      update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
+    } else {
+      const RoundingKey key = RoundingKey::of_row(job.rounding_seed, job.first_row + job.rows[index]);
+      RoundedValues<Vector, Element> values{.values = reinterpret_cast<Element*>(row), .noise = {.key = key}};
+      update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
+      if (values.beyond != 0) return job.rows[index];
+    }
   }
+  return -1;
 }
 
 template <typename Vector, int kDim>
@@ -127,37 +145,50 @@ SumFunction sum_function(std::int64_t dim) {
   }
 }
 
-template <typename Vector, OptimizerKind kKind>
-UpdateFunction update_function_of(std::int64_t dim) {
+template <typename Vector, typename Element, OptimizerKind kKind>
+UpdateFunction update_function_for_dim(std::int64_t dim) {
   switch (dim) {
     case 16:
-      return update_loop<Vector, kKind, 16>;
+      return update_loop<Vector, Element, kKind, 16>;
     case 32:
-      return update_loop<Vector, kKind, 32>;
+      return update_loop<Vector, Element, kKind, 32>;
     case 64:
-      return update_loop<Vector, kKind, 64>;
+      return update_loop<Vector, Element, kKind, 64>;
     case 128:
-      return update_loop<Vector, kKind, 128>;
+      return update_loop<Vector, Element, kKind, 128>;
     default:
-      return update_loop<Vector, kKind, 0>;
+      return update_loop<Vector, Element, kKind, 0>;
   }
 }
 
-template <typename Vector>
-UpdateFunction update_function(OptimizerKind kind, std::int64_t dim) {
+template <typename Vector, typename Element>
+UpdateFunction update_function_of(OptimizerKind kind, std::int64_t dim) {
   switch (kind) {
     case OptimizerKind::kSgd:
-      return update_function_of<Vector, OptimizerKind::kSgd>(dim);
+      return update_function_for_dim<Vector, Element, OptimizerKind::kSgd>(dim);
     case OptimizerKind::kMomentum:
-      return update_function_of<Vector, OptimizerKind::kMomentum>(dim);
+      return update_function_for_dim<Vector, Element, OptimizerKind::kMomentum>(dim);
     case OptimizerKind::kAdagrad:
-      return update_function_of<Vector, OptimizerKind::kAdagrad>(dim);
+      return update_function_for_dim<Vector, Element, OptimizerKind::kAdagrad>(dim);
     case OptimizerKind::kRowwiseAdagrad:
-      return update_function_of<Vector, OptimizerKind::kRowwiseAdagrad>(dim);
+      return update_function_for_dim<Vector, Element, OptimizerKind::kRowwiseAdagrad>(dim);
     case OptimizerKind::kAdam:
-      return update_function_of<Vector, OptimizerKind::kAdam>(dim);
+      return update_function_for_dim<Vector, Element, OptimizerKind::kAdam>(dim);
     case OptimizerKind::kAdamW:
-      return update_function_of<Vector, OptimizerKind::kAdamW>(dim);
+      return update_function_for_dim<Vector, Element, OptimizerKind::kAdamW>(dim);
+  }
+  return nullptr;
+}
+
+template <typename Vector>
+UpdateFunction update_function(RowPrecision precision, OptimizerKind kind, std::int64_t dim) {
+  switch (precision) {
+    case RowPrecision::kFp32:
+      return update_function_of<Vector, float>(kind, dim);
+    case RowPrecision::kFp16:
+      return update_function_of<Vector, Fp16>(kind, dim);
+    case RowPrecision::kBf16:
+      return update_function_of<Vector, Bf16>(kind, dim);
   }
   return nullptr;
 }

@@ -27,10 +27,12 @@ void dense_update_chunk(const RuleConstants& constants, const DenseChunk& chunk)
   const RuleConstants rule = constants;  // a copy of its own cannot change when values are written, so it stays in registers
   if constexpr (kKind == OptimizerKind::kRowwiseAdagrad) {
     for (std::int64_t begin = 0, row = 0; begin < chunk.count; begin += chunk.row_length, ++row) {
-      update_elements<Vector, kKind, 0>(rule, chunk.gradients + begin, chunk.values + begin, chunk.first + row, nullptr, chunk.row_length);
+      PlainValues<Vector> values{chunk.values + begin};
+      update_elements<Vector, kKind, 0>(rule, chunk.gradients + begin, values, chunk.first + row, nullptr, chunk.row_length);
     }
   } else {
-    update_elements<Vector, kKind, 0>(rule, chunk.gradients, chunk.values, chunk.first, chunk.second, chunk.count);
+    PlainValues<Vector> values{chunk.values};
+    update_elements<Vector, kKind, 0>(rule, chunk.gradients, values, chunk.first, chunk.second, chunk.count);
   }
 }
 

@@ -93,38 +93,48 @@ template <typename Vector, typename Body>
   if (i < count) body(i, count - i);
 }
 
+/// Elements that are float32, for update_elements().
+template <typename Vector>
+struct PlainValues {
+  float* values = nullptr;
+
+  [[gnu::always_inline]] Vector load(std::int64_t i, std::int64_t n) const { return Vector::load_first(values + i, n); }
+  [[gnu::always_inline]] void store(std::int64_t i, std::int64_t n, Vector value) { value.store_first(values + i, n); }
+};
+
 /// One step on `count` neighbouring elements; for rowwise_adagrad they are one row and `first` is its state float. State arrays that the
-/// rule does not have are not touched. A positive kCount is `count` known to the compiler, so that loops over a row vanish.
-template <typename Vector, OptimizerKind kKind, int kCount>
-[[gnu::always_inline]] inline void update_elements(const RuleConstants& rule, const float* gradients, float* values, float* first,
+/// rule does not have are not touched. `values`: PlainValues, or RoundedValues of stochastic_rounding.h. A positive kCount is `count` known to
+/// the compiler, so that loops over a row vanish.
+template <typename Vector, OptimizerKind kKind, int kCount, typename Values>
+[[gnu::always_inline]] inline void update_elements(const RuleConstants& rule, const float* gradients, Values& values, float* first,
                                                    float* second, std::int64_t count) {
   if constexpr (kCount > 0) count = kCount;
   if constexpr (kKind == OptimizerKind::kRowwiseAdagrad) {
     Vector squares(0.0f);
     for_each_vector<Vector>(
         count, [&](std::int64_t i, std::int64_t n) __attribute__((always_inline)) {
-          const Vector gradient = adjusted_gradient(rule, Vector::load_first(values + i, n), Vector::load_first(gradients + i, n));
+          const Vector gradient = adjusted_gradient(rule, values.load(i, n), Vector::load_first(gradients + i, n));
           squares = multiply_add(gradient, gradient, squares);
         });
     const Vector factor(rowwise_factor(rule, sum(squares) / static_cast<float>(count), *first));
     for_each_vector<Vector>(
         count, [&](std::int64_t i, std::int64_t n) __attribute__((always_inline)) {
-          const Vector value = Vector::load_first(values + i, n);
+          const Vector value = values.load(i, n);
           const Vector gradient = adjusted_gradient(rule, value, Vector::load_first(gradients + i, n));
-          (value - factor * gradient).store_first(values + i, n);
+          values.store(i, n, value - factor * gradient);
         });
   } else {
     constexpr int kStates = element_states(kKind);
     for_each_vector<Vector>(
         count, [&](std::int64_t i, std::int64_t n) __attribute__((always_inline)) {
-          Vector value = Vector::load_first(values + i, n);
+          Vector value = values.load(i, n);
           const Vector gradient = adjusted_gradient(rule, value, Vector::load_first(gradients + i, n));
           Vector first_state(0.0f);
           Vector second_state(0.0f);
           if constexpr (kStates > 0) first_state = Vector::load_first(first + i, n);
           if constexpr (kStates > 1) second_state = Vector::load_first(second + i, n);
           apply_rule<kKind>(rule, gradient, value, first_state, second_state);
-          value.store_first(values + i, n);
+          values.store(i, n, value);
           if constexpr (kStates > 0) first_state.store_first(first + i, n);
           if constexpr (kStates > 1) second_state.store_first(second + i, n);
         });

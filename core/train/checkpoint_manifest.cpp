@@ -21,8 +21,14 @@ constexpr std::string_view kChecksumKey = "\"checksum\": \"";
 Json to_json(const CheckpointTable& table) {
   Json parts = Json::array();
   for (const TablePart& part : table.parts) parts.push_back({{"first_row", part.first_row}, {"rows", part.rows}, {"file", part.file}});
-  return {{"name", table.name},           {"rows", table.rows},       {"dim", table.dim}, {"state_floats", table.state_floats},
-          {"optimizer", table.optimizer}, {"has_ids", table.has_ids}, {"parts", parts}};
+  return {{"name", table.name},
+          {"rows", table.rows},
+          {"dim", table.dim},
+          {"precision", row_precision_name(table.precision)},
+          {"state_floats", table.state_floats},
+          {"optimizer", table.optimizer},
+          {"has_ids", table.has_ids},
+          {"parts", parts}};
 }
 
 CheckpointTable table_from(const Json& json) {
@@ -30,6 +36,8 @@ CheckpointTable table_from(const Json& json) {
   table.name = json.at("name").get<std::string>();
   table.rows = json.at("rows").get<std::int64_t>();
   table.dim = json.at("dim").get<std::int64_t>();
+  // Manifests from before tables had a precision do not name it.
+  if (json.contains("precision")) table.precision = row_precision(json.at("precision").get<std::string>());
   table.state_floats = json.at("state_floats").get<std::int64_t>();
   table.optimizer = json.at("optimizer").get<std::string>();
   table.has_ids = json.at("has_ids").get<bool>();
@@ -153,6 +161,8 @@ CheckpointManifest CheckpointManifest::from_text(std::string_view text, std::str
     manifest = manifest_from(json);
   } catch (const Json::exception& error) {
     damaged(origin, error.what());
+  } catch (const ConfigError& error) {
+    damaged(origin, error.what());
   }
   require_consistent(manifest, origin);
   return manifest;
@@ -166,6 +176,18 @@ const CheckpointTable* CheckpointManifest::find_table(std::string_view name) con
 const FileRecord* CheckpointManifest::find_file(std::string_view path) const {
   const auto found = std::find_if(files.begin(), files.end(), [&](const FileRecord& file) { return file.path == path; });
   return found == files.end() ? nullptr : &*found;
+}
+
+ScalarType rows_type(RowPrecision precision) {
+  switch (precision) {
+    case RowPrecision::kFp16:
+      return ScalarType::kF16;
+    case RowPrecision::kBf16:
+      return ScalarType::kBF16;
+    case RowPrecision::kFp32:
+      break;
+  }
+  return ScalarType::kF32;
 }
 
 std::string table_part_path(std::string_view table, std::int64_t part, std::int64_t parts) {

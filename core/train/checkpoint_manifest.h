@@ -7,6 +7,8 @@
 
 #include "base/checksum.h"
 #include "base/json.h"
+#include "base/safetensors.h"
+#include "kernels/row_precision.h"
 
 namespace rechost {
 
@@ -24,7 +26,7 @@ struct PluginIdentity {
   std::string version;
 };
 
-/// Rows [first_row, first_row + rows) of a table, in a file of their own: tensors `rows` [rows, dim] F32, `state` [rows, state_floats] F32
+/// Rows [first_row, first_row + rows) of a table, in a file of their own: tensors `rows` [rows, dim] F32, F16 or BF16, `state` [rows, state_floats] F32
 /// (absent when the optimizer has no state), `ids` [rows] I64 where rows are found by hashing.
 struct TablePart {
   std::int64_t first_row = 0;
@@ -37,6 +39,7 @@ struct CheckpointTable {
   std::int64_t rows = 0;  ///< over all parts
   std::int64_t dim = 0;
   std::int64_t state_floats = 0;  ///< a row
+  RowPrecision precision = RowPrecision::kFp32;  ///< of the rows
   std::string optimizer;
   bool has_ids = false;
   std::vector<TablePart> parts;  ///< in order of rows, without gaps once complete
@@ -78,6 +81,9 @@ struct CheckpointManifest {
   const CheckpointTable* find_table(std::string_view name) const;
   const FileRecord* find_file(std::string_view path) const;
 };
+
+/// The type of a table's rows in a file.
+ScalarType rows_type(RowPrecision precision);
 
 /// "tables/<table>/<part>-of-<parts>.safetensors". Characters of a table's name that a file name should not have are percent-encoded.
 std::string table_part_path(std::string_view table, std::int64_t part, std::int64_t parts);

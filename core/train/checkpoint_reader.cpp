@@ -96,7 +96,7 @@ void CheckpointReader::check_table_files() const {
     for (const TablePart& part : table.parts) {
       const SafetensorsFile& file = open(part.file);
       try {
-        file.require("rows", ScalarType::kF32, std::vector{part.rows, table.dim});
+        file.require("rows", rows_type(table.precision), std::vector{part.rows, table.dim});
         if (table.state_floats > 0) file.require("state", ScalarType::kF32, std::vector{part.rows, table.state_floats});
         if (table.has_ids) file.require("ids", ScalarType::kI64, std::vector{part.rows});
       } catch (const Error& error) {
@@ -168,7 +168,13 @@ void CheckpointReader::read_table(const CheckpointTable& table, std::int64_t fir
       file.read(file.require(tensor, type, shape), (begin - part.first_row) * row, (end - begin) * row, out + (begin - first) * row);
     };
     try {
-      if (rows != nullptr) read("rows", ScalarType::kF32, {part.rows, table.dim}, rows);
+      if (rows != nullptr && table.precision == RowPrecision::kFp32) read("rows", ScalarType::kF32, {part.rows, table.dim}, rows);
+      if (rows != nullptr && table.precision != RowPrecision::kFp32) {
+        std::vector<std::uint16_t> narrow(static_cast<std::size_t>(count * table.dim));
+        read("rows", rows_type(table.precision), {part.rows, table.dim}, narrow.data());
+        const std::int64_t before = (begin - first) * table.dim;
+        widen_values(table.precision, narrow.data() + before, (end - begin) * table.dim, rows + before);
+      }
       if (state != nullptr && table.state_floats > 0) read("state", ScalarType::kF32, {part.rows, table.state_floats}, state);
       if (ids != nullptr && table.has_ids) read("ids", ScalarType::kI64, {part.rows}, ids);
     } catch (const Error& error) {

@@ -34,7 +34,7 @@ class CheckpointReader {
   /// The table must have this shape. The message names both.
   const CheckpointTable& require_table(std::string_view name, std::int64_t rows, std::int64_t dim, std::int64_t state_floats) const;
 
-  /// Any rows, whatever parts hold them. `rows` [count, dim], `state` [count, state_floats], `ids` [count]; null skips.
+  /// Any rows, whatever parts hold them, as float32 whatever their precision. `rows` [count, dim], `state` [count, state_floats], `ids` [count]; null skips.
   void read_table(const CheckpointTable& table, std::int64_t first, std::int64_t count, float* rows, float* state,
                   std::int64_t* ids = nullptr) const;
 

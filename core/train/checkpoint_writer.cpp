@@ -48,6 +48,19 @@ TensorSource table_tensor(std::string name, ScalarType type, std::vector<std::in
           }};
 }
 
+/// Values come as float32, whatever the precision of the table; back to that of the table they are what they were.
+std::function<void(std::int64_t, std::int64_t, void*)> rows_of(const CheckpointTable& table, const ReadTableFloats& read) {
+  return [read, precision = table.precision, dim = table.dim, values = std::vector<float>()](std::int64_t first, std::int64_t count, void* out) mutable {
+    if (precision == RowPrecision::kFp32) {
+      read(first, count, static_cast<float*>(out));
+      return;
+    }
+    values.resize(static_cast<std::size_t>(count * dim));
+    read(first, count, values.data());
+    narrow_values(precision, values.data(), count * dim, out);
+  };
+}
+
 }  // namespace
 
 std::string optimizer_state_name(std::string_view state, std::string_view parameter) {
@@ -152,7 +165,7 @@ CheckpointWriter::WrittenPart CheckpointWriter::write_table_part(const std::file
                                      read(first, count, static_cast<std::int64_t*>(out));
                                    }));
   }
-  tensors.push_back(table_tensor("rows", ScalarType::kF32, {rows, table.dim}, source.first_row, floats(source.read_rows)));
+  tensors.push_back(table_tensor("rows", rows_type(table.precision), {rows, table.dim}, source.first_row, rows_of(table, source.read_rows)));
   if (table.state_floats > 0) {
     tensors.push_back(table_tensor("state", ScalarType::kF32, {rows, table.state_floats}, source.first_row, floats(source.read_state)));
   }

@@ -33,7 +33,7 @@ struct TablePartSource {
   std::int64_t parts = 1;  ///< ... to this
   std::int64_t first_row = 0;
   std::int64_t row_count = 0;
-  ReadTableFloats read_rows;   ///< [count, dim]
+  ReadTableFloats read_rows;   ///< [count, dim], numbers of the table's precision
   ReadTableFloats read_state;  ///< [count, state_floats]; unused when that is 0
   ReadTableIds read_ids;       ///< [count]; unused without ids
 };

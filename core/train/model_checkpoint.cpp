@@ -51,6 +51,7 @@ CheckpointTable describe(const EmbeddingTables& tables, std::size_t index) {
   table.name = config.name;
   table.rows = config.rows;
   table.dim = config.dim;
+  table.precision = config.precision;
   table.state_floats = tables.state_floats_per_row(index);
   table.optimizer = std::string(optimizer_name(config.optimizer.kind));
   return table;
@@ -156,6 +157,10 @@ void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& mod
   for (std::size_t i = 0; i < tables.table_count(); ++i) {
     const CheckpointTable wanted = describe(tables, i);
     const CheckpointTable& table = checkpoint.require_table(wanted.name, wanted.rows, wanted.dim, wanted.state_floats);
+    if (table.precision != wanted.precision) {
+      log_info("table \"{}\": the checkpoint has its rows in {}, this run in {}{}", table.name, row_precision_name(table.precision),
+               row_precision_name(wanted.precision), wanted.precision == RowPrecision::kFp32 ? "" : "; they are rounded to the nearest");
+    }
     rows.resize(static_cast<std::size_t>(kRowsAtOnce * table.dim));
     state.resize(static_cast<std::size_t>(kRowsAtOnce * table.state_floats));
     const RowRange own = tables.own_range(i);

@@ -241,6 +241,7 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
       fail<ConfigError>("table \"{}\" has {} rows but its features need {}: raise tables.\"{}\".rows or leave it out", table.name, made.rows,
                         rows_needed[i], table.name);
     }
+    made.precision = row_precision(section.precision);
     made.initializer = table_initializer(table, section, made.rows);
     made.optimizer = sparse_optimizer_;
     if (!section.optimizer.empty()) made.optimizer.kind = optimizer_kind(section.optimizer);

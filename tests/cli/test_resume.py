@@ -11,13 +11,14 @@ from program import BIN, SMALL, expect, folder, main, rechost
 
 KILLS = int(os.environ.get("RECHOST_TEST_KILLS", "20"))
 SEED = int(os.environ.get("RECHOST_TEST_SEED", str(random.SystemRandom().randrange(1 << 30))))
-# Batch normalisation, dropout and a decaying learning rate: everything that a careless resume would get wrong.
+# Batch normalisation, dropout, a decaying learning rate, rows rounded at random: everything that a careless resume would get wrong.
 RUN = [
     "run", "--plugin", "dlrm", "--set", "data.rows=60000", "--set", "data.valid_rows=2000", "--set", "data.test_rows=2000",
     "--set", "data.batch_size=256", "--set", "run.threads=1", "--set", "run.epochs=2", "--set", "run.log_every_steps=10",
     "--set", "model.bottom_mlp=[16, 16]", "--set", "model.top_mlp=[16]", "--set", "model.batch_norm=true", "--set", "model.dropout=0.1",
     "--set", "schedule.kind=\"cosine\"", "--set", "schedule.warmup_steps=20", "--set", "eval.every_steps=100",
     "--set", "optimizer.sparse.kind=\"adam\"", "--set", "optimizer.sparse.lr=0.01",
+    "--set", "tables.\"user*\".precision=\"bf16\"", "--set", "tables.\"item*\".precision=\"fp16\"",
 ]
 CHECKPOINTS = ["--set", "checkpoint.every_steps=15"]
 

@@ -18,6 +18,7 @@ using rechost::test::Model;
 using rechost::test::RandomValues;
 using rechost::test::ReferenceEngine;
 using rechost::test::require_close;
+using rechost::test::require_rounded;
 
 namespace {
 
@@ -48,30 +49,41 @@ void train(EmbeddingEngine& engine, ReferenceEngine* reference, const Model& mod
     }
     engine.update(prepared, pointers, settings, pool);
     if (decay_all) engine.decay_untouched(prepared, settings, pool);
-    if (reference != nullptr) reference->update(model.columns, pointers, settings, decay_all);
+    if (reference == nullptr) continue;
+    reference->update(model.columns, pointers, settings, decay_all);
+    for (std::size_t t = 0; t < model.tables.size(); ++t) {
+      if (model.tables[t].precision == RowPrecision::kFp32) continue;
+      const std::vector<float> rows = all_rows(engine, t);
+      require_rounded(rows, reference->rows(t), model.tables[t].precision);
+      reference->set_rows(t, rows);
+    }
   }
 }
 
+constexpr RowPrecision kAllPrecisions[] = {RowPrecision::kFp32, RowPrecision::kFp16, RowPrecision::kBf16};
+
 }  // namespace
 
-TEST_CASE("lookups and updates agree with the double-precision reference for every pooling, optimizer and dim") {
+TEST_CASE("lookups and updates agree with the double-precision reference for every pooling, optimizer, precision and dim") {
   constexpr std::uint64_t kSeed = 4711;
   CAPTURE(kSeed);
   RandomValues random(kSeed);
   ThreadPool pool(2);
   for (const InstructionSet set : test::instruction_sets()) {
     const test::WithInstructionSet limit(set);
-    for (const std::int64_t dim : {1, 3, 8, 16, 64, 100, 128}) {
+    for (const std::int64_t dim : {1, 3, 16, 17, 64, 128, 1023}) {
       for (const OptimizerKind kind : test::kAllOptimizers) {
-        for (const Pooling pooling : {Pooling::kSum, Pooling::kMean}) {
-          CAPTURE(instruction_set_name(set), dim, optimizer_name(kind), pooling == Pooling::kMean);
-          const Model model(dim, kind, pooling, 75, random);
-          const auto engine = model.engine(pool);
-          ReferenceEngine reference(*engine, model.lookups, model.blocks);
-          train(*engine, &reference, model, {}, false, random, pool);
-          for (std::size_t t = 0; t < model.tables.size(); ++t) {
-            require_close(all_rows(*engine, t), reference.rows(t));
-            require_close(all_state(*engine, t), reference.state(t));
+        for (const RowPrecision precision : kAllPrecisions) {
+          for (const Pooling pooling : {Pooling::kSum, Pooling::kMean}) {
+            CAPTURE(instruction_set_name(set), dim, optimizer_name(kind), row_precision_name(precision), pooling == Pooling::kMean);
+            const Model model(dim, kind, pooling, 75, random, precision);
+            const auto engine = model.engine(pool);
+            ReferenceEngine reference(*engine, model.lookups, model.blocks);
+            train(*engine, &reference, model, {}, false, random, pool);
+            for (std::size_t t = 0; t < model.tables.size(); ++t) {
+              require_close(all_rows(*engine, t), reference.rows(t));
+              require_close(all_state(*engine, t), reference.state(t));
+            }
           }
         }
       }
@@ -85,15 +97,17 @@ TEST_CASE("l2, clipping and the decay of rows that no sample touched agree with 
   for (const InstructionSet set : test::instruction_sets()) {
     const test::WithInstructionSet limit(set);
     for (const OptimizerKind kind : test::kAllOptimizers) {
-      for (const bool decay_all : {false, true}) {
-        CAPTURE(instruction_set_name(set), optimizer_name(kind), decay_all);
-        const Model model(12, kind, Pooling::kMean, 40, random);
-        const auto engine = model.engine(pool);
-        ReferenceEngine reference(*engine, model.lookups, model.blocks);
-        train(*engine, &reference, model, {.lr_factor = 0.5, .l2 = 0.01, .clip_value = 0.7}, decay_all, random, pool);
-        for (std::size_t t = 0; t < model.tables.size(); ++t) {
-          require_close(all_rows(*engine, t), reference.rows(t));
-          require_close(all_state(*engine, t), reference.state(t));
+      for (const RowPrecision precision : kAllPrecisions) {
+        for (const bool decay_all : {false, true}) {
+          CAPTURE(instruction_set_name(set), optimizer_name(kind), row_precision_name(precision), decay_all);
+          const Model model(12, kind, Pooling::kMean, 40, random, precision);
+          const auto engine = model.engine(pool);
+          ReferenceEngine reference(*engine, model.lookups, model.blocks);
+          train(*engine, &reference, model, {.lr_factor = 0.5, .l2 = 0.01, .clip_value = 0.7}, decay_all, random, pool);
+          for (std::size_t t = 0; t < model.tables.size(); ++t) {
+            require_close(all_rows(*engine, t), reference.rows(t));
+            require_close(all_state(*engine, t), reference.state(t));
+          }
         }
       }
     }
@@ -104,17 +118,19 @@ TEST_CASE("training has the same bits on one, two and three threads") {
   for (const InstructionSet set : test::instruction_sets()) {
     const test::WithInstructionSet limit(set);
     for (const OptimizerKind kind : test::kAllOptimizers) {
-      std::vector<std::vector<float>> first;
-      for (const int threads : {1, 2, 3}) {
-        CAPTURE(instruction_set_name(set), optimizer_name(kind), threads);
-        RandomValues random(31);
-        ThreadPool pool(threads);
-        const Model model(20, kind, Pooling::kMean, 3000, random);
-        const auto engine = model.engine(pool);
-        train(*engine, nullptr, model, {.l2 = 0.001}, true, random, pool);
-        for (std::size_t t = 0; t < model.tables.size(); ++t) {
-          if (threads == 1) first.push_back(all_rows(*engine, t));
-          REQUIRE(all_rows(*engine, t) == first[t]);
+      for (const RowPrecision precision : kAllPrecisions) {
+        std::vector<std::vector<float>> first;
+        for (const int threads : {1, 2, 3}) {
+          CAPTURE(instruction_set_name(set), optimizer_name(kind), row_precision_name(precision), threads);
+          RandomValues random(31);
+          ThreadPool pool(threads);
+          const Model model(20, kind, Pooling::kMean, 3000, random, precision);
+          const auto engine = model.engine(pool);
+          train(*engine, nullptr, model, {.l2 = 0.001}, true, random, pool);
+          for (std::size_t t = 0; t < model.tables.size(); ++t) {
+            if (threads == 1) first.push_back(all_rows(*engine, t));
+            REQUIRE(all_rows(*engine, t) == first[t]);
+          }
         }
       }
     }

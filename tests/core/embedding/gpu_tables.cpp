@@ -136,6 +136,14 @@ void check_rows(const std::shared_ptr<Gpu>& gpu) {
 
 }  // namespace
 
+TEST_CASE("rows of 16 bits are refused on a GPU") {
+  ThreadPool pool(1);
+  TableConfig table = test::make_table("t", 10, 4, OptimizerKind::kSgd);
+  table.precision = RowPrecision::kBf16;
+  REQUIRE_THROWS_WITH(GpuTables(test::emulated_gpu(), {table}, {{0, 0, Pooling::kSum}}, {{{0}}}, 1, pool),
+                      "table \"t\": on a GPU rows are fp32; set tables.\"t\".precision = \"fp32\" instead of bf16, or run.device = \"cpu\"");
+}
+
 TEST_CASE("tables on the emulated GPU agree with the double-precision reference") { check_training(test::emulated_gpu()); }
 TEST_CASE("tables on a GPU agree with the double-precision reference", "[gpu]") { check_training(test::real_gpu()); }
 TEST_CASE("tables on the emulated GPU decay and clip as the reference") { check_regularization(test::emulated_gpu()); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <memory>
@@ -46,9 +47,13 @@ struct Model {
   std::vector<BlockConfig> blocks;
   std::vector<Column> columns;
 
-  Model(std::int64_t dim, OptimizerKind kind, Pooling pooling, std::int64_t rows, RandomValues& random) {
-    tables = {make_table("alone", 50, dim, kind), make_table("shared", 7000, dim, kind), make_table("narrow", 60, 1, kind)};
-    columns = {make_column("c0", rows, 1, 50, random), make_column("c1", rows, 1, 7000, random), make_column("c2", rows, 5, 7000, random)};
+  Model(std::int64_t dim, OptimizerKind kind, Pooling pooling, std::int64_t rows, RandomValues& random,
+        RowPrecision precision = RowPrecision::kFp32) {
+    const std::int64_t shared_rows = dim < 500 && precision == RowPrecision::kFp32 ? 7000 : 300;
+    tables = {make_table("alone", 50, dim, kind), make_table("shared", shared_rows, dim, kind), make_table("narrow", 60, 1, kind)};
+    for (TableConfig& table : tables) table.precision = precision;
+    columns = {make_column("c0", rows, 1, 50, random), make_column("c1", rows, 1, shared_rows, random),
+               make_column("c2", rows, 5, shared_rows, random)};
     lookups = {{0, 0, Pooling::kSum}, {1, 1, pooling}, {1, 2, pooling}, {1, 2, Pooling::kNone}, {2, 0, Pooling::kSum}};
     blocks = {{{0, 1, 2}}, {{3}}, {{4}}};
   }
@@ -69,6 +74,26 @@ void require_close(const std::vector<float>& ours, const std::vector<Expected>& 
   for (std::size_t i = 0; i < ours.size(); ++i) {
     if (!(std::abs(ours[i] - expected[i]) <= 1e-5 + 1e-5 * std::abs(expected[i]))) {
       FAIL("element " << i << " is " << ours[i] << ", expected " << expected[i]);
+    }
+  }
+}
+
+/// The distance between numbers of 16 bits around `value`.
+inline double step_at(double value, RowPrecision precision) {
+  const int exponent = value == 0.0 ? -1000 : std::ilogb(value);
+  if (precision == RowPrecision::kFp16) return std::ldexp(1.0, std::max(exponent, -14) - 10);
+  return std::ldexp(1.0, std::max(exponent, -126) - 7);
+}
+
+/// Each number is one of the two of that precision that `expected` lies between, but for what float32 adds to it.
+inline void require_rounded(const std::vector<float>& ours, const std::vector<double>& expected, RowPrecision precision) {
+  REQUIRE(ours.size() == expected.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    const double tolerance = 2e-6 + 2e-6 * std::abs(expected[i]);
+    const double step = step_at(std::abs(expected[i]) + tolerance, precision);
+    const double steps = ours[i] / step_at(ours[i], precision);
+    if (steps != std::nearbyint(steps) || !(std::abs(ours[i] - expected[i]) < step + tolerance)) {
+      FAIL("element " << i << " is " << ours[i] << ", expected " << expected[i] << " rounded to " << row_precision_name(precision));
     }
   }
 }

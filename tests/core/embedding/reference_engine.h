@@ -85,6 +85,9 @@ class ReferenceEngine {
     }
   }
 
+  /// Goes on from rows as they are after rounding.
+  void set_rows(std::size_t table, const std::vector<float>& rows) { tables_[table].rows.assign(rows.begin(), rows.end()); }
+
   const std::vector<double>& rows(std::size_t table) const { return tables_[table].rows; }
   const std::vector<double>& state(std::size_t table) const { return tables_[table].state; }
 

@@ -125,6 +125,19 @@ TEST_CASE("rows and state have the same bits however the slices and tables are s
   }
 }
 
+TEST_CASE("rows of 16 bits are rounded alike wherever they lie") {
+  for (const RowPrecision precision : {RowPrecision::kFp16, RowPrecision::kBf16}) {
+    RandomValues random(13);
+    const Model model(8, OptimizerKind::kRowwiseAdagrad, Pooling::kMean, kRows, random, precision);
+    const Trained alone = train_in_one_process(model);
+    const Trained together = train(model, 3, [&](const auto& body) { with_gloo(3, body); });
+    for (std::size_t t = 0; t < model.tables.size(); ++t) {
+      INFO("table " << model.tables[t].name << ", " << row_precision_name(precision));
+      CHECK(together.rows[t] == alone.rows[t]);
+    }
+  }
+}
+
 TEST_CASE("slices add up to what one engine does with the whole batch") {
   RandomValues random(12);
   const Model model(16, OptimizerKind::kSgd, Pooling::kSum, kRows, random);

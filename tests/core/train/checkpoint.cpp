@@ -94,6 +94,62 @@ TEST_CASE("Any range of rows can be read, however the table was cut") {
   CHECK_THROWS_WITH(reader.read_table(table, 60, 11, nullptr, nullptr), Catch::Contains("which has 70"));
 }
 
+TEST_CASE("Rows of 16 bits take 16 bits in a file and come back as they were") {
+  for (const auto& [precision, type] : {std::pair{RowPrecision::kFp16, ScalarType::kF16}, {RowPrecision::kBf16, ScalarType::kBF16}}) {
+    const CheckpointedRun run;
+    constexpr std::int64_t kRows = 1000;
+    CheckpointTable table;
+    table.name = "narrow";
+    table.rows = kRows;
+    table.dim = 3;
+    table.precision = precision;
+    table.state_floats = 1;
+    const auto value = [](std::int64_t element) { return static_cast<float>(element % 251 - 125) * 0x1p-9f; };
+    CheckpointWriter writer(run.checkpoints(), CheckpointedRun::manifest(1));
+    writer.add_table(table);
+    for (std::int64_t part = 1; part <= 2; ++part) {
+      TablePartSource source{.part = part, .parts = 2, .first_row = (part - 1) * 400};
+      source.row_count = part == 1 ? 400 : 600;
+      source.read_rows = [&](std::int64_t first, std::int64_t count, float* out) {
+        for (std::int64_t i = 0; i < count * 3; ++i) out[i] = value(first * 3 + i);
+      };
+      source.read_state = [](std::int64_t first, std::int64_t count, float* out) {
+        for (std::int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(first + i) * 0.1f;
+      };
+      writer.add_part(CheckpointWriter::write_table_part(writer.staging(), table, CheckpointedRun::manifest(1).position, source));
+    }
+    const CheckpointReader reader(writer.commit());
+    reader.verify();
+    const CheckpointTable& written = reader.require_table("narrow", kRows, 3, 1);
+    CHECK(written.precision == precision);
+    const SafetensorsFile file(reader.directory() / written.parts[0].file);
+    CHECK(file.find("rows")->type == type);
+    CHECK(file.find("rows")->bytes == 400 * 3 * 2);
+    CHECK(file.find("state")->type == ScalarType::kF32);
+    std::vector<float> rows(300 * 3);
+    std::vector<float> state(300);
+    reader.read_table(written, 350, 300, rows.data(), state.data());
+    for (std::int64_t i = 0; i < 900; ++i) REQUIRE(rows[static_cast<std::size_t>(i)] == value(350 * 3 + i));
+    for (std::int64_t i = 0; i < 300; ++i) REQUIRE(state[static_cast<std::size_t>(i)] == static_cast<float>(350 + i) * 0.1f);
+  }
+}
+
+TEST_CASE("A manifest from before tables had a precision is one of fp32 tables, an unknown one is damage") {
+  const CheckpointedRun run;
+  const CheckpointManifest manifest = CheckpointReader(run.write(3)).manifest();
+  const std::string text = manifest.to_text();
+  const auto changed = [&](std::string_view from, std::string_view to) {
+    Json json = parse_json(text, "manifest");
+    json["checksum"] = "xxh3:0000000000000000";
+    std::string other = json_document(json);
+    for (std::size_t at = other.find(from); at != std::string::npos; at = other.find(from)) other.replace(at, from.size(), to);
+    other.replace(other.find("xxh3:0000000000000000"), 21, checksum_of(other));
+    return CheckpointManifest::from_text(other, "manifest.json");
+  };
+  CHECK(changed("\"precision\"", "\"purpose\"").find_table("user")->precision == RowPrecision::kFp32);
+  CHECK_THROWS_WITH(changed("\"fp32\"", "\"fp33\""), Catch::Contains("manifest.json is damaged: unknown precision \"fp33\""));
+}
+
 TEST_CASE("What a rank wrote survives the way to rank 0") {
   const CheckpointedRun run;
   CheckpointWriter writer(run.checkpoints(), CheckpointedRun::manifest(1));
