@@ -22,6 +22,7 @@ h3 { font-size: 14px; margin: 0; }
 .status.finished { color: var(--green); } .status.failed, .status.killed { color: var(--red); }
 .status.stopped { color: var(--orange); } .status.running { color: var(--blue); }
 .error { margin: 20px 0 0; padding: 14px 18px; border-left: 4px solid var(--red); background: var(--card); border-radius: 4px; overflow-wrap: anywhere; }
+.warning { margin: 12px 0 0; padding: 10px 18px; border-left: 4px solid var(--orange); background: var(--card); border-radius: 4px; overflow-wrap: anywhere; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 24px 0 0; }
 .tile, .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 .tile { padding: 12px 16px; }
@@ -29,6 +30,7 @@ h3 { font-size: 14px; margin: 0; }
 .tile span { color: var(--soft); font-size: 13px; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 16px; align-items: start; }
 .card { margin: 0; padding: 16px 18px; min-width: 0; }
+.card.wide { grid-column: 1 / -1; overflow-x: auto; }
 figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 4px 16px; margin-bottom: 10px; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; color: var(--soft); font-size: 13px; }
 .key i, .shares i { display: inline-block; width: 14px; height: 3px; margin-right: 6px; vertical-align: middle; border-radius: 2px; background: currentColor; }

@@ -30,6 +30,7 @@
 #include "train/checkpoint_store.h"
 #include "train/memory_plan.h"
 #include "train/model_checkpoint.h"
+#include "train/table_panel.h"
 #include "train/trainer.h"
 
 namespace rechost::app {
@@ -318,12 +319,15 @@ class TrainingRun {
       log_info("resumed from {} at step {} of {}", checkpoint_->directory().string(), count_text(first_step()), count_text(trainer.total_steps()));
     }
     const TrainingResult result = trainer.run();
-    if (directory_) finish(result, data, json);
+    if (directory_) finish(result, data, *model, json);
     return result.stopped ? kStopped : kDone;
   }
 
-  void finish(const TrainingResult& result, const RunData& data, bool json) {
+  void finish(const TrainingResult& result, const RunData& data, const ModelRuntime& model, bool json) {
     Json summary = summary_of(result, data, ranks_.world_size());
+    summary["sentinels"] = Json::array();
+    for (const SentinelFinding& finding : result.findings) summary["sentinels"].push_back(finding.to_json());
+    if (!result.tables.empty()) summary["tables"] = table_panel(model, *data.prepared.vocabularies, result.tables);
     summary["device"] = setup_.gpu == nullptr ? "cpu" : setup_.gpu->facts().name;
     if (!result.stopped && !setup_.config.registry.model.empty()) {
       if (result.checkpoint.empty()) throw ConfigError("registry.model needs checkpoint.final = true");

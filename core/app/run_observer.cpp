@@ -83,11 +83,13 @@ void RunObserver::on_interval(const IntervalReport& report) {
   fields["epoch"] = report.epoch;
   fields["train.loss"] = report.loss;
   fields["lr_factor"] = report.lr_factor;
+  if (report.gradient_norm) fields["train.gradient_norm"] = *report.gradient_norm;
   if (bad_rows_ > 0) fields["data.bad_rows"] = bad_rows_;
   if (unseen_share_ > 0.0) fields["data.drift.unseen_share"] = unseen_share_;
   directory_.metrics(report.step, fields);
   tracker_.metrics(report.step, fields);
-  const Scalar scalars[] = {{"train/loss", static_cast<float>(report.loss)}, {"lr_factor", static_cast<float>(report.lr_factor)}};
+  std::vector<Scalar> scalars{{"train/loss", static_cast<float>(report.loss)}, {"lr_factor", static_cast<float>(report.lr_factor)}};
+  if (report.gradient_norm) scalars.push_back({"train/gradient_norm", static_cast<float>(*report.gradient_norm)});
   tensorboard_.write(report.step, scalars, std::chrono::system_clock::now());
 }
 
@@ -122,6 +124,11 @@ void RunObserver::on_checkpoint(std::int64_t step, const std::filesystem::path& 
   fields["seconds"] = seconds;
   directory_.event("checkpoint", fields);
   tracker_.checkpoint(checkpoint);
+}
+
+void RunObserver::on_finding(const SentinelFinding& finding) {
+  log_warning("{}", finding.text);
+  directory_.event("sentinel", finding.to_json());
 }
 
 }  // namespace rechost::app

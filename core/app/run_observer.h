@@ -23,6 +23,7 @@ class RunObserver : public TrainingObserver {
   void on_interval(const IntervalReport& report) override;
   void on_evaluation(const EvaluationReport& report) override;
   void on_checkpoint(std::int64_t step, const std::filesystem::path& checkpoint, double seconds) override;
+  void on_finding(const SentinelFinding& finding) override;
 
  private:
   using Clock = std::chrono::steady_clock;

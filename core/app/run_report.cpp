@@ -11,6 +11,7 @@
 
 #include "app/report_chart.h"
 #include "app/report_style.h"
+#include "app/report_tables.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -147,6 +148,7 @@ std::string header_html(const Story& story) {
   if (summary.contains("model") && summary["model"].is_string()) lead += ", registered as " + summary["model"].get<std::string>();
   html += fmt::format("<p class=\"lead\">{}</p></header>\n", html_text(lead));
   if (summary.contains("error")) html += fmt::format("<p class=\"error\">{}</p>\n", html_text(summary["error"].get<std::string>()));
+  html += findings_html(story.events);
   return html;
 }
 
@@ -223,6 +225,12 @@ std::string learning_rate_chart(const Story& story) {
                      .x_label = "step",
                      .series = {{"factor", found->second.points}},
                      .reference = {}});
+}
+
+std::string gradient_chart(const Story& story) {
+  const auto found = story.curves.find("train.gradient_norm");
+  if (found == story.curves.end() || found->second.points.size() < 2) return "";
+  return chart_html({.title = "Norm of the dense gradients", .x_label = "step", .series = {{"training", found->second.points}}, .reference = {}});
 }
 
 std::string reliability_charts(const Story& story) {
@@ -332,8 +340,9 @@ std::string part(std::string_view title, const std::string& cards) {
 std::string run_report(const fs::path& run) {
   const Story story = read_story(run);
   std::string body = header_html(story) + tiles_html(story);
-  body += part("Learning", loss_chart(story) + metric_charts(story) + learning_rate_chart(story));
+  body += part("Learning", loss_chart(story) + metric_charts(story) + gradient_chart(story) + learning_rate_chart(story));
   body += part("Result", evaluation_html(story) + reliability_charts(story));
+  body += part("Tables", tables_html(story.run.summary));
   body += part("Course", time_html(story) + events_html(story));
   body += settings_html(story);
   body += fmt::format("<footer>{} &middot; rechost {}</footer>\n", html_text(story.run.path.string()), html_text(version()));

@@ -140,6 +140,11 @@ void spool_results(MlflowSpool& spool, const MlflowSection& section, const fs::p
   MlflowPairs tags;
   if (summary.contains("error")) tags.emplace_back("rechost.error", summary["error"].get<std::string>());
   if (summary.contains("model") && summary["model"].is_string()) tags.emplace_back("rechost.registered_model", summary["model"].get<std::string>());
+  std::string sentinels;
+  for (const Json& finding : summary.value("sentinels", Json::array())) {
+    sentinels += (sentinels.empty() ? "" : ", ") + finding.value("sentinel", "") + " (" + finding.value("subject", "") + ")";
+  }
+  if (!sentinels.empty()) tags.emplace_back("rechost.sentinels", sentinels);
   spool.tags(tags);
   if (!section.artifacts) return;
   for (const char* name : {"summary.json", "report.html"}) {

@@ -376,6 +376,32 @@ struct EvalSection {
   }
 };
 
+/// What is watched beside the numbers that were asked for: each finding is one warning, an event of the run and an entry of its summary.
+struct SentinelsSection {
+  std::string action = "warn";
+  double constant_spread = 1e-6;
+  double auc_margin = 0.005;
+  std::int64_t auc_evaluations = 3;
+  std::int64_t one_class_samples = 100'000;
+  double gradient_norm_factor = 1000.0;
+  double dead_share = 0.5;
+  double dead_norm = 1e-8;
+  double exploding_norm = 1000.0;
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("action", action, "what to do when training looks broken; off: do not look").one_of({"warn", "fail", "off"});
+    visit("constant_spread", constant_spread, "predictions of an evaluation that lie no farther apart are all the same").at_least(0.0);
+    visit("auc_margin", auc_margin, "an AUC so near to 0.5 has learnt nothing ...").between(0.0, 0.5);
+    visit("auc_evaluations", auc_evaluations, "... after so many evaluations in a row, or all of a run that has fewer").at_least(1);
+    visit("one_class_samples", one_class_samples, "training samples that may all have one label; a whole run never may").at_least(1);
+    visit("gradient_norm_factor", gradient_norm_factor, "a dense gradient explodes at so many times the geometric mean of its norms before").at_least(1.0);
+    visit("dead_share", dead_share, "of the rows of a table that training reads so many may be dead: without a gradient, or shrunk to nothing").between(0.0, 1.0);
+    visit("dead_norm", dead_norm, "a trained row of at most this norm has shrunk to nothing").at_least(0.0);
+    visit("exploding_norm", exploding_norm, "an embedding row of a larger norm explodes").at_least(0.0);
+  }
+};
+
 struct CheckpointSection {
   std::int64_t every_steps = 0;
   std::int64_t keep = 2;
@@ -459,6 +485,7 @@ struct Config {
   ScheduleSection schedule;
   RegularizationSection regularization;
   EvalSection eval;
+  SentinelsSection sentinels;
   CheckpointSection checkpoint;
   CommSection comm;
   RegistrySection registry;
@@ -478,6 +505,7 @@ struct Config {
     visit.section("schedule", schedule);
     visit.section("regularization", regularization);
     visit.section("eval", eval);
+    visit.section("sentinels", sentinels);
     visit.section("checkpoint", checkpoint);
     visit.section("comm", comm);
     visit.section("registry", registry);

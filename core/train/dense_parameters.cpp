@@ -223,16 +223,34 @@ void DenseParameters::update_on_gpu(const UpdateSettings& settings) {
                              {there.states[0].data<float>(), there.states[1].data<float>()});
 }
 
-std::string DenseParameters::first_not_finite() const {
-  copy_from_gpu();
-  const auto finite = [](const float* values, std::int64_t count) {
-    return std::all_of(values, values + count, [](float value) { return std::isfinite(value); });
-  };
+double DenseParameters::gradient_norm(ThreadPool& pool) {
+  const double squares = on_gpu_ != nullptr ? on_gpu_->kernels.sum_of_squares(on_gpu_->gradients.data<float>(), flat_size_) : sum_of_squares(gradients(), pool);
+  return std::sqrt(squares);
+}
+
+const DenseParameters::Slot* DenseParameters::find_not_finite(const HostBuffer& buffer, std::int64_t& element) const {
   for (const Slot& slot : parameters_) {
-    if (!finite(values_.view<float>().data() + slot.first, slot.count)) return fmt::format("parameter {}", slot.name);
-    if (!finite(gradients_.view<float>().data() + slot.first, slot.count)) return fmt::format("gradient of {}", slot.name);
+    const float* const values = buffer.view<float>().data() + slot.first;
+    const float* const found = std::find_if(values, values + slot.count, [](float value) { return !std::isfinite(value); });
+    if (found == values + slot.count) continue;
+    element = found - values;
+    return &slot;
   }
-  return "";
+  return nullptr;
+}
+
+std::string DenseParameters::first_not_finite_value() const {
+  copy_from_gpu();
+  std::int64_t element = 0;
+  const Slot* const slot = find_not_finite(values_, element);
+  return slot == nullptr ? "" : fmt::format("parameter {}, element {}", slot->name, element);
+}
+
+std::string DenseParameters::first_not_finite_gradient() const {
+  copy_from_gpu();
+  std::int64_t element = 0;
+  const Slot* const slot = find_not_finite(gradients_, element);
+  return slot == nullptr ? "" : fmt::format("gradient of {}, element {}", slot->name, element);
 }
 
 std::uint64_t DenseParameters::memory_bytes() const {

@@ -46,8 +46,12 @@ class DenseParameters {
   std::span<float> values() { return values_.view<float>().first(static_cast<std::size_t>(flat_size_)); }
   std::span<float> buffer_values() { return buffer_values_.view<float>().first(static_cast<std::size_t>(buffer_size_)); }
 
-  /// Name of the first parameter whose gradient or value is not finite; empty: all are.
-  std::string first_not_finite() const;
+  /// L2 norm of all gradients together, as backward wrote them or, after update(), as clip_value cut them.
+  double gradient_norm(ThreadPool& pool);
+
+  /// Names the first parameter, or the first gradient, that is not finite, with its element; empty: all are.
+  std::string first_not_finite_value() const;
+  std::string first_not_finite_gradient() const;
 
   std::int64_t count() const { return parameter_count_; }
   std::uint64_t memory_bytes() const;
@@ -80,6 +84,7 @@ class DenseParameters {
     DeviceBuffer buffer_values;
   };
 
+  const Slot* find_not_finite(const HostBuffer& buffer, std::int64_t& element) const;
   void move_to_gpu(std::shared_ptr<const Gpu> gpu);
   /// Brings the copies up to date, or the GPU's arrays after a change of the copies. Nothing without a GPU.
   void copy_from_gpu() const;

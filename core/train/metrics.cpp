@@ -1,6 +1,7 @@
 #include "train/metrics.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <iterator>
@@ -46,9 +47,16 @@ std::optional<double> MetricReport::value(std::string_view name) const {
   return found == nullptr ? std::nullopt : found->value;
 }
 
+double HeadRanges::output_spread() const {
+  double widest = 0.0;
+  for (const ValueRange& column : outputs) widest = std::max(widest, column.spread());
+  return widest;
+}
+
 void MetricReport::append(MetricReport other) {
   std::move(other.values.begin(), other.values.end(), std::back_inserter(values));
   std::move(other.reliability.begin(), other.reliability.end(), std::back_inserter(reliability));
+  std::move(other.ranges.begin(), other.ranges.end(), std::back_inserter(ranges));
 }
 
 Json MetricReport::values_json() const {
@@ -80,7 +88,7 @@ Json MetricReport::reliability_json() const {
   return tables;
 }
 
-MetricAccumulator::MetricAccumulator(MetricSettings settings) : settings_(std::move(settings)) {
+MetricAccumulator::MetricAccumulator(MetricSettings settings) : settings_(std::move(settings)), outputs_(static_cast<std::size_t>(std::max<std::int64_t>(settings_.width, 0))) {
   const bool wide = settings_.task == MetricTask::kMulticlass || settings_.task == MetricTask::kMultilabel;
   if (settings_.width < 1 || (!wide && settings_.width != 1)) fail("metrics: a head of this task cannot have width {}", settings_.width);
 }
@@ -111,6 +119,10 @@ void MetricAccumulator::add(std::span<const float> outputs, std::span<const floa
       break;
   }
   rows_ += static_cast<std::int64_t>(rows);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (std::isfinite(outputs[i])) outputs_[i % width].add(outputs[i]);
+  }
+  for (const float label : labels) labels_.add(label);
 }
 
 void MetricAccumulator::add_binary(std::span<const float> outputs, std::span<const float> labels, std::span<const float> weights) {
@@ -206,6 +218,7 @@ MetricReport MetricAccumulator::finish() {
   } else {
     finish_binary(report);
   }
+  report.ranges.push_back({settings_.prefix, rows_, outputs_, labels_});
   return report;
 }
 
@@ -261,6 +274,8 @@ void MetricAccumulator::clear() {
   rows_ = 0;
   bad_outputs_ = 0;
   soft_labels_ = false;
+  outputs_.assign(outputs_.size(), ValueRange());
+  labels_ = ValueRange();
   sums_.fill(ExactSum());
   kept_.clear();
 }
@@ -275,6 +290,8 @@ std::vector<std::byte> MetricAccumulator::pack() const {
     sum.pack(packed);
     words.insert(words.end(), packed.begin(), packed.end());
   }
+  words.push_back(std::bit_cast<std::int64_t>(labels_));
+  for (const ValueRange& column : outputs_) words.push_back(std::bit_cast<std::int64_t>(column));
   std::vector<std::byte> bytes((words.size() + kept_.size()) * sizeof(std::int64_t));
   std::memcpy(bytes.data(), words.data(), words.size() * sizeof(std::int64_t));
   if (!kept_.empty()) std::memcpy(bytes.data() + words.size() * sizeof(std::int64_t), kept_.data(), kept_.size() * sizeof(std::int64_t));
@@ -283,12 +300,13 @@ std::vector<std::byte> MetricAccumulator::pack() const {
 
 void MetricAccumulator::merge(std::span<const std::byte> packed) {
   constexpr std::size_t kHeaderWords = 7;
-  constexpr std::size_t kFixedWords = kHeaderWords + kSumCount * ExactSum::kWords;
+  constexpr std::size_t kRangesBegin = kHeaderWords + kSumCount * ExactSum::kWords;
+  const std::size_t fixed_words = kRangesBegin + 1 + outputs_.size();
   std::vector<std::int64_t> words(packed.size() / sizeof(std::int64_t));
   if (!packed.empty()) std::memcpy(words.data(), packed.data(), words.size() * sizeof(std::int64_t));
-  if (packed.size() % sizeof(std::int64_t) != 0 || words.size() < kFixedWords || words[0] != static_cast<std::int64_t>(settings_.task) ||
+  if (packed.size() % sizeof(std::int64_t) != 0 || words.size() < fixed_words || words[0] != static_cast<std::int64_t>(settings_.task) ||
       words[1] != settings_.width || words[2] != (settings_.keep_rows ? 1 : 0) ||
-      static_cast<std::uint64_t>(words[6]) != words.size() - kFixedWords) {
+      static_cast<std::uint64_t>(words[6]) != words.size() - fixed_words) {
     fail("metrics of another rank do not fit this head: {} bytes of state with other settings", packed.size());
   }
   rows_ += words[3];
@@ -297,9 +315,11 @@ void MetricAccumulator::merge(std::span<const std::byte> packed) {
   for (std::size_t i = 0; i < kSumCount; ++i) {
     sums_[i].add(ExactSum::unpack(std::span(words).subspan(kHeaderWords + i * ExactSum::kWords).first<ExactSum::kWords>()));
   }
+  labels_.add(std::bit_cast<ValueRange>(words[kRangesBegin]));
+  for (std::size_t i = 0; i < outputs_.size(); ++i) outputs_[i].add(std::bit_cast<ValueRange>(words[kRangesBegin + 1 + i]));
   const std::size_t kept = kept_.size();
-  kept_.resize(kept + words.size() - kFixedWords);
-  if (kept_.size() > kept) std::memcpy(kept_.data() + kept, words.data() + kFixedWords, (kept_.size() - kept) * sizeof(std::int64_t));
+  kept_.resize(kept + words.size() - fixed_words);
+  if (kept_.size() > kept) std::memcpy(kept_.data() + kept, words.data() + fixed_words, (kept_.size() - kept) * sizeof(std::int64_t));
 }
 
 }  // namespace rechost

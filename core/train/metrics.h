@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,10 +31,40 @@ struct ReliabilityBin {
   std::int64_t rows = 0;
 };
 
+/// The least and the largest of some numbers.
+struct ValueRange {
+  float least = std::numeric_limits<float>::infinity();
+  float largest = -std::numeric_limits<float>::infinity();
+
+  void add(float value) {
+    least = value < least ? value : least;
+    largest = value > largest ? value : largest;
+  }
+  /// Bound by bound: an empty one has them the wrong way round, and changes nothing.
+  void add(const ValueRange& other) {
+    least = other.least < least ? other.least : least;
+    largest = other.largest > largest ? other.largest : largest;
+  }
+  bool empty() const { return least > largest; }
+  double spread() const { return empty() ? 0.0 : static_cast<double>(largest) - static_cast<double>(least); }
+};
+
+/// Between which bounds the outputs and labels of one head lie.
+struct HeadRanges {
+  std::string prefix;  ///< of the head's metrics: "" or "click."
+  std::int64_t rows = 0;
+  std::vector<ValueRange> outputs;  ///< by column; finite ones only
+  ValueRange labels;
+
+  /// The widest of the outputs' columns.
+  double output_spread() const;
+};
+
 /// Values in order of computation.
 struct MetricReport {
   std::vector<MetricValue> values;
   std::vector<std::pair<std::string, std::vector<ReliabilityBin>>> reliability;  ///< by prefix of the head ("" or "click.")
+  std::vector<HeadRanges> ranges;  ///< of heads with labels
 
   /// The entry of that name, or null.
   const MetricValue* find(std::string_view name) const;
@@ -108,6 +139,8 @@ class MetricAccumulator {
   std::int64_t rows_ = 0;
   std::int64_t bad_outputs_ = 0;
   bool soft_labels_ = false;  ///< some label is neither 0 nor 1
+  std::vector<ValueRange> outputs_;  ///< by column
+  ValueRange labels_;
   std::array<ExactSum, kSumCount> sums_;
   std::vector<std::uint64_t> kept_;  ///< see ranking.h: ordered logit, label and weight in one word
 };

@@ -208,6 +208,7 @@ std::string training_identity(const Config& config) {
   identity.data.vocabulary_memory_gib = data.vocabulary_memory_gib;
   identity.data.temporary_path = data.temporary_path;
   if (identity.eval.early_stop == 0 && !identity.eval.restore_best && identity.schedule.kind != "plateau") identity.eval = {};
+  identity.sentinels = {};
   identity.checkpoint = {};
   identity.comm = {};
   identity.registry = {};

@@ -14,6 +14,7 @@
 #include "embedding/local_tables.h"
 #include "embedding/sharded_tables.h"
 #include "kernels/losses.h"
+#include "train/not_finite.h"
 
 namespace rechost {
 namespace {
@@ -110,6 +111,7 @@ OptimizerSettings optimizer_settings(const OptimizerSection& section) {
 ModelRuntime::ModelRuntime(const Config& config, const Module& module, const ModuleOptions& options, const BatchSchema& schema,
                            std::shared_ptr<const Vocabularies> vocabularies, const Dataset* train, const Settings& settings, ThreadPool& pool)
     : schema_(schema),
+      vocabularies_(std::move(vocabularies)),
       model_(module, options),
       sparse_optimizer_(optimizer_settings(config.optimizer.sparse)),
       regularization_(config.regularization),
@@ -120,10 +122,10 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
       gpu_(settings.gpu),
       trainable_(train != nullptr) {
   std::vector<std::int64_t> table_rows;
-  for (const FeatureInfo& feature : schema_.sparse) table_rows.push_back(vocabularies->at(feature.table).rows());
+  for (const FeatureInfo& feature : schema_.sparse) table_rows.push_back(vocabularies_->at(feature.table).rows());
   const ModelSpec& spec = model_.declare(schema_, table_rows);
   build_catalogues(train, settings.seed);
-  build_tables(config, *vocabularies, settings.seed);
+  build_tables(config, *vocabularies_, settings.seed);
   memory_ = gpu_ != nullptr ? make_gpu_step_memory(spec.heads.size(), gpu_) : make_host_step_memory(spec.heads.size(), pool_);
   dense_ = std::make_unique<DenseParameters>(spec, optimizer_settings(config.optimizer.dense), derive_seed(settings.seed, kDenseSeed), gpu_);
   ModelBinding binding;
@@ -456,33 +458,8 @@ double ModelRuntime::compute_losses(double weight, double total_weight) {
   return total;
 }
 
-void ModelRuntime::fail_not_finite(std::int64_t step) const {
-  std::string where = dense_->first_not_finite();
-  const auto bad = [](const float* values, std::int64_t count) {
-    return std::any_of(values, values + count, [](float value) { return !std::isfinite(value); });
-  };
-  const ModelSpec& spec = model_.spec();
-  for (std::size_t table = 0; where.empty() && table < tables_->table_count(); ++table) {
-    const TableConfig& config = tables_->table(table);
-    const RowRange own = tables_->own_range(table);
-    std::vector<float> row(static_cast<std::size_t>(config.dim));
-    for (std::int64_t index = own.first; index < own.end(); ++index) {
-      tables_->read_rows(table, index, 1, row.data(), nullptr);
-      if (bad(row.data(), config.dim)) {
-        where = fmt::format("row {} of table {}", index, config.name);
-        break;
-      }
-    }
-  }
-  for (std::size_t head = 0; where.empty() && head < spec.heads.size(); ++head) {
-    const std::span<const float> output = memory_->read_output(head);
-    if (bad(output.data(), static_cast<std::int64_t>(output.size()))) {
-      where = fmt::format("output of head {}", spec.heads[head].name);
-    }
-  }
-  fail("the loss is not finite at step {}; first tensor that is not: {}. Lower optimizer.dense.lr and optimizer.sparse.lr, add "
-       "schedule.warmup_steps or set regularization.clip_norm",
-       step, where.empty() ? "none (the loss itself overflowed)" : where);
+void ModelRuntime::fail_not_finite(std::int64_t step, std::span<const Batch> slices) const {
+  fail("{}", describe_not_finite({step, model_.spec(), schema_, *vocabularies_, *dense_, *tables_, *memory_, slices, communicator_}));
 }
 
 /// Gets the rows of all slices; returns the weight of the global batch.
@@ -557,7 +534,7 @@ ModelRuntime::StepResult ModelRuntime::train_step(std::span<const Batch> slices,
   for (const std::vector<double>& note : tables_->notes()) {
     for (std::size_t i = 1; i < note.size(); ++i) result.loss += note[i];
   }
-  if (!std::isfinite(result.loss)) fail_not_finite(settings.step);
+  if (!std::isfinite(result.loss)) fail_not_finite(settings.step, slices);
   if (dense_gradients_) dense_gradients_->reduce();
   times.comm += seconds_since(begin);
 

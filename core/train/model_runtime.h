@@ -83,7 +83,8 @@ class ModelRuntime {
   const BatchSchema& schema() const { return schema_; }
   EmbeddingTables& tables() { return *tables_; }
   const EmbeddingTables& tables() const { return *tables_; }
-  Communicator& communicator() { return communicator_; }
+  Communicator& communicator() const { return communicator_; }
+  bool on_gpu() const { return gpu_ != nullptr; }
   int world_size() const { return communicator_.world_size(); }
   const SlicePlan& slice_plan() const { return slice_plan_; }
   DenseParameters& dense() { return *dense_; }
@@ -145,9 +146,10 @@ class ModelRuntime {
                   const PreparedBatch& prepared);
   double compute_losses(double weight, double total_weight);
   void update(const StepSettings& settings);
-  [[noreturn]] void fail_not_finite(std::int64_t step) const;
+  [[noreturn]] void fail_not_finite(std::int64_t step, std::span<const Batch> slices) const;
 
   BatchSchema schema_;
+  std::shared_ptr<const Vocabularies> vocabularies_;
   ModelInstance model_;
   OptimizerSettings sparse_optimizer_;
   RegularizationSection regularization_;

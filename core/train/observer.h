@@ -6,6 +6,7 @@
 #include <string>
 
 #include "train/metrics.h"
+#include "train/sentinels.h"
 
 namespace rechost {
 
@@ -28,6 +29,7 @@ struct IntervalReport {
   std::int64_t epoch = 0;
   double loss = 0.0;
   double lr_factor = 1.0;
+  std::optional<double> gradient_norm;  ///< of all dense parameters together in the last step, after clip_value; nothing: there are none
 };
 
 struct EvaluationReport {
@@ -49,6 +51,8 @@ class TrainingObserver {
   virtual void on_interval(const IntervalReport& report) = 0;
   virtual void on_evaluation(const EvaluationReport& report) = 0;
   virtual void on_checkpoint(std::int64_t step, const std::filesystem::path& checkpoint, double seconds) = 0;
+  /// Once for each; whoever does not show warnings need not care.
+  virtual void on_finding(const SentinelFinding& /*finding*/) {}
 };
 
 }  // namespace rechost

@@ -14,6 +14,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// Rows of a table that are looked at in the middle of a run.
+constexpr std::int64_t kSampledRows = 65536;
+
 const Dataset& training_split(const RunData& data) {
   if (data.prepared.train == nullptr || data.prepared.train->samples() == 0) {
     throw DataError("there are no rows to train on: the loader offers no training split, or all its rows went to other splits");
@@ -47,7 +50,11 @@ void Trainer::Course::restore(const Json& state) {
   evaluations_without_improvement = state.at("evaluations_without_improvement").get<std::int64_t>();
 }
 
-Trainer::Trainer(Parts parts) : parts_(std::move(parts)), config_(*parts_.config), order_(training_order(config_, training_split(*parts_.data).streams())) {
+Trainer::Trainer(Parts parts)
+    : parts_(std::move(parts)),
+      config_(*parts_.config),
+      order_(training_order(config_, training_split(*parts_.data).streams())),
+      sentinels_(config_.sentinels, [this](const SentinelFinding& finding) { parts_.observer->on_finding(finding); }) {
   require_trained_head(parts_.model->spec(), config_.model.plugin);
   total_steps_ = order_.first_step_of(config_.run.epochs);
   if (config_.run.steps > 0) total_steps_ = config_.run.steps;
@@ -74,9 +81,23 @@ Trainer::Trainer(Parts parts) : parts_(std::move(parts)), config_(*parts_.config
   };
   if (config_.eval.every_epochs > 0 || config_.eval.every_steps > 0) expect(config_.eval.split);
   if (config_.eval.final_test) expect("test");
+  watch_labels();
 }
 
 Trainer::~Trainer() = default;
+
+void Trainer::watch_labels() {
+  const std::uint64_t heads = parts_.model->heads_with_labels();
+  const ModelSpec& spec = parts_.model->spec();
+  for (std::size_t i = 0; i < spec.heads.size(); ++i) {
+    const ModelSpec::Head& head = spec.heads[i];
+    if (((heads >> i) & 1) == 0 || !head.trained()) continue;
+    const std::int64_t columns = head.kind == ModelSpec::Head::Kind::kMultilabel ? head.size : 1;
+    for (std::size_t column = *head.label; column < *head.label + static_cast<std::size_t>(columns); ++column) {
+      sentinels_.watch_label(column, parts_.model->schema().labels[column].name);
+    }
+  }
+}
 
 void Trainer::resume(const CheckpointReader& checkpoint) {
   const CheckpointManifest& manifest = checkpoint.manifest();
@@ -89,6 +110,7 @@ void Trainer::resume(const CheckpointReader& checkpoint) {
   step_ = manifest.position.step;
   course_.restore(state.at("course"));
   if (plateau_ && state.contains("plateau")) plateau_->restore(state.at("plateau"));
+  if (state.contains("sentinels")) sentinels_.restore(state.at("sentinels"));
   newest_checkpoint_ = checkpoint.directory();
 }
 
@@ -109,6 +131,7 @@ CheckpointFacts Trainer::facts() const {
     facts.mosaic_state = mosaic_state_json(order_.mosaic()->state_after(place.epoch, place.step));
   }
   facts.state["course"] = course_.to_json();
+  facts.state["sentinels"] = sentinels_.to_json();
   facts.state["threads"] = parts_.pool->size();  // same seed and number of threads: same bits
   facts.state["ranks"] = parts_.model->world_size();
   if (plateau_) facts.state["plateau"] = plateau_->to_json();
@@ -186,6 +209,7 @@ void Trainer::evaluate(const std::string& split, bool watch, TrainingResult& res
   report.metrics = &metrics;
   report.seconds = seconds_since(begin);
   parts_.observer->on_evaluation(report);
+  sentinels_.look_at_evaluation(step_, split, metrics);
   // Pruning spares it, see facts().
   if (watch && report.best && config_.eval.restore_best) write_checkpoint(result);
   result.metrics[split] = std::move(metrics);
@@ -234,6 +258,7 @@ TrainingResult Trainer::run() {
         batches, std::span(prepared).subspan(static_cast<std::size_t>(pipeline.place()), slice_count), step, result.times);
     ++step_;
     for (std::size_t i = 0; parts_.samples != nullptr && i < slice_count; ++i) parts_.samples->add(batches[i]);
+    for (const Batch& slice : batches) sentinels_.look_at_labels(slice);
     course_.interval_loss += outcome.loss * outcome.weight;
     course_.interval_weight += outcome.weight;
     result.samples_here += batch.global_rows;
@@ -251,7 +276,11 @@ TrainingResult Trainer::run() {
 
     const bool last = step_ == total_steps_;
     if (step_ % config_.run.log_every_steps == 0 || last) {
-      parts_.observer->on_interval({step_, batch.epoch, course_.interval_loss / course_.interval_weight, step.lr_factor});
+      std::optional<double> gradient_norm;
+      if (parts_.model->dense().count() > 0) gradient_norm = parts_.model->dense().gradient_norm(*parts_.pool);
+      parts_.observer->on_interval({step_, batch.epoch, course_.interval_loss / course_.interval_weight, step.lr_factor, gradient_norm});
+      sentinels_.look_at_gradient(step_, gradient_norm);
+      sentinels_.judge_labels(step_, last && first_step == 0, parts_.model->communicator());
       course_.interval_loss = 0.0;
       course_.interval_weight = 0.0;
     }
@@ -264,6 +293,7 @@ TrainingResult Trainer::run() {
     result.seconds += seconds_since(begin);
     if (evaluate_now) {
       evaluate(config_.eval.split, true, result);
+      if (sentinels_.on()) sentinels_.look_at_tables(step_, survey(kSampledRows));
       result.stopped_early = config_.eval.early_stop > 0 && course_.evaluations_without_improvement >= config_.eval.early_stop;
     }
     if ((stop_now && !last && !result.stopped_early) || checkpoint_now) write_checkpoint(result);
@@ -279,7 +309,19 @@ TrainingResult Trainer::run() {
   result.steps = step_;
   result.samples = order_.samples_before(step_);
   if (!result.stopped) finish(result);
+  result.findings = sentinels_.findings();
   return result;
+}
+
+std::vector<TableFacts> Trainer::survey(std::int64_t most_rows) const {
+  SurveySettings settings;
+  settings.dead_norm = config_.sentinels.dead_norm;
+  settings.exploding_norm = config_.sentinels.exploding_norm;
+  // An epoch of data.epoch_size samples or of weighted streams need not have all of them.
+  settings.whole_epoch = epoch_of(step_) > 0 && config_.data.epoch_size == 0 && config_.data.streams.empty();
+  settings.l2_on_all_rows = config_.regularization.l2_sparse > 0 && config_.regularization.l2_scope == "table";
+  settings.most_rows = most_rows;
+  return survey_tables(*parts_.model, *parts_.data->prepared.vocabularies, settings, *parts_.pool);
 }
 
 void Trainer::finish(TrainingResult& result) {
@@ -287,6 +329,10 @@ void Trainer::finish(TrainingResult& result) {
   if (config_.eval.restore_best && restore_best()) evaluate(config_.eval.split, false, result);
   if (config_.checkpoint.final) write_checkpoint(result);
   if (config_.eval.final_test) evaluate("test", false, result);
+  if (!sentinels_.on()) return;
+  result.tables = survey(0);
+  sentinels_.look_at_tables(step_, result.tables);
+  sentinels_.finish(step_);
 }
 
 }  // namespace rechost

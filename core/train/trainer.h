@@ -19,6 +19,8 @@
 #include "train/run_data.h"
 #include "train/sample_log.h"
 #include "train/schedule.h"
+#include "train/sentinels.h"
+#include "train/table_survey.h"
 
 namespace rechost {
 
@@ -37,6 +39,8 @@ struct TrainingResult {
   std::map<std::string, MetricReport> metrics;  ///< last evaluation by split
   std::map<std::string, double> best_auc;       ///< by split, where the data's optimum is known
   std::filesystem::path checkpoint;             ///< the last one written; empty: none
+  std::vector<TableFacts> tables;               ///< at the end of a run that was not stopped; empty with sentinels.action = "off"
+  std::vector<SentinelFinding> findings;
 };
 
 /// The training loop. The course of a run is a function of configuration and data alone: where it was interrupted, and how often, leaves
@@ -88,6 +92,9 @@ class Trainer {
   /// Whether there was anything to go back to.
   bool restore_best();
   void finish(TrainingResult& result);
+  /// `most_rows` as in SurveySettings.
+  std::vector<TableFacts> survey(std::int64_t most_rows) const;
+  void watch_labels();
   CheckpointFacts facts() const;
   std::int64_t epoch_of(std::int64_t step) const;
   bool evaluation_due() const;
@@ -98,6 +105,7 @@ class Trainer {
   SampleOrder order_;
   Schedule schedule_;
   std::optional<PlateauState> plateau_;
+  Sentinels sentinels_;
   std::map<std::string, std::unique_ptr<Evaluator>> evaluators_;
   Course course_;
   std::int64_t step_ = 0;  ///< steps done

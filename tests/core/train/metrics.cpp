@@ -310,3 +310,20 @@ TEST_CASE("Exact sums remember that a term was not finite, and survive packing")
   CHECK(other.value() == -5.0);
   CHECK_FALSE(other.finite());
 }
+
+TEST_CASE("ranges of outputs and labels are those of all ranks, also of one without rows", "[metrics]") {
+  MetricAccumulator first({});
+  first.add(std::vector<float>{-1.0F, 0.5F}, std::vector<float>{0.0F, 0.0F}, {});
+  MetricAccumulator second({});
+  second.add(std::vector<float>{2.0F}, std::vector<float>{1.0F}, {});
+  MetricAccumulator all({});
+  for (const MetricAccumulator* rank : {&first, &second}) all.merge(rank->pack());
+  all.merge(MetricAccumulator({}).pack());
+  const HeadRanges ranges = all.finish().ranges.front();
+  CHECK(ranges.rows == 3);
+  CHECK(ranges.outputs.front().least == -1.0F);
+  CHECK(ranges.outputs.front().largest == 2.0F);
+  CHECK(ranges.labels.least == 0.0F);
+  CHECK(ranges.labels.largest == 1.0F);
+  CHECK(MetricAccumulator({}).finish().ranges.front().labels.empty());
+}
