@@ -4,6 +4,7 @@
 #include "app/data_commands.h"
 #include "app/doctor_command.h"
 #include "app/model_commands.h"
+#include "app/plan_command.h"
 #include "app/plugin_commands.h"
 #include "app/report_command.h"
 #include "app/retrieval_commands.h"
@@ -40,8 +41,10 @@ constexpr std::array kCommands{
             "  rechost recommend runs/two_tower-20260101-120000 --k 20 --out lists.jsonl\n"
             "  rechost recommend models:/towers@champion --users ids.txt --rank models:/clicks@champion\n",
             recommend_command},
-    Command{"plan", "", "What a configuration needs: tables, memory, bytes moved per step.", "--plugin NAME | --config FILE [--nproc N]",
-            "  rechost plan --plugin dlrm --nproc 4\n"
+    Command{"plan", "", "What a configuration needs: tables, memory, bytes moved and time per step.", "--plugin NAME | --config FILE [--nproc N] [--explain]",
+            "  rechost plan --plugin dlrm\n"
+            "  rechost plan --plugin dlrm --set data.batch_size=8192 --explain\n"
+            "  rechost plan --plugin dlrm --nproc 4 --no-time\n"
             "  rechost plan --config configs/dlrm_criteo.toml --output json\n",
             plan_command},
     Command{"data", "synth", "Write a synthetic data set with a known optimum as CSV.", "FOLDER [--rows N] [--set data.option=value]...",

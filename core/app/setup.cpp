@@ -116,15 +116,10 @@ ModelSource find_model(const std::string& text) {
   fail<CheckpointError>("\"{}\" is neither a run directory, nor a checkpoint, nor a registry name like models:/dlrm@champion", text);
 }
 
-std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize,
-                                          Communicator* ranks) {
-  ModelRuntime::Settings settings;
+namespace {
+
+std::unique_ptr<ModelRuntime> make_model(const Setup& setup, const RunData& data, const Dataset* train, ModelRuntime::Settings settings) {
   settings.seed = static_cast<std::uint64_t>(setup.config.run.seed);
-  settings.initialize = initialize;
-  settings.gpu = setup.gpu;
-  // Use of a trained model is not training: what it computes does not depend on slices.
-  settings.deterministic = setup.config.run.deterministic && train != nullptr;
-  settings.communicator = ranks;
   settings.threads = static_cast<std::uint32_t>(setup.context.threads);
   auto model = std::make_unique<ModelRuntime>(setup.config, *setup.model_module, *setup.model_options, data.prepared.plan->schema,
                                               data.prepared.vocabularies, train, settings, *setup.pool);
@@ -134,6 +129,25 @@ std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& dat
   for (std::size_t i = 0; i < model->tables().table_count(); ++i) tables.push_back(model->tables().table(i).name);
   check_patterns(setup.config, features, tables);
   return model;
+}
+
+}  // namespace
+
+std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize,
+                                          Communicator* ranks) {
+  ModelRuntime::Settings settings;
+  settings.initialize = initialize;
+  settings.gpu = setup.gpu;
+  // Use of a trained model is not training: what it computes does not depend on slices.
+  settings.deterministic = setup.config.run.deterministic && train != nullptr;
+  settings.communicator = ranks;
+  return make_model(setup, data, train, settings);
+}
+
+std::unique_ptr<ModelRuntime> build_planned_model(const Setup& setup, const RunData& data) {
+  ModelRuntime::Settings settings;
+  settings.planned_tables = true;
+  return make_model(setup, data, data.prepared.train.get(), settings);
 }
 
 LoadedModel load_model(const ModelSource& source, const std::vector<std::string>& settings, RunDataOptions data) {

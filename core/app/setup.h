@@ -69,6 +69,9 @@ void warn_of_drift(const Config& config, const RunData& data);
 std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize,
                                           Communicator* ranks = nullptr);
 
+/// The same for planning a training run: its tables take no memory, see PlannedTables. On the CPU.
+std::unique_ptr<ModelRuntime> build_planned_model(const Setup& setup, const RunData& data);
+
 /// What the registry is to know of a checkpoint by itself: configuration, data and plugins, but neither run directory nor metrics.
 ModelDescription describe_checkpoint(const std::filesystem::path& checkpoint);
 

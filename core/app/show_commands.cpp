@@ -1,6 +1,7 @@
 #include "app/show_commands.h"
 
 #include "app/command.h"
+#include "app/config_options.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -10,7 +11,6 @@
 #include "tracking/run_directory.h"
 #include "train/checkpoint_reader.h"
 #include "train/checkpoint_store.h"
-#include "train/memory_plan.h"
 
 namespace rechost::app {
 
@@ -18,20 +18,6 @@ namespace fs = std::filesystem;
 namespace options = boost::program_options;
 
 namespace {
-
-void add_config_options(options::options_description& visible) {
-  visible.add_options()("plugin,p", options::value<std::string>(), "model: its example configuration")(
-      "config,c", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "configuration file; may be repeated")(
-      "set,s", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "key=value over everything else");
-}
-
-Setup setup_from(const options::variables_map& values) {
-  std::optional<std::string> plugin;
-  if (values.count("plugin") != 0) plugin = values["plugin"].as<std::string>();
-  auto files = values["config"].as<std::vector<std::string>>();
-  if (files.empty() && !plugin) throw UsageError("say which configuration: --plugin NAME or --config FILE");
-  return load_setup(requested_config(plugin, std::move(files), values["set"].as<std::vector<std::string>>()));
-}
 
 ModelSource checkpoint_argument(const options::variables_map& values) {
   if (values.count("path") == 0) throw UsageError("which checkpoint? give a checkpoint directory, a run directory, or models:/name@alias");
@@ -54,79 +40,6 @@ int config_schema_command(std::span<const std::string> arguments) {
   options::variables_map values;
   if (!parse_arguments(find_command("config", "schema"), arguments, visible, {}, values)) return kDone;
   print(config_schema() + "\n");
-  return kDone;
-}
-
-int plan_command(std::span<const std::string> arguments) {
-  options::options_description visible("Options");
-  add_config_options(visible);
-  visible.add_options()("nproc", options::value<int>()->default_value(1), "ranks that share the tables");
-  add_output_option(visible);
-  options::variables_map values;
-  if (!parse_arguments(find_command("plan", ""), arguments, visible, {}, values)) return kDone;
-  const bool json = wants_json(values);
-  const int ranks = values["nproc"].as<int>();
-  if (ranks < 1) throw UsageError("--nproc: at least one rank");
-  Setup setup = setup_from(values);
-  setup.config.run.deterministic = false;  // slices of a batch move nothing between processes
-  const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
-  const auto model = build_model(setup, data, data.prepared.train.get(), true);
-  const EmbeddingTables& tables = model->tables();
-  std::vector<TableConfig> configs;
-  for (std::size_t i = 0; i < tables.table_count(); ++i) configs.push_back(tables.table(i));
-  const std::vector<TableSize> sizes = table_sizes(configs);
-  const Placement placement(sizes, ranks);
-  Json plan = Json::object();
-  Json list = Json::array();
-  for (std::size_t i = 0; i < tables.table_count(); ++i) {
-    const TableConfig& table = tables.table(i);
-    Json entry = Json::object();
-    entry["table"] = table.name;
-    entry["rows"] = table.rows;
-    entry["dim"] = table.dim;
-    entry["precision"] = row_precision_name(table.precision);
-    entry["optimizer"] = optimizer_name(table.optimizer.kind);
-    entry["state_floats_per_row"] = tables.state_floats_per_row(i);
-    entry["bytes"] = table.rows * sizes[i].bytes_per_row;
-    entry["placement"] = placement.describe(i);
-    list.push_back(std::move(entry));
-  }
-  // Each lookup reads a row, and each update reads and writes one with its state; at most one row per id.
-  double row_bytes = 0.0;
-  for (const ModelSpec::Embedding& embedding : model->spec().embeddings) {
-    const TableConfig& table = tables.table(embedding.table);
-    row_bytes += static_cast<double>(table.dim * value_bytes(table.precision) + 2 * sizes[embedding.table].bytes_per_row);
-  }
-  plan["tables"] = list;
-  for (int rank = 0; rank < ranks; ++rank) plan["table_bytes_by_rank"].push_back(placement.bytes(rank));
-  const MemoryPlan memory = plan_memory(setup.config, data, *model);
-  plan["memory_bytes"]["tables"] = memory.tables;
-  plan["memory_bytes"]["dense"] = memory.dense;
-  plan["memory_bytes"]["decoded_rows"] = memory.decoded_rows;
-  plan["memory_bytes"]["batches"] = memory.batches;
-  plan["memory_bytes"]["libraries"] = MemoryPlan::kLibraries;
-  plan["memory_bytes"]["total"] = memory.total();
-  plan["bytes_moved_per_step"] = static_cast<std::uint64_t>(row_bytes * static_cast<double>(setup.config.data.batch_size));
-  plan["steps_per_epoch"] = (data.prepared.train->samples() + setup.config.data.batch_size - 1) / setup.config.data.batch_size;
-  if (json) {
-    print(json_line(plan) + "\n");
-    return kDone;
-  }
-  print(fmt::format("{:<24} {:>14} {:>6} {:>5}  {:<16} {:>10}  {}\n", "table", "rows", "dim", "", "optimizer", "memory", "placement"));
-  for (const Json& entry : list) {
-    print(fmt::format("{:<24} {:>14} {:>6} {:>5}  {:<16} {:>10}  {}\n", entry["table"].get<std::string>(), count_text(entry["rows"].get<std::int64_t>()),
-                      entry["dim"].get<std::int64_t>(), entry["precision"].get<std::string>(), entry["optimizer"].get<std::string>(), bytes_text(entry["bytes"].get<std::uint64_t>()),
-                      entry["placement"].get<std::string>()));
-  }
-  for (int rank = 0; rank < ranks && ranks > 1; ++rank) {
-    print(fmt::format("{}rank {}: {} of tables and their state\n", rank == 0 ? "\n" : "", rank, bytes_text(static_cast<std::uint64_t>(placement.bytes(rank)))));
-  }
-  print(fmt::format("\nmemory{}: {} (tables {}, dense part {}, decoded rows {}, batches {}, libraries {})\n", ranks > 1 ? " of one process with all tables" : "",
-                    bytes_text(memory.total()),
-                    bytes_text(memory.tables), bytes_text(memory.dense), bytes_text(memory.decoded_rows), bytes_text(memory.batches),
-                    bytes_text(MemoryPlan::kLibraries)));
-  print(fmt::format("step: {} samples, at most {} moved to and from tables; {} steps per epoch\n", count_text(setup.config.data.batch_size),
-                    bytes_text(plan["bytes_moved_per_step"].get<std::uint64_t>()), count_text(plan["steps_per_epoch"].get<std::int64_t>())));
   return kDone;
 }
 

@@ -68,6 +68,10 @@ std::int64_t row_stride(std::int64_t floats) {
   return (floats + 3) / 4 * 4;
 }
 
+std::uint64_t table_bytes(const TableConfig& config) {
+  return storage_bytes(config, row_stride(value_floats(config) + optimizer_state_floats(checked(config).optimizer.kind, config.dim)));
+}
+
 TableStorage::TableStorage(const TableConfig& config)
     : dim_(checked(config).dim),
       precision_(config.precision),

@@ -44,6 +44,9 @@ class TableStorage {
 /// Floats that the values of a row take.
 std::int64_t value_floats(const TableConfig& table);
 
+/// What the rows of a table take, with their state and padding. Throws ConfigError for tables that TableStorage refuses.
+std::uint64_t table_bytes(const TableConfig& config);
+
 /// Floats from one row to the next for `floats` of content. Up to a cache line: the next power of two, so that no row lies in two lines.
 /// Above: whole lines where that wastes at most an eighth, else whole quarters of a line.
 std::int64_t row_stride(std::int64_t floats);

@@ -12,6 +12,7 @@
 #include "config/parse.h"
 #include "embedding/gpu_tables.h"
 #include "embedding/local_tables.h"
+#include "embedding/planned_tables.h"
 #include "embedding/sharded_tables.h"
 #include "kernels/losses.h"
 #include "train/not_finite.h"
@@ -125,7 +126,7 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
   for (const FeatureInfo& feature : schema_.sparse) table_rows.push_back(vocabularies_->at(feature.table).rows());
   const ModelSpec& spec = model_.declare(schema_, table_rows);
   build_catalogues(train, settings.seed);
-  build_tables(config, *vocabularies_, settings.seed);
+  build_tables(config, *vocabularies_, settings);
   memory_ = gpu_ != nullptr ? make_gpu_step_memory(spec.heads.size(), gpu_) : make_host_step_memory(spec.heads.size(), pool_);
   dense_ = std::make_unique<DenseParameters>(spec, optimizer_settings(config.optimizer.dense), derive_seed(settings.seed, kDenseSeed), gpu_);
   ModelBinding binding;
@@ -205,7 +206,7 @@ void ModelRuntime::build_catalogues(const Dataset* train, std::uint64_t seed) {
   }
 }
 
-void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabularies, std::uint64_t seed) {
+void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabularies, const Settings& runtime) {
   const ModelSpec& spec = model_.spec();
   std::vector<std::int64_t> rows_needed(spec.tables.size(), 0);
   std::vector<LookupConfig> lookups;
@@ -257,7 +258,11 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
       blocks.push_back({.lookups = std::vector<std::size_t>(block.embeddings.begin(), block.embeddings.end())});
     }
   }
-  const std::uint64_t table_seed = derive_seed(seed, kTableSeed);
+  const std::uint64_t table_seed = derive_seed(runtime.seed, kTableSeed);
+  if (runtime.planned_tables) {
+    tables_ = std::make_unique<PlannedTables>(std::move(tables), std::move(lookups), std::move(blocks), pool_);
+    return;
+  }
   if (gpu_ != nullptr) {
     tables_ = std::make_unique<GpuTables>(gpu_, std::move(tables), std::move(lookups), std::move(blocks), table_seed, pool_);
     return;

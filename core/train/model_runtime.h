@@ -67,6 +67,7 @@ class ModelRuntime {
     std::uint32_t threads = 1;
     std::shared_ptr<const Gpu> gpu;  ///< where the model computes, alone and on whole batches; null: the CPU
     bool deterministic = false;           ///< the same bits for any number of ranks and threads, see SlicePlan
+    bool planned_tables = false;          ///< to plan a run: the tables take no memory and learn nothing, see PlannedTables
     Communicator* communicator = nullptr;  ///< of all ranks, which make the same model; outlives it. Null: one rank
   };
 
@@ -85,6 +86,7 @@ class ModelRuntime {
   const EmbeddingTables& tables() const { return *tables_; }
   Communicator& communicator() const { return communicator_; }
   bool on_gpu() const { return gpu_ != nullptr; }
+  int threads() const { return pool_.size(); }
   int world_size() const { return communicator_.world_size(); }
   const SlicePlan& slice_plan() const { return slice_plan_; }
   DenseParameters& dense() { return *dense_; }
@@ -134,7 +136,7 @@ class ModelRuntime {
     std::size_t sparse = 0;    ///< in BatchSchema::sparse
   };
 
-  void build_tables(const Config& config, const Vocabularies& vocabularies, std::uint64_t seed);
+  void build_tables(const Config& config, const Vocabularies& vocabularies, const Settings& settings);
   void build_catalogues(const Dataset* train, std::uint64_t seed);
   void add_negatives(const Batch& batch, PreparedBatch& prepared) const;
   void number_entities(const Batch& batch, PreparedBatch& prepared) const;

@@ -1,0 +1,164 @@
+#include "embedding/row_speed.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "base/time.h"
+#include "embedding/engine.h"
+#include "embedding/prepared_ids.h"
+#include "embedding/table_storage.h"
+
+namespace rechost {
+namespace {
+
+/// Tables in the nearest cache, in the cache that cores share, and in memory.
+constexpr double kTableBytes[] = {1 << 20, 1 << 24, 1 << 28};
+/// A batch's rows of one table.
+constexpr std::int64_t kIds = 4096;
+constexpr std::int64_t kTables = 8;
+constexpr int kRounds = 5;
+
+TableConfig table_of(const RowKind& kind, std::int64_t rows) {
+  TableConfig table;
+  table.name = "calibration";
+  table.rows = rows;
+  table.dim = kind.dim;
+  table.precision = kind.precision;
+  table.initializer = {Initializer::Kind::kConstant, 0.01, 0.0};
+  table.optimizer.kind = kind.optimizer;
+  return table;
+}
+
+/// Some tables that a model reads one id a sample of, as one block, and a few batches of ids for them.
+class Bench {
+ public:
+  /// Each table has `rows` rows, of which ids are drawn.
+  Bench(const RowKind& kind, std::int64_t rows, std::int64_t ids, std::int64_t batches, ThreadPool& pool)
+      : pool_(pool), engine_(std::vector<TableConfig>(static_cast<std::size_t>(kTables), table_of(kind, rows)), lookups(), {block()}, 1, pool), prepared_(static_cast<std::size_t>(batches)) {
+    const Philox random(derive_seed(7, static_cast<std::uint64_t>(rows)));
+    std::uint64_t drawn = 0;
+    for (PreparedIds& batch : prepared_) {
+      std::vector<std::vector<std::int32_t>> columns(kTables);
+      std::vector<IdColumnView> views;
+      for (std::vector<std::int32_t>& column : columns) {
+        for (std::int64_t i = 0; i < ids; ++i) column.push_back(static_cast<std::int32_t>(random(drawn++)[0] % static_cast<std::uint64_t>(rows)));
+        views.push_back({.ids = column, .offsets = {}, .rows = ids, .name = "calibration"});
+      }
+      engine_.prepare(views, batch, pool);
+    }
+    for (std::size_t t = 0; t < kTables; ++t) distinct_ += static_cast<double>(engine_.unique_rows(prepared_.front(), t).size());
+    outputs_.resize(static_cast<std::size_t>(kTables * ids * kind.dim), 0.0F);
+    gradients_.resize(outputs_.size(), 1e-3F);
+  }
+
+  double ids() const { return static_cast<double>(outputs_.size()) / static_cast<double>(engine_.table(0).dim); }
+  double distinct() const { return distinct_; }  ///< rows of a batch
+
+  /// Nanoseconds for a batch; the least of some rounds, since everything that disturbs makes it longer.
+  double lookup() {
+    float* const outputs[] = {outputs_.data()};
+    return best([&](const PreparedIds& batch) { engine_.forward(batch, outputs, pool_); });
+  }
+  double update() {
+    const float* const gradients[] = {gradients_.data()};
+    EmbeddingEngine::UpdateSettings settings;
+    return best([&](const PreparedIds& batch) { engine_.update(batch, gradients, settings, pool_); });
+  }
+
+ private:
+  static std::vector<LookupConfig> lookups() {
+    std::vector<LookupConfig> all;
+    for (std::size_t t = 0; t < kTables; ++t) all.push_back({.table = t, .id_column = t, .pooling = Pooling::kSum});
+    return all;
+  }
+  static BlockConfig block() {
+    BlockConfig all;
+    for (std::size_t t = 0; t < kTables; ++t) all.lookups.push_back(t);
+    return all;
+  }
+
+  template <typename Body>
+  double best(const Body& body) {
+    double least = 0.0;
+    for (int round = 0; round < kRounds; ++round) {
+      const auto begin = std::chrono::steady_clock::now();
+      for (const PreparedIds& batch : prepared_) body(batch);
+      const double each = 1e9 * seconds_since(begin) / static_cast<double>(prepared_.size());
+      if (round == 1 || (round > 1 && each < least)) least = each;  // the first warms up
+    }
+    return least;
+  }
+
+  ThreadPool& pool_;
+  EmbeddingEngine engine_;
+  std::vector<PreparedIds> prepared_;
+  double distinct_ = 0.0;
+  std::vector<float> outputs_;
+  std::vector<float> gradients_;
+};
+
+}  // namespace
+
+double RowSpeed::between(double bytes, double Point::*cost) const {
+  const auto above = std::find_if(points.begin(), points.end(), [&](const Point& point) { return point.bytes >= bytes; });
+  if (above == points.begin()) return points.front().*cost;
+  if (above == points.end()) return points.back().*cost;
+  const Point& below = *(above - 1);
+  const double share = std::log(bytes / below.bytes) / std::log(above->bytes / below.bytes);
+  return below.*cost + share * ((*above).*cost - below.*cost);
+}
+
+Json RowSpeed::to_json() const {
+  Json json = Json::object();
+  json["points"] = Json::array();
+  for (const Point& point : points) json["points"].push_back({point.bytes, point.lookup, point.update});
+  json["repeated"] = {repeated_lookup, repeated_update};
+  json["table"] = {table_lookup, table_update};
+  return json;
+}
+
+RowSpeed RowSpeed::from_json(const Json& json) {
+  RowSpeed speed;
+  for (const Json& point : json.at("points")) speed.points.push_back({point.at(0), point.at(1), point.at(2)});
+  if (speed.points.empty()) fail("a speed of rows without a point");
+  speed.repeated_lookup = json.at("repeated").at(0);
+  speed.repeated_update = json.at("repeated").at(1);
+  speed.table_lookup = json.at("table").at(0);
+  speed.table_update = json.at("table").at(1);
+  return speed;
+}
+
+RowSpeed measure_row_speed(const RowKind& kind, ThreadPool& pool) {
+  RowSpeed speed;
+  const auto row_bytes = static_cast<double>(table_bytes(table_of(kind, 1)));
+  {
+    // One row for all: nothing but what a call costs.
+    Bench calls(kind, 1, 1, 16, pool);
+    speed.table_lookup = calls.lookup() / kTables;
+    speed.table_update = calls.update() / kTables;
+  }
+  {
+    constexpr std::int64_t kHotRows = 16;
+    Bench hot(kind, kHotRows, kIds, 4, pool);
+    speed.repeated_lookup = std::max(0.0, hot.lookup() - kTables * speed.table_lookup) / hot.ids();
+    speed.repeated_update = std::max(0.0, hot.update() - kTables * speed.table_update) / hot.ids();
+  }
+  for (const double bytes : kTableBytes) {
+    const auto rows = std::max<std::int64_t>(kIds / 4, static_cast<std::int64_t>(bytes / row_bytes) / kTables);
+    // Enough batches that the rows of one are no longer near when its turn comes again.
+    const auto batches = std::clamp<std::int64_t>(2 * rows / kIds, 2, 64);
+    Bench bench(kind, rows, kIds, batches, pool);
+    const double repeated = bench.ids() - bench.distinct();
+    RowSpeed::Point point;
+    point.bytes = static_cast<double>(rows * kTables) * row_bytes;
+    point.lookup = std::max(0.0, bench.lookup() - kTables * speed.table_lookup - repeated * speed.repeated_lookup) / bench.distinct();
+    point.update = std::max(0.0, bench.update() - kTables * speed.table_update - repeated * speed.repeated_update) / bench.distinct();
+    speed.points.push_back(point);
+  }
+  return speed;
+}
+
+}  // namespace rechost

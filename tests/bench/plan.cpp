@@ -1,0 +1,173 @@
+// How near `rechost plan` comes to what training takes: predicted over measured step time, for the shipped models at several batch sizes and
+// numbers of threads, plan and training taking turns. A table goes to standard error, the same as JSON lines to standard output.
+// --quick: one turn and fewer samples, a smoke test. --only WORD: cases whose name holds it. There is no peer that predicts: --peers says so.
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "app/environment.h"
+#include "app/machine_speed.h"
+#include "app/setup.h"
+#include "base/host.h"
+#include "base/json.h"
+#include "train/step_plan.h"
+#include "train/trainer.h"
+
+namespace {
+
+using namespace rechost;
+using namespace rechost::app;
+
+class Silent : public TrainingObserver {
+ public:
+  void on_step(const StepReport&) override {}
+  void on_interval(const IntervalReport&) override {}
+  void on_evaluation(const EvaluationReport&) override {}
+  void on_checkpoint(std::int64_t, const std::filesystem::path&, double) override {}
+};
+
+struct Case {
+  std::string name;
+  std::string plugin;
+  std::vector<std::string> settings;
+};
+
+/// 26 one-hot features and 13 numbers, as in Criteo; 100,000 rows a table.
+std::vector<std::string> criteo_like(std::int64_t batch, std::int64_t samples) {
+  return {"data.plugin=\"synthetic\"", "data.dense=13", "data.sparse=26", "data.cardinality=[100000]", fmt::format("data.rows={}", samples), "data.valid_rows=0",
+          "data.test_rows=0", fmt::format("data.batch_size={}", batch), "checkpoint.final=false", "sentinels.action=\"off\"", "model.embedding_dim=16",
+          "optimizer.dense.kind=\"adagrad\"", "optimizer.dense.lr=0.01"};
+}
+
+std::vector<Case> cases(bool quick) {
+  std::vector<Case> all;
+  for (const std::int64_t batch : {128, 2048, 8192}) {
+    const std::int64_t samples = std::max<std::int64_t>(batch * 20, std::min<std::int64_t>(batch * 400, quick ? 100'000 : 400'000));
+    auto dlrm = criteo_like(batch, samples);
+    dlrm.insert(dlrm.end(), {"model.bottom_mlp=[512, 256, 64, 16]", "model.top_mlp=[512, 256]"});
+    all.push_back({fmt::format("dlrm 512-256, B {}", batch), "dlrm", dlrm});
+    all.push_back({fmt::format("deepfm, B {}", batch), "deepfm", criteo_like(batch, samples)});
+    all.push_back({fmt::format("two_tower 128-64, B {}", batch), "two_tower", criteo_like(batch, samples)});
+  }
+  for (const char* shipped : {"dlrm", "deepfm", "two_tower"}) {
+    all.push_back({fmt::format("configs/{}.toml", shipped), shipped, {"data.rows=262144", "data.valid_rows=0", "data.test_rows=0", "checkpoint.final=false", "sentinels.action=\"off\""}});
+  }
+  return all;
+}
+
+Setup set_up(const Case& wanted, int threads) {
+  std::vector<std::string> settings = wanted.settings;
+  settings.push_back(fmt::format("run.threads={}", threads));
+  const bool shipped = wanted.name.starts_with("configs/");
+  if (!shipped) settings.push_back(fmt::format("model.plugin=\"{}\"", wanted.plugin));
+  return load_setup(requested_config(shipped ? std::optional(wanted.plugin) : std::nullopt, {}, settings));
+}
+
+StepPlan predict(const Setup& setup, const RunData& data) {
+  const auto model = build_planned_model(setup, data);
+  MachineSpeed speed(*setup.pool);
+  StepPlanSettings settings;
+  settings.cores = usable_cores();
+  settings.row_speed = [&](const RowKind& kind) -> const RowSpeed& { return speed.of_rows(kind); };
+  return plan_step(setup.config, data, *model, settings);
+}
+
+/// Seconds of a step, by its parts as in StepPlan; data is what training waited for.
+StepPlan measure(const Setup& setup, const RunData& data) {
+  const auto model = build_model(setup, data, data.prepared.train.get(), true);
+  Silent silent;
+  std::atomic<bool> stop{false};
+  Trainer::Parts parts;
+  parts.config = &setup.config;
+  parts.data = &data;
+  parts.model = model.get();
+  parts.observer = &silent;
+  parts.pool = setup.pool.get();
+  parts.stop = &stop;
+  const TrainingResult result = Trainer(std::move(parts)).run();
+  const auto steps = static_cast<double>(result.steps);
+  StepPlan plan;
+  plan.seconds = result.seconds / steps;
+  plan.data = result.wait_seconds / steps;
+  plan.lookup = result.times.lookup / steps;
+  plan.model = result.times.model / steps;
+  plan.update = result.times.update / steps;
+  plan.other = plan.seconds - plan.data - plan.lookup - plan.model - plan.update;
+  return plan;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+void compare(const Case& wanted, int threads, int turns) {
+  Setup setup = set_up(wanted, threads);
+  const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
+  std::vector<StepPlan> predicted;
+  std::vector<StepPlan> measured;
+  for (int turn = 0; turn < turns; ++turn) {
+    predicted.push_back(predict(setup, data));
+    measured.push_back(measure(setup, data));
+  }
+  const auto micro = [](const std::vector<StepPlan>& plans, double StepPlan::*part) {
+    std::vector<double> values;
+    for (const StepPlan& plan : plans) values.push_back(1e6 * plan.*part);
+    return median(values);
+  };
+  std::vector<double> ratios;
+  for (int turn = 0; turn < turns; ++turn) ratios.push_back(predicted[static_cast<std::size_t>(turn)].seconds / measured[static_cast<std::size_t>(turn)].seconds);
+  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+  Json line = Json::object();
+  line["case"] = wanted.name;
+  line["threads"] = threads;
+  line["ratio"] = median(ratios);
+  line["spread"] = *most - *least;
+  std::string text = fmt::format("{:<26} {:>2} {:>6.2f} {:>6.2f}", wanted.name, threads, median(ratios), *most - *least);
+  const std::pair<const char*, double StepPlan::*> parts[] = {{"step_us", &StepPlan::seconds}, {"lookup_us", &StepPlan::lookup}, {"model_us", &StepPlan::model},
+                                                              {"update_us", &StepPlan::update}, {"other_us", &StepPlan::other},  {"data_us", &StepPlan::data}};
+  for (const auto& [name, part] : parts) {
+    line[name] = {{"predicted", micro(predicted, part)}, {"measured", micro(measured, part)}};
+    text += fmt::format(" {:>8.0f}/{:<8.0f}", micro(predicted, part), micro(measured, part));
+  }
+  std::fputs((text + "\n").c_str(), stderr);
+  std::fputs((json_line(line) + "\n").c_str(), stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bool quick = false;
+  std::string only;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--quick") {
+      quick = true;
+    } else if (argument == "--only" && i + 1 < argc) {
+      only = argv[++i];
+    } else if (argument == "--peers") {
+      std::fputs("no peer says beforehand how long a step takes\n", stderr);
+    } else {
+      std::fputs("bench_plan [--quick] [--only WORD] [--peers]: predicted over measured step time\n", stderr);
+      return argument == "--help" ? 0 : 2;
+    }
+  }
+  try {
+    std::fputs("case, threads, predicted/measured, spread of that; microseconds predicted/measured of the step, lookup, model, update, other, data\n", stderr);
+    for (const Case& wanted : cases(quick)) {
+      if (wanted.name.find(only) == std::string::npos) continue;
+      compare(wanted, 1, quick ? 1 : 3);
+      if (usable_cores() > 1) compare(wanted, usable_cores(), quick ? 1 : 3);
+    }
+  } catch (const std::exception& error) {
+    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
+    return 1;
+  }
+  return 0;
+}

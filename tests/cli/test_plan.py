@@ -1,0 +1,68 @@
+# What `plan` says before a run, held against the run.
+import json
+import pathlib
+
+from program import SMALL, expect, folder, main, rechost
+
+PLAN = ["plan", "--plugin", "dlrm", *SMALL, "--output", "json"]
+
+
+def memory_is_what_the_run_takes():
+    with folder() as made:
+        cases = [
+            # Tables make up most of the memory of one, rows of data that of the other.
+            ["--set", "tables.\"*\".rows=500000", "--set", "model.embedding_dim=16", "--set", "model.bottom_mlp=[8, 16]", "--set", "optimizer.sparse.kind=adam"],
+            ["--set", "data.rows=6000000"],
+        ]
+        for case in cases:
+            arguments = ["--plugin", "dlrm", *SMALL, *case, "--set", "checkpoint.final=false", "--set", "run.steps=12", "--set", "eval.final_test=false", "--output", "json"]
+            plan = rechost("plan", "--no-time", *arguments).json()["memory_bytes"]
+            taken = rechost("run", *arguments, "--out", made).json()["peak_memory_bytes"]
+            expect(abs(plan["total"] / taken - 1) < 0.1, f"{case}: planned {plan}, taken {taken}: {plan['total'] / taken:.3f}")
+
+
+def tables_larger_than_any_machine_are_planned():
+    plan = rechost(*PLAN, "--no-time", "--set", "tables.user_0.rows=2000000000", "--set", "model.embedding_dim=64", "--set", "model.bottom_mlp=[64]").json()
+    expect(plan["memory_bytes"]["tables"] > 2e9 * 65 * 4 and "step" not in plan, plan)
+    refused = rechost(*PLAN, "--no-time", "--set", "tables.user_0.rows=3000000000", code=78)
+    expect("user_0" in refused.err and "hash its ids" in refused.err, refused)
+
+
+def the_expected_time_has_parts_and_a_bound():
+    with folder() as made:
+        home = {"XDG_CACHE_HOME": made}
+        kept = pathlib.Path(made) / "rechost/machine-speed.json"
+        first = rechost(*PLAN, env=home)
+        step, parts = first.json()["step"], first.json()["step"]["time"]
+        expect(json.loads(kept.read_text())["rows"], "the speed of rows was not kept")
+        compute = sum(parts[name] for name in ("lookup", "model", "update", "other"))
+        expect(all(value > 0 for value in parts.values()), parts)
+        expect(step["seconds"] >= max(compute, parts["data"]) * 0.999 and step["bound_by"] in parts, step)
+        expect(abs(step["samples_per_second"] * step["seconds"] - 500) < 1e-6 * 500, step)
+        # 500 samples read one row of each table; of a table of 20 rows no more than 20 are distinct.
+        tables = {entry["table"]: entry for entry in step["tables"]}
+        expect(len(tables) == 8 and all(entry["ids"] == 500 and 0 < entry["distinct_rows"] <= 500 for entry in tables.values()), tables)
+        # What is known is not measured again, what is no longer readable is.
+        again = rechost(*PLAN, env=home)
+        known = json.loads(kept.read_text())
+        expect(again.json()["step"]["tables"][0]["lookup"] == step["tables"][0]["lookup"], again)
+        unreadable = {**known, "rows": {key: {} for key in known["rows"]}}
+        strange = {**known, "machine": {**known["machine"], "processor": "another"}, "rows": {}}
+        for damage in ("{", "[]", json.dumps(strange), json.dumps(unreadable)):
+            kept.write_text(damage)
+            rechost(*PLAN, env=home)
+            healed = json.loads(kept.read_text())
+            expect(healed["machine"] == known["machine"] and healed["rows"].keys() == known["rows"].keys() and all(healed["rows"].values()), f"after {damage}: {healed}")
+        text = rechost("plan", "--plugin", "dlrm", *SMALL, "--explain", env=home).out
+        expect("a step expected" in text and "bound by" in text and "distinct rows" in text, text)
+
+
+def ranks_share_a_batch():
+    with folder() as made:
+        one = rechost(*PLAN, env={"XDG_CACHE_HOME": made}).json()
+        two = rechost(*PLAN, "--nproc", 2, env={"XDG_CACHE_HOME": made}).json()
+        expect(len(two["table_bytes_by_rank"]) == 2 and sum(two["table_bytes_by_rank"]) == sum(one["table_bytes_by_rank"]), two)
+        expect(all(entry["ids"] == 250 for entry in two["step"]["tables"]), two["step"]["tables"])
+
+
+main([memory_is_what_the_run_takes, tables_larger_than_any_machine_are_planned, the_expected_time_has_parts_and_a_bound, ranks_share_a_batch])
