@@ -176,11 +176,11 @@ def a_killed_run_is_told_of_by_sync_and_resumed_again():
         rechost("runs", "sync", run)
         stored = expect_whole(server, run, "KILLED")
         last = max(step for _, step, _ in recorded(run))
-        rechost("run", "--resume", run, "--set", f"run.steps={last + 10}", "--set", "run.threads=2")
+        rechost("run", "--resume", run, "--set", f"run.steps={last + 10}", "--set", "data.prefetch=2")
         stored = expect_whole(server, run)
         expect(stored["statuses"] == ["KILLED", "RUNNING", "FINISHED"], stored["statuses"])
         # A param stays as it was; what it is now stands in a tag.
-        expect(stored["params"]["run.threads"] == "1" and stored["tags"]["resumed.run.threads"] == "2", stored["params"])
+        expect(stored["params"]["data.prefetch"] == "4" and stored["tags"]["resumed.data.prefetch"] == "2", stored["params"])
 
 
 def a_stop_is_killed_and_a_failure_is_failed():
