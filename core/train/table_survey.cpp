@@ -133,11 +133,16 @@ class TableLook {
   bool occurs(std::int64_t row) const { return counts_ != nullptr && row < counts_->size() && (*counts_)[row] > 0; }
 
   float norm_of(std::int64_t i) const {
-    double squares = 0.0;
-    for (std::int64_t column = 0; column < config_.dim; ++column) {
-      const double value = values_[static_cast<std::size_t>(i * config_.dim + column)];
-      squares += value * value;
+    const float* const row = values_.data() + i * config_.dim;
+    // Sums that do not wait for each other.
+    constexpr std::int64_t kSums = 8;
+    double sums[kSums] = {};
+    std::int64_t column = 0;
+    for (; column + kSums <= config_.dim; column += kSums) {
+      for (std::int64_t lane = 0; lane < kSums; ++lane) sums[lane] += static_cast<double>(row[column + lane]) * static_cast<double>(row[column + lane]);
     }
+    for (; column < config_.dim; ++column) sums[0] += static_cast<double>(row[column]) * static_cast<double>(row[column]);
+    const double squares = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
     const auto norm = static_cast<float>(std::sqrt(squares));
     return std::isnan(norm) ? std::numeric_limits<float>::infinity() : norm;
   }

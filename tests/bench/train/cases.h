@@ -68,6 +68,7 @@ inline std::vector<std::string> common_settings(std::int64_t batch, std::int64_t
           "eval.every_epochs=0",
           "eval.final_test=false",
           "checkpoint.final=false",
+          "sentinels.action=\"off\"",  // its look at all rows is once a run, not once a round
           "optimizer.sparse.lr=0.01",
           "optimizer.dense.lr=0.001"};
 }
