@@ -45,6 +45,7 @@ void lookup_loop(const LookupJob& job) {
   // Vectors that a bag is summed in: for a known dim all of it, else so many columns at a time.
   constexpr std::int64_t kSums = kDim > 0 ? (kDim + kWidth - 1) / kWidth : 4;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  constexpr std::int64_t kOutputsAhead = 6;
   const std::int64_t last_ahead = job.ids_end - job.prefetch_ahead;
   const std::int64_t row_floats = floats_of_values(sizeof(Element), dim);
 
@@ -52,6 +53,10 @@ void lookup_loop(const LookupJob& job) {
     const std::int64_t first = job.offsets == nullptr ? sample : job.offsets[sample];
     const std::int64_t last = job.offsets == nullptr ? sample + 1 : job.offsets[sample + 1];
     float* output = job.output + sample * job.output_stride;
+    // Outputs of one lookup lie far apart, so the processor does not foresee the lines that they need either.
+    if (sample + kOutputsAhead < job.end) {
+      for (std::int64_t i = 0; i < dim; i += 16) __builtin_prefetch(output + kOutputsAhead * job.output_stride + i, 1, 3);
+    }
     for (std::int64_t i = first; i < last; ++i) {
       if (i < last_ahead) prefetch_row(job.table + job.ids[i + job.prefetch_ahead] * job.stride, row_floats);
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -40,18 +41,39 @@ SumFunction sum_baseline(std::int64_t dim);
 SumFunction sum_avx2(std::int64_t dim);
 SumFunction sum_avx512(std::int64_t dim);
 
-/// The sum of gradients [first, last) as `dim` floats: job.sum, or the only gradient itself.
+/// Gradients are scattered over the batch like rows over the table, though over less memory: how many ahead of the one being summed the next
+/// one is asked for. About as many cache lines as a processor can wait for at once.
+[[gnu::always_inline]] inline std::int64_t gradients_ahead(std::int64_t dim) { return std::clamp<std::int64_t>(64 * 16 / dim, 4, 40); }
+
+[[gnu::always_inline]] inline void prefetch_gradient(const UpdateJob& job, std::int64_t index, std::int64_t dim) {
+  constexpr std::int64_t kFloatsPerLine = 16;
+  for (std::int64_t i = 0; i < dim; i += kFloatsPerLine) __builtin_prefetch(job.gradients[index] + i, 0, 3);
+}
+
+/// Asks for the gradients that no other one comes far enough ahead of. Returns where asking ahead ends.
+[[gnu::always_inline]] inline std::int64_t prefetch_first_gradients(const UpdateJob& job, std::int64_t dim) {
+  const std::int64_t count = job.first_gradient[job.row_count];
+  for (std::int64_t i = job.first_gradient[0]; i < std::min(count, job.first_gradient[0] + gradients_ahead(dim)); ++i) prefetch_gradient(job, i, dim);
+  return count - gradients_ahead(dim);
+}
+
+/// The sum of gradients [first, last) as `dim` floats: job.sum, or the only gradient itself. Asks for one ahead for each, up to `ask_until`:
+/// a row may have hundreds of them, more than fit the nearest cache if they came all at once.
 template <typename Vector, int kDim>
-[[gnu::always_inline]] inline const float* summed_gradient(const UpdateJob& job, std::int64_t first, std::int64_t last) {
+[[gnu::always_inline]] inline const float* summed_gradient(const UpdateJob& job, std::int64_t first, std::int64_t last, std::int64_t ask_until) {
   constexpr std::int64_t kWidth = Vector::kWidth;
   constexpr std::int64_t kSums = kDim > 0 ? (kDim + kWidth - 1) / kWidth : 4;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
-  if (last - first == 1 && job.scales == nullptr) return job.gradients[first];
+  if (last - first == 1 && job.scales == nullptr) {
+    if (first < ask_until) prefetch_gradient(job, first + gradients_ahead(dim), dim);
+    return job.gradients[first];
+  }
   for (std::int64_t block = 0; block < dim; block += kSums * kWidth) {
     Vector sums[kSums];
     for (std::int64_t v = 0; v < kSums; ++v) sums[v] = Vector(0.0f);
     const std::int64_t rest = dim - block;
     for (std::int64_t i = first; i < last; ++i) {
+      if (block == 0 && i < ask_until) prefetch_gradient(job, i + gradients_ahead(dim), dim);
       const float* gradient = job.gradients[i] + block;
       const Vector scale(job.scales == nullptr ? 1.0f : job.scales[i]);
       for (std::int64_t v = 0; v < kSums; ++v) {
@@ -71,13 +93,10 @@ template <typename Vector, typename Element, OptimizerKind kKind, int kDim>
 std::int64_t update_loop(const RuleConstants& constants, const UpdateJob& job) {
   const RuleConstants rule = constants;  // a copy of its own cannot change when rows are written, so it stays in registers
   constexpr std::int64_t kFloatsPerLine = 16;
-  /// Gradients are scattered over the batch like rows over the table, though over less memory.
-  constexpr std::int64_t kGradientsAhead = 8;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
   const std::int64_t value_floats = floats_of_values(sizeof(Element), dim);
-  const std::int64_t gradient_count = job.first_gradient[job.row_count];
   const std::int64_t row_floats = value_floats + (kKind == OptimizerKind::kRowwiseAdagrad ? 1 : element_states(kKind) * dim);
-  std::int64_t asked = 0;
+  const std::int64_t ask_until = prefetch_first_gradients(job, dim);
 
   for (std::int64_t index = 0; index < job.row_count; ++index) {
     if (index + job.prefetch_ahead < job.row_count) {
@@ -87,10 +106,7 @@ std::int64_t update_loop(const RuleConstants& constants, const UpdateJob& job) {
     }
     const std::int64_t first = job.first_gradient[index];
     const std::int64_t last = job.first_gradient[index + 1];
-    for (; asked < gradient_count && asked < last + kGradientsAhead; ++asked) {
-      for (std::int64_t i = 0; i < dim; i += kFloatsPerLine) __builtin_prefetch(job.gradients[asked] + i, 0, 3);
-    }
-    const float* gradient = summed_gradient<Vector, kDim>(job, first, last);
+    const float* gradient = summed_gradient<Vector, kDim>(job, first, last, ask_until);
     float* row = job.table + job.rows[index] * job.stride;
     float* state = row + value_floats;
     if constexpr (std::is_same_v<Element, float>) {
@@ -108,20 +124,14 @@ std::int64_t update_loop(const RuleConstants& constants, const UpdateJob& job) {
 
 template <typename Vector, int kDim>
 void sum_loop(const UpdateJob& from) {
-  constexpr std::int64_t kFloatsPerLine = 16;
-  constexpr std::int64_t kGradientsAhead = 8;
   UpdateJob job = from;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
-  const std::int64_t gradient_count = job.first_gradient[job.row_count];
-  std::int64_t asked = 0;
+  const std::int64_t ask_until = prefetch_first_gradients(job, dim);
   for (std::int64_t index = 0; index < job.row_count; ++index) {
     const std::int64_t first = job.first_gradient[index];
     const std::int64_t last = job.first_gradient[index + 1];
-    for (; asked < gradient_count && asked < last + kGradientsAhead; ++asked) {
-      for (std::int64_t i = 0; i < dim; i += kFloatsPerLine) __builtin_prefetch(job.gradients[asked] + i, 0, 3);
-    }
     job.sum = job.table + index * job.stride;
-    const float* sum = summed_gradient<Vector, kDim>(job, first, last);
+    const float* sum = summed_gradient<Vector, kDim>(job, first, last, ask_until);
     if (sum == job.sum) continue;
     for (std::int64_t column = 0; column < dim; column += Vector::kWidth) {
       Vector::load_first(sum + column, dim - column).store_first(job.sum + column, dim - column);
