@@ -1,7 +1,5 @@
 #include "app/machine_speed.h"
 
-#include <fstream>
-
 #include <fmt/format.h>
 
 #include "app/environment.h"
@@ -24,19 +22,11 @@ fs::path speed_file() {
   return home && !home->empty() ? fs::path(*home) / ".cache/rechost/machine-speed.json" : fs::path();
 }
 
-std::string processor() {
-  std::ifstream lines("/proc/cpuinfo");
-  for (std::string line; std::getline(lines, line);) {
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  }
-  return "?";
-}
-
 /// What the figures hold for. A rebuilt program may have other loops.
 Json identity() {
   const fs::path program = "/proc/self/exe";
   Json json = Json::object();
-  json["processor"] = processor();
+  json["processor"] = processor_name();
   json["cores"] = usable_cores();
   json["version"] = version();
   json["program_bytes"] = fs::file_size(program);

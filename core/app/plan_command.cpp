@@ -46,22 +46,19 @@ std::uint64_t most_bytes_per_step(const ModelRuntime& model, const std::vector<T
 }
 
 /// What the distinct rows of the measured batches are.
-std::uint64_t bytes_of(const StepPlan& plan, const EmbeddingTables& tables) {
-  std::vector<TableConfig> configs;
-  for (std::size_t t = 0; t < plan.tables.size(); ++t) configs.push_back(tables.table(t));
-  const std::vector<TableSize> sizes = table_sizes(configs);
+std::uint64_t bytes_of(const StepPlan& plan, const EmbeddingTables& tables, const std::vector<TableSize>& sizes) {
   double bytes = 0.0;
-  for (std::size_t t = 0; t < plan.tables.size(); ++t) bytes += plan.tables[t].distinct * bytes_of_use(configs[t], sizes[t]);
+  for (std::size_t t = 0; t < plan.tables.size(); ++t) bytes += plan.tables[t].distinct * bytes_of_use(tables.table(t), sizes[t]);
   return static_cast<std::uint64_t>(bytes);
 }
 
-Json step_json(const StepPlan& plan, const EmbeddingTables& tables, int ranks) {
+Json step_json(const StepPlan& plan, const EmbeddingTables& tables, const std::vector<TableSize>& sizes, int ranks) {
   Json step = Json::object();
   step["seconds"] = plan.seconds;
   step["samples_per_second"] = static_cast<double>(plan.samples) * ranks / plan.seconds;
   step["bound_by"] = plan.bound;
   step["time"] = {{"data", plan.data}, {"lookup", plan.lookup}, {"model", plan.model}, {"update", plan.update}, {"other", plan.other}};
-  step["table_bytes"] = bytes_of(plan, tables);
+  step["table_bytes"] = bytes_of(plan, tables, sizes);
   for (std::size_t t = 0; t < plan.tables.size(); ++t) {
     const TableTraffic& traffic = plan.tables[t];
     step["tables"].push_back({{"table", tables.table(t).name}, {"ids", traffic.ids}, {"distinct_rows", traffic.distinct}, {"lookup", traffic.lookup}, {"update", traffic.update}});
@@ -138,7 +135,7 @@ int plan_command(std::span<const std::string> arguments) {
     settings.cores = std::max(1, usable_cores() / ranks);
     settings.row_speed = [&](const RowKind& kind) -> const RowSpeed& { return speed.of_rows(kind); };
     step = plan_step(setup.config, data, *model, settings);
-    plan["step"] = step_json(*step, tables, ranks);
+    plan["step"] = step_json(*step, tables, sizes, ranks);
   }
   if (json) {
     print(json_line(plan) + "\n");
@@ -152,7 +149,7 @@ int plan_command(std::span<const std::string> arguments) {
                     bytes_text(memory.total()), bytes_text(memory.tables), bytes_text(memory.dense), bytes_text(memory.decoded_rows), bytes_text(memory.batches),
                     bytes_text(MemoryPlan::kLibraries)));
   print(fmt::format("step: {} samples, at most {} moved to and from tables{}; {} steps per epoch\n", count_text(setup.config.data.batch_size),
-                    bytes_text(plan["bytes_moved_per_step"].get<std::uint64_t>()), step ? fmt::format(", {} by the rows that are read", bytes_text(bytes_of(*step, tables))) : "",
+                    bytes_text(plan["bytes_moved_per_step"].get<std::uint64_t>()), step ? fmt::format(", {} by the rows that are read", bytes_text(bytes_of(*step, tables, sizes))) : "",
                     count_text(plan["steps_per_epoch"].get<std::int64_t>())));
   if (step) print_step(*step, tables, ranks, values.count("explain") != 0);
   return kDone;

@@ -3,7 +3,6 @@
 // --quick: one turn and fewer samples, a smoke test. --only WORD: cases whose name holds it. There is no peer that predicts: --peers says so.
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -16,21 +15,14 @@
 #include "app/setup.h"
 #include "base/host.h"
 #include "base/json.h"
+#include "bench/peers/rounds.h"
+#include "bench/train/silent_training.h"
 #include "train/step_plan.h"
-#include "train/trainer.h"
 
 namespace {
 
 using namespace rechost;
 using namespace rechost::app;
-
-class Silent : public TrainingObserver {
- public:
-  void on_step(const StepReport&) override {}
-  void on_interval(const IntervalReport&) override {}
-  void on_evaluation(const EvaluationReport&) override {}
-  void on_checkpoint(std::int64_t, const std::filesystem::path&, double) override {}
-};
 
 struct Case {
   std::string name;
@@ -81,16 +73,7 @@ StepPlan predict(const Setup& setup, const RunData& data) {
 /// Seconds of a step, by its parts as in StepPlan; data is what training waited for.
 StepPlan measure(const Setup& setup, const RunData& data) {
   const auto model = build_model(setup, data, data.prepared.train.get(), true);
-  Silent silent;
-  std::atomic<bool> stop{false};
-  Trainer::Parts parts;
-  parts.config = &setup.config;
-  parts.data = &data;
-  parts.model = model.get();
-  parts.observer = &silent;
-  parts.pool = setup.pool.get();
-  parts.stop = &stop;
-  const TrainingResult result = Trainer(std::move(parts)).run();
+  const TrainingResult result = bench::train_silently(setup, data, *model);
   const auto steps = static_cast<double>(result.steps);
   StepPlan plan;
   plan.seconds = result.seconds / steps;
@@ -100,11 +83,6 @@ StepPlan measure(const Setup& setup, const RunData& data) {
   plan.update = result.times.update / steps;
   plan.other = plan.seconds - plan.data - plan.lookup - plan.model - plan.update;
   return plan;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 void compare(const Case& wanted, int threads, int turns) {
@@ -117,19 +95,21 @@ void compare(const Case& wanted, int threads, int turns) {
     measured.push_back(measure(setup, data));
   }
   const auto micro = [](const std::vector<StepPlan>& plans, double StepPlan::*part) {
-    std::vector<double> values;
-    for (const StepPlan& plan : plans) values.push_back(1e6 * plan.*part);
-    return median(values);
+    bench::Rounds values;
+    for (const StepPlan& plan : plans) values.add(1e6 * plan.*part);
+    return values.median();
   };
   std::vector<double> ratios;
+  bench::Rounds rounds;
   for (int turn = 0; turn < turns; ++turn) ratios.push_back(predicted[static_cast<std::size_t>(turn)].seconds / measured[static_cast<std::size_t>(turn)].seconds);
+  for (const double ratio : ratios) rounds.add(ratio);
   const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
   Json line = Json::object();
   line["case"] = wanted.name;
   line["threads"] = threads;
-  line["ratio"] = median(ratios);
+  line["ratio"] = rounds.median();
   line["spread"] = *most - *least;
-  std::string text = fmt::format("{:<26} {:>2} {:>6.2f} {:>6.2f}", wanted.name, threads, median(ratios), *most - *least);
+  std::string text = fmt::format("{:<26} {:>2} {:>6.2f} {:>6.2f}", wanted.name, threads, rounds.median(), *most - *least);
   const std::pair<const char*, double StepPlan::*> parts[] = {{"step_us", &StepPlan::seconds}, {"lookup_us", &StepPlan::lookup}, {"model_us", &StepPlan::model},
                                                               {"update_us", &StepPlan::update}, {"other_us", &StepPlan::other},  {"data_us", &StepPlan::data}};
   for (const auto& [name, part] : parts) {

@@ -4,7 +4,6 @@ Run with the Python of packaging/peers. {"kind": "open", "optimizer", "rows" and
 all tables)}; {"kind": "step", "path", "batch"}: the file holds how many ids each bag has [features, batch], the ids, and the gradients
 [batch, features * dim]; the answer's file "<path>.after" holds the pooled rows of before, then all rows and all states of after the update.
 """
-import json
 import logging
 import os
 import sys
@@ -12,6 +11,9 @@ import warnings
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench", "peers"))
+from answers import serve
 
 import numpy
 import torch
@@ -64,12 +66,4 @@ def answer(request):
     return {}
 
 
-# What libraries print must not get between the answers.
-answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-for line in sys.stdin:
-    try:
-        reply = answer(json.loads(line))
-    except Exception as error:
-        reply = {"error": repr(error)[:1000]}
-    print(json.dumps(reply), file=answers, flush=True)
+serve(answer)

@@ -5,7 +5,6 @@ Run with the Python of packaging/peers. {"kind": "open", "optimizer", "tables", 
 milliseconds of each step: of the forward pass and of the backward pass, whose kernel updates the rows. At one thread those are processor times.
 """
 import gc
-import json
 import logging
 import os
 import sys
@@ -14,6 +13,9 @@ import warnings
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
+from answers import serve
 
 import numpy
 import torch
@@ -69,12 +71,4 @@ def answer(request):
     return {}
 
 
-# What libraries print must not get between the answers.
-answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-for line in sys.stdin:
-    try:
-        reply = answer(json.loads(line))
-    except Exception as error:
-        reply = {"error": repr(error)[:1000]}
-    print(json.dumps(reply), file=answers, flush=True)
+serve(answer)

@@ -3,7 +3,6 @@
 Run with the Python of packaging/mosaic and the packages of packaging/parquet-peers on PYTHONPATH. Times leave out what is made once: imports,
 the opening of a data set, the first batch.
 """
-import json
 import logging
 import os
 import sys
@@ -12,6 +11,9 @@ import warnings
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
+from answers import serve
 
 DENSE = [f"I{i}" for i in range(1, 14)]
 SPARSE = [f"C{i}" for i in range(1, 27)]
@@ -134,13 +136,4 @@ def mosaic_order(algorithm, samples, chunk, batch):
 
 KINDS = {"mosaic_order": mosaic_order, "mosaic": mosaic, "write_parquet": write_parquet, "parquet": parquet, "arrow_csv": arrow_csv, "polars_csv": polars_csv}
 
-# What libraries print must not get between the answers.
-answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(2, 1)
-for line in sys.stdin:
-    request = json.loads(line)
-    try:
-        reply = KINDS[request.pop("kind")](**request)
-    except Exception as error:
-        reply = {"error": repr(error)[:1000]}
-    print(json.dumps(reply), file=answers, flush=True)
+serve(lambda request: KINDS[request.pop("kind")](**request), prints=2)

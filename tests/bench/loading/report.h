@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
 #include <string>
 #include <string_view>
@@ -12,26 +11,14 @@
 
 #include <fmt/format.h>
 
+#include "base/host.h"
 #include "base/json.h"
 #include "base/time.h"
 
 /// What benches of loading measure and print: a table on standard error, one JSON object per case on standard output.
 namespace rechost::bench {
 
-inline std::string machine() {
-  std::string name = "unknown processor";
-  if (std::FILE* const file = std::fopen("/proc/cpuinfo", "r")) {
-    char line[512];
-    while (std::fgets(line, sizeof line, file) != nullptr) {
-      if (std::strncmp(line, "model name", 10) != 0) continue;
-      name = std::strchr(line, ':') + 2;
-      name.erase(name.find_last_not_of('\n') + 1);
-      break;
-    }
-    std::fclose(file);
-  }
-  return fmt::format("{}, {} threads", name, std::thread::hardware_concurrency());
-}
+inline std::string machine() { return fmt::format("{}, {} threads", processor_name(), std::thread::hardware_concurrency()); }
 
 /// Of all threads of this process.
 inline double processor_seconds() {

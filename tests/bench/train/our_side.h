@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -12,18 +11,10 @@
 #include "base/json.h"
 #include "bench/loading/report.h"
 #include "bench/train/cases.h"
+#include "bench/train/silent_training.h"
 #include "data/pipeline.h"
-#include "train/trainer.h"
 
 namespace rechost::bench {
-
-class Silent : public TrainingObserver {
- public:
-  void on_step(const StepReport&) override {}
-  void on_interval(const IntervalReport&) override {}
-  void on_evaluation(const EvaluationReport&) override {}
-  void on_checkpoint(std::int64_t, const std::filesystem::path&, double) override {}
-};
 
 /// A model of ours with its data, trained a number of steps at a time as `rechost run` does it.
 class OurTraining {
@@ -39,14 +30,7 @@ class OurTraining {
   /// 0: as many as an epoch has.
   TrainingResult train(std::int64_t steps) {
     setup_.config.run.steps = steps;
-    Trainer::Parts parts;
-    parts.config = &setup_.config;
-    parts.data = &data_;
-    parts.model = model_.get();
-    parts.observer = &silent_;
-    parts.pool = setup_.pool.get();
-    parts.stop = &stop_;
-    return Trainer(std::move(parts)).run();
+    return train_silently(setup_, data_, *model_);
   }
 
   std::vector<std::int64_t> table_rows() const {
@@ -77,8 +61,6 @@ class OurTraining {
   app::Setup setup_;
   RunData data_;
   std::unique_ptr<ModelRuntime> model_;
-  Silent silent_;
-  std::atomic<bool> stop_{false};
 };
 
 /// Our side of the comparison, in a process of its own like the peers: answers each line of JSON on standard input with one, until the end.

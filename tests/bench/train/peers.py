@@ -4,7 +4,6 @@ Run with the Python of packaging/peers, or of packaging/ctr-peers for FuxiCTR an
 tables and optimizers are what each framework is meant to be used with. Batches lie in memory as tensors before anything is timed.
 """
 import gc
-import json
 import logging
 import os
 import sys
@@ -15,6 +14,9 @@ import warnings
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
+from answers import serve
 
 import numpy
 import torch
@@ -291,12 +293,4 @@ def answer(request):
     return timed(SIDES[name], request["steps"])
 
 
-# What libraries print must not get between the answers.
-answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-for line in sys.stdin:
-    try:
-        reply = answer(json.loads(line))
-    except Exception as error:
-        reply = {"error": repr(error)[:1000]}
-    print(json.dumps(reply), file=answers, flush=True)
+serve(answer)
