@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "bench/train/cases.h"
 #include "bench/train/comparison.h"
+#include "bench/train/large_table.h"
 #include "bench/train/our_side.h"
 
 namespace {
@@ -28,11 +29,13 @@ constexpr std::string_view kUsage = R"(bench_train --quick
 bench_train --peers --threads 1 --only dlrm
 
   --peers          steps of TorchRec, FuxiCTR and DeepCTR-Torch beside ours, and the dense layers' matrix products alone (packaging/peers and
-                   packaging/ctr-peers make what it needs); otherwise where the time of our steps goes
+                   packaging/ctr-peers make what it needs), and one table of very many rows; otherwise where the time of our steps goes, and
+                   how many times longer they take with run.deterministic
   --quick          few steps: a smoke test, not a measurement
   --threads N      only this number of threads (default: one, then all cores)
   --only WORD      only cases whose name holds WORD
   --rounds N       of each side (default 7)
+  --table-rows N   of the large table (default 100000000, which takes 9 GB of memory and twice 7 GB of disk)
 With --peers, times of one thread are processor times on one core, those of more threads are wall times; medians, and the distance
 between the quartiles as a share of them.
 )";
@@ -41,6 +44,7 @@ struct Options {
   bool quick = false;
   bool peers = false;
   int rounds = 7;
+  std::int64_t table_rows = 100'000'000;
   std::vector<int> threads;
   std::string only;
 };
@@ -66,6 +70,8 @@ Options parse(int count, char** arguments) {
       options.only = value();
     } else if (name == "--rounds") {
       options.rounds = std::stoi(value());
+    } else if (name == "--table-rows") {
+      options.table_rows = std::stoll(value());
     } else {
       fail<ConfigError>("unknown option {}; see --help", name);
     }
@@ -78,6 +84,21 @@ Options parse(int count, char** arguments) {
   return options;
 }
 
+/// How many times longer a step takes with run.deterministic: both ways in turns, medians.
+double deterministic_cost(const TrainCase& wanted, OurTraining& usual, int threads, std::int64_t steps) {
+  std::vector<std::string> settings = wanted.settings;
+  settings.emplace_back("run.deterministic=true");
+  OurTraining sliced(wanted.plugin, settings, threads);
+  sliced.train(3);
+  const std::int64_t turn = std::max<std::int64_t>(steps / 5, 3);
+  Rounds with, without;
+  for (int round = 0; round < 5; ++round) {
+    without.add(usual.train(turn).seconds);
+    with.add(sliced.train(turn).seconds);
+  }
+  return with.median() / without.median();
+}
+
 void measure(const TrainCase& wanted, int threads, std::int64_t steps) {
   OurTraining training(wanted.plugin, wanted.settings, threads);
   training.train(3);
@@ -85,9 +106,10 @@ void measure(const TrainCase& wanted, int threads, std::int64_t steps) {
   const auto micro = [&](double seconds) { return 1e6 * seconds / static_cast<double>(steps); };
   const double other = result.seconds - result.wait_seconds - result.times.lookup - result.times.model - result.times.update;
   const double rate = static_cast<double>(result.samples_here) / result.seconds;
-  std::fputs(fmt::format("{:<30} {:>7} {:>12.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f}\n", wanted.name, threads, rate,
+  const double deterministic = deterministic_cost(wanted, training, threads, steps);
+  std::fputs(fmt::format("{:<30} {:>7} {:>12.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.2f}\n", wanted.name, threads, rate,
                          micro(result.seconds), micro(result.wait_seconds), micro(result.times.lookup), micro(result.times.model),
-                         micro(result.times.update), micro(other))
+                         micro(result.times.update), micro(other), deterministic)
                  .c_str(),
              stderr);
   Json line = Json::object();
@@ -100,12 +122,13 @@ void measure(const TrainCase& wanted, int threads, std::int64_t steps) {
   line["model_us"] = micro(result.times.model);
   line["update_us"] = micro(result.times.update);
   line["other_us"] = micro(other);
+  line["deterministic_ratio"] = deterministic;
   std::fputs((json_line(line) + "\n").c_str(), stdout);
 }
 
 void break_down(const Options& options) {
-  std::fputs(fmt::format("{:<30} {:>7} {:>12} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "case", "threads", "samples/s", "step us", "data us", "lookup us",
-                         "model us", "update us", "other us")
+  std::fputs(fmt::format("{:<30} {:>7} {:>12} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "case", "threads", "samples/s", "step us", "data us", "lookup us",
+                         "model us", "update us", "other us", "determ. x")
                  .c_str(),
              stderr);
   for (const TrainCase& wanted : train_cases()) {
@@ -121,6 +144,9 @@ void compare(const Options& options) {
     if (wanted.name.find(options.only) == std::string::npos) continue;
     for (const int threads : options.threads) comparison.run(wanted, threads);
   }
+  const std::string large = "large table";
+  if (large.find(options.only) == std::string::npos) return;
+  measure_large_table(options.quick ? std::min<std::int64_t>(options.table_rows, 1'000'000) : options.table_rows, options.threads.back(), options.quick);
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 #include "bench/train/cases.h"
 #include "bench/train/silent_training.h"
 #include "data/pipeline.h"
+#include "train/memory_plan.h"
+#include "train/model_checkpoint.h"
 
 namespace rechost::bench {
 
@@ -32,6 +34,15 @@ class OurTraining {
     setup_.config.run.steps = steps;
     return train_silently(setup_, data_, *model_);
   }
+
+  /// Bytes, as `rechost plan` says it.
+  double planned_memory() const { return static_cast<double>(plan_memory(setup_.config, data_, *model_).total()); }
+
+  /// Returns the checkpoint's directory.
+  std::filesystem::path save(const std::filesystem::path& checkpoints) {
+    return save_model_checkpoint(checkpoints, *model_, *data_.prepared.vocabularies, {.position = {.step = 1, .seed = 1}});
+  }
+  void load(const std::filesystem::path& checkpoint) { load_model_checkpoint(CheckpointReader(checkpoint), *model_, true); }
 
   std::vector<std::int64_t> table_rows() const {
     std::vector<std::int64_t> rows;
