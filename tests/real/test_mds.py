@@ -1,4 +1,5 @@
 # label: real
+# serial: as in test_mosaic_order.py
 # MDS shards between rechost and MosaicML's own writer and reader, in the environment that packaging/mosaic makes.
 import json
 import os

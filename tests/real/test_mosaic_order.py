@@ -1,4 +1,5 @@
 # label: real
+# serial: mosaicml-streaming removes every shared memory of its names when it starts, that of a process beside it too
 # Orders and states between rechost and MosaicML's own StreamingDataset and StreamingDataLoader, in the environment that packaging/mosaic makes.
 import json
 import os
