@@ -276,6 +276,8 @@ struct TableSection {
   std::string precision = "fp32";
 
   template <typename Visitor>
+  std::string sharding = "auto";
+  std::int64_t rank = -1;
   void describe(Visitor& visit) {
     visit("rows", rows, "0: from data").at_least(0);
     visit("init", init, "initial values").one_of({"", "uniform", "normal", "constant"});
@@ -283,7 +285,10 @@ struct TableSection {
     visit("optimizer", optimizer, "another rule than [optimizer.sparse]")
         .one_of({"", "sgd", "momentum", "adagrad", "rowwise_adagrad", "adam", "adamw"});
     visit("lr", lr, "another learning rate; 0: the same").at_least(0.0);
-    visit("precision", precision, "of the rows in memory and checkpoints; 16 bits are rounded stochastically").one_of({"fp32", "fp16", "bf16"});
+    visit("precision", precision, "of the rows in memory and checkpoints; 16 bits are rounded stochastically; int8 to use a trained model")
+        .one_of({"fp32", "fp16", "bf16", "int8"});
+    visit("sharding", sharding, "over ranks: auto splits what is large; table_wise: whole on one; row_wise: ranges of rows over all").one_of({"auto", "table_wise", "row_wise"});
+    visit("rank", rank, "that holds the whole table; -1: the one with the fewest bytes").at_least(-1);
   }
 };
 

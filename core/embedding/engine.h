@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "embedding/placement.h"
 #include "kernels/optimizer.h"
 #include "kernels/row_precision.h"
 
@@ -28,6 +29,8 @@ struct TableConfig {
   RowPrecision precision = RowPrecision::kFp32;
   Initializer initializer;
   OptimizerSettings optimizer;
+  Sharding sharding = Sharding::kAuto;   ///< for Placement
+  int rank = TableSize::kAnyRank;        ///< the same
 };
 
 enum class Pooling { kNone, kSum, kMean };

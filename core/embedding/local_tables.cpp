@@ -9,7 +9,7 @@ std::vector<TableSize> table_sizes(const std::vector<TableConfig>& tables) {
   std::vector<TableSize> sizes;
   for (const TableConfig& table : tables) {
     const std::int64_t floats = value_floats(table) + optimizer_state_floats(table.optimizer.kind, table.dim);
-    sizes.push_back({table.name, table.rows, floats * static_cast<std::int64_t>(sizeof(float))});
+    sizes.push_back({table.name, table.rows, floats * static_cast<std::int64_t>(sizeof(float)), table.sharding, table.rank});
   }
   return sizes;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace rechost {
@@ -14,18 +15,29 @@ struct RowRange {
   std::int64_t end() const { return first + count; }
 };
 
+/// How a table is spread over ranks: as Placement sees fit, whole on one rank, or in ranges of rows over all.
+enum class Sharding { kAuto, kTableWise, kRowWise };
+
+/// Throws ConfigError for an unknown name.
+Sharding sharding_of(std::string_view name);
+
 /// What decides where a table goes.
 struct TableSize {
+  static constexpr int kAnyRank = -1;
+
   std::string name;
   std::int64_t rows = 0;
   std::int64_t bytes_per_row = 0;  ///< values and optimizer state
+  Sharding sharding = Sharding::kAuto;
+  int rank = kAnyRank;  ///< that holds the whole table
 };
 
 /// Which rank holds which rows of which table. A pure function of the tables and the number of ranks, so every rank makes the same.
 class Placement {
  public:
-  /// A table is split by rows, in equal ranges over all ranks, when it alone is more than half of an even share of all bytes; the others
-  /// go whole to the rank with the fewest bytes so far, the largest first. One rank: it holds everything.
+  /// Of the tables that nobody has said more about: one is split by rows, in equal ranges over all ranks, when it alone is more than half of an even
+  /// share of all bytes; the others go whole to the rank with the fewest bytes so far, those with a rank of their own first, then the largest.
+  /// One rank: it holds everything. Throws ConfigError, naming the table, for a rank that is not there, or that a split table should have.
   Placement(std::vector<TableSize> tables, int world_size);
 
   int world_size() const { return world_size_; }

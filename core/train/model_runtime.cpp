@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/error.h"
@@ -249,6 +250,8 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
     made.optimizer = sparse_optimizer_;
     if (!section.optimizer.empty()) made.optimizer.kind = optimizer_kind(section.optimizer);
     if (section.lr > 0) made.optimizer.lr = section.lr;
+    made.sharding = sharding_of(section.sharding);
+    made.rank = static_cast<int>(std::min<std::int64_t>(section.rank, std::numeric_limits<int>::max()));
     tables.push_back(std::move(made));
   }
 

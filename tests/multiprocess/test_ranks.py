@@ -64,6 +64,13 @@ def deterministic_runs_have_the_same_bits():
             result, run = train(pathlib.Path(temporary) / f"{model}-tcp", model, 3, *EXACT, *TCP, "--set", "run.steps=60")
             expect("3 ranks over gloo" in result.err, f"{result}")
             runs.append(run)
+            # Wherever the tables lie: in rows over all ranks, whole, and all of them on one rank.
+            for name, where, shown in (("rows", ['tables."*".sharding="row_wise"'], "split by rows: "), ("whole", ['tables."*".sharding="table_wise"'], "split by rows: none"),
+                                       ("one", ['tables."*".rank=1'], "split by rows: none")):
+                settings = [word for setting in where for word in ("--set", setting)]
+                result, run = train(pathlib.Path(temporary) / f"{model}-{name}", model, 2, *EXACT, *settings, "--set", "run.steps=60")
+                expect(shown in result.err and (shown.endswith("none") or "split by rows: none" not in result.err), f"{name}\n{result}")
+                runs.append(run)
             for run in runs[1:]:
                 checkpoints.expect_same_weights(runs[0], run)
                 expect(losses(run) == losses(runs[0]), f"{run}: another loss curve")
@@ -82,6 +89,8 @@ def a_table_is_split_by_rows_and_joined_again():
         three = rechost("eval", split, "--output", "json").json()
         expect(one["metrics"] == three["metrics"], f"{one} and {three}")
         rechost("checkpoint", "verify", split)
+        refused = rechost("run", "--plugin", "dlrm", *DATA, "--nproc", 2, "--out", f"{temporary}/none", "--set", 'tables."*".rank=2', code=78)
+        expect(".rank = 2: there are 2 ranks, 0 to 1" in refused.err, refused)
 
 
 def processes_of(parent):

@@ -34,3 +34,20 @@ TEST_CASE("every row of every table has one holder, and nobody has much more tha
     CHECK_FALSE(placement.is_split(0));
   }
 }
+
+TEST_CASE("tables lie where they were told to") {
+  const std::vector<TableSize> tables{{"tiny", 30, 8, Sharding::kRowWise}, {"large", 100000, 68, Sharding::kTableWise}, {"middle", 20000, 68, Sharding::kAuto, 2},
+                                      {"one", 1, 68, Sharding::kRowWise}, {"other", 20000, 68}};
+  const Placement placement(tables, 3);
+  CHECK(placement.describe(0) == "rows over 3 ranks");
+  CHECK(placement.range(0, 1).first == 10);
+  CHECK(placement.describe(1) == "rank 0");
+  CHECK(placement.describe(2) == "rank 2");
+  CHECK(placement.range(3, 0).count + placement.range(3, 1).count + placement.range(3, 2).count == 1);
+  CHECK(placement.describe(4) == "rank 1");
+  const Placement alone(tables, 1);
+  CHECK(alone.range(2, 0).count == 20000);
+  CHECK_FALSE(alone.is_split(0));
+  CHECK_THROWS_WITH(Placement(tables, 2), Catch::Contains("tables.\"middle\".rank = 2: there are 2 ranks"));
+  CHECK_THROWS_WITH(Placement({{"t", 10, 4, Sharding::kRowWise, 0}}, 2), Catch::Contains("leave one of the two out"));
+}
