@@ -100,7 +100,7 @@ class EmbeddingEngine {
   /// gradients[b]: as outputs, or null for zero. `step` counts from 1 (bias corrections); `lr_factor` comes from the schedule.
   /// Adds l2 * w to the gradient of each touched row when l2 > 0. clip_value > 0 cuts each element of a row's summed gradient.
   /// Rows of 16 bits are rounded stochastically, by (seed, table name, row, step, column) alone. Throws Error naming table and row where one
-  /// would no longer fit; the tables are of no use then.
+  /// would no longer fit; the tables are of no use then; and for tables with rows in int8.
   struct UpdateSettings {
     std::int64_t step = 1;
     double lr_factor = 1.0;

@@ -23,7 +23,7 @@ std::int64_t rows_ahead(std::int64_t row_floats) {
 void prefetch_first_rows(const LookupJob& job) {
   const std::int64_t first = job.offsets == nullptr ? job.begin : job.offsets[job.begin];
   const std::int64_t last = std::min(first + job.prefetch_ahead, job.ids_end);
-  const std::int64_t floats = floats_of_values(value_bytes(job.precision), job.dim);
+  const std::int64_t floats = row_value_floats(job.precision, job.dim);
   for (std::int64_t i = first; i < last; ++i) prefetch_row(job.table + job.ids[i] * job.stride, floats);
 }
 
@@ -61,7 +61,7 @@ void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& imp
                      .end = end,
                      .output = output + lookup.slot * block.dim,
                      .output_stride = static_cast<std::int64_t>(block.lookups.size()) * block.dim,
-                     .prefetch_ahead = rows_ahead(floats_of_values(value_bytes(source.precision), block.dim))};
+                     .prefetch_ahead = rows_ahead(row_value_floats(source.precision, block.dim))};
   };
 
   std::vector<std::int64_t> first_chunk(impl.blocks.size() + 1, 0);

@@ -204,6 +204,9 @@ void EmbeddingEngine::update(const PreparedIds& prepared, std::span<const float*
     Impl::Table& table = impl.tables[item.table];
     Room& room = thread_room;
     UpdateJob job = job_for(table, impl.seed, settings.step, room);
+  for (const Impl::Table& table : impl.tables) {
+    if (table.config.precision == RowPrecision::kInt8) fail<Error>("table \"{}\" has rows in int8 and cannot be updated", table.config.name);
+  }
     job.rows = impl.prepared_group(prepared, item.table).unique_rows.data() + item.begin;
     job.row_count = item.end - item.begin;
     lister.list(item.begin, item.end, room, job);

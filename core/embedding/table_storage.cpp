@@ -59,7 +59,7 @@ const TableConfig& checked(const TableConfig& config) {
 
 }  // namespace
 
-std::int64_t value_floats(const TableConfig& table) { return floats_of_values(value_bytes(table.precision), table.dim); }
+std::int64_t value_floats(const TableConfig& table) { return row_value_floats(table.precision, table.dim); }
 
 std::int64_t row_stride(std::int64_t floats) {
   if (floats <= kFloatsPerLine) return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(floats)));

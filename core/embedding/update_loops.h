@@ -199,6 +199,8 @@ UpdateFunction update_function(RowPrecision precision, OptimizerKind kind, std::
       return update_function_of<Vector, Fp16>(kind, dim);
     case RowPrecision::kBf16:
       return update_function_of<Vector, Bf16>(kind, dim);
+    case RowPrecision::kInt8:
+      break;  // EmbeddingEngine::update() refuses it
   }
   return nullptr;
 }

@@ -1,5 +1,6 @@
 #include "kernels/row_precision.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -14,8 +15,8 @@
 namespace rechost {
 namespace {
 
-constexpr std::array<std::pair<RowPrecision, std::string_view>, 3> kNames{
-    {{RowPrecision::kFp32, "fp32"}, {RowPrecision::kFp16, "fp16"}, {RowPrecision::kBf16, "bf16"}}};
+constexpr std::array<std::pair<RowPrecision, std::string_view>, 4> kNames{
+    {{RowPrecision::kFp32, "fp32"}, {RowPrecision::kFp16, "fp16"}, {RowPrecision::kBf16, "bf16"}, {RowPrecision::kInt8, "int8"}}};
 
 constexpr std::uint32_t kSign = 0x80000000u;
 constexpr float kLeastNormalFp16 = 0x1p-14f;
@@ -56,6 +57,29 @@ void widen(const void* from, std::int64_t count, float* to) {
   for (std::int64_t i = 0; i < count; ++i) to[i] = widened(values[i]);
 }
 
+void widen_row(const void* from, std::int64_t dim, float* to) {
+  const auto* const values = static_cast<const Int8*>(from);
+  const float* const of_row = static_cast<const float*>(from) + floats_of_values(sizeof(Int8), dim);
+  for (std::int64_t i = 0; i < dim; ++i) to[i] = std::fma(static_cast<float>(values[i].steps), of_row[0], of_row[1]);
+}
+
+std::int64_t narrow_row(const float* from, std::int64_t dim, void* to) {
+  for (std::int64_t i = 0; i < dim; ++i) {
+    if (!std::isfinite(from[i])) return i;
+  }
+  const auto [least, largest] = std::minmax_element(from, from + dim);
+  auto* const values = static_cast<Int8*>(to);
+  float* const of_row = static_cast<float*>(to) + floats_of_values(sizeof(Int8), dim);
+  const double step = (static_cast<double>(*largest) - static_cast<double>(*least)) / 255.0;
+  for (std::int64_t i = 0; i < dim; ++i) {
+    const double steps = step > 0.0 ? (static_cast<double>(from[i]) - static_cast<double>(*least)) / step : 0.0;
+    values[i].steps = static_cast<std::uint8_t>(std::nearbyint(steps));
+  }
+  of_row[0] = static_cast<float>(step);
+  of_row[1] = *least;
+  return dim;
+}
+
 template <typename Narrow>
 std::int64_t narrow(const float* from, std::int64_t count, void* to) {
   auto* const values = static_cast<Narrow*>(to);
@@ -78,7 +102,7 @@ RowPrecision row_precision(std::string_view name) {
     if (kNames[i].second == name) return kNames[i].first;
     candidates[i] = kNames[i].second;
   }
-  fail<ConfigError>("unknown precision \"{}\"{}; there are fp32, fp16 and bf16", name, suggestion(name, candidates));
+  fail<ConfigError>("unknown precision \"{}\"{}; there are fp32, fp16, bf16 and int8", name, suggestion(name, candidates));
 }
 
 std::string_view row_precision_name(RowPrecision precision) {
@@ -89,7 +113,11 @@ std::string_view row_precision_name(RowPrecision precision) {
 }
 
 std::int64_t value_bytes(RowPrecision precision) {
-  return static_cast<std::int64_t>(precision == RowPrecision::kFp32 ? sizeof(float) : sizeof(std::uint16_t));
+  return static_cast<std::int64_t>(precision == RowPrecision::kFp32 ? sizeof(float) : precision == RowPrecision::kInt8 ? sizeof(Int8) : sizeof(std::uint16_t));
+}
+
+std::int64_t row_value_floats(RowPrecision precision, std::int64_t dim) {
+  return floats_of_values(value_bytes(precision), dim) + (precision == RowPrecision::kInt8 ? Int8::kRowFloats : 0);
 }
 
 float largest_value(RowPrecision precision) {
@@ -99,6 +127,7 @@ float largest_value(RowPrecision precision) {
     case RowPrecision::kBf16:
       return Bf16::kLargest;
     case RowPrecision::kFp32:
+    case RowPrecision::kInt8:
       break;
   }
   return std::numeric_limits<float>::max();
@@ -115,6 +144,9 @@ void widen_values(RowPrecision precision, const void* from, std::int64_t count, 
     case RowPrecision::kBf16:
       widen<Bf16>(from, count, to);
       break;
+    case RowPrecision::kInt8:
+      widen_row(from, count, to);
+      break;
   }
 }
 
@@ -124,6 +156,8 @@ std::int64_t narrow_values(RowPrecision precision, const float* from, std::int64
       return narrow<Fp16>(from, count, to);
     case RowPrecision::kBf16:
       return narrow<Bf16>(from, count, to);
+    case RowPrecision::kInt8:
+      return narrow_row(from, count, to);
     case RowPrecision::kFp32:
       break;
   }

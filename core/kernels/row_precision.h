@@ -5,8 +5,9 @@
 
 namespace rechost {
 
-/// In what numbers the rows of a table are kept. What is computed with them, and the optimizer's state, is float32 in any case.
-enum class RowPrecision { kFp32, kFp16, kBf16 };
+/// In what numbers the rows of a table are kept. What is computed with them, and the optimizer's state, is float32 in any case. kInt8 is for
+/// using a trained model: an update would be lost in it.
+enum class RowPrecision { kFp32, kFp16, kBf16, kInt8 };
 
 /// Throws ConfigError for an unknown name.
 RowPrecision row_precision(std::string_view name);
@@ -24,6 +25,14 @@ struct Bf16 {
   std::uint16_t bits = 0;
 };
 
+/// One of 256 equal steps between the least and the largest value of its row. Behind the values of a row, from the next float on, stand the
+/// step and the least value.
+struct Int8 {
+  static constexpr std::int64_t kRowFloats = 2;  ///< behind the values
+  std::uint8_t steps = 0;
+};
+
+/// Without what else a row has.
 std::int64_t value_bytes(RowPrecision precision);
 float largest_value(RowPrecision precision);
 
@@ -32,10 +41,14 @@ float largest_value(RowPrecision precision);
   return (dim * bytes_of_value + static_cast<std::int64_t>(sizeof(float)) - 1) / static_cast<std::int64_t>(sizeof(float));
 }
 
-/// `count` values at `from`, which are of that precision, as float32: exact.
+/// Room that the values of a row take, in floats, with all that is needed to read them.
+std::int64_t row_value_floats(RowPrecision precision, std::int64_t dim);
+
+/// `count` values at `from`, which are of that precision, as float32: exact. Int8: of one row.
 void widen_values(RowPrecision precision, const void* from, std::int64_t count, float* to);
 
-/// The other way, to the nearest, ties to even; values that widen_values() has given come back as they were. Returns how many were written
+/// The other way, to the nearest, ties to even; values that widen_values() has given come back as they were, but for Int8, where each is within
+/// half a step of what was given. Returns how many were written
 /// before the first one beyond +-largest_value() or NaN (float32: any value fits): `count` if there is none.
 std::int64_t narrow_values(RowPrecision precision, const float* from, std::int64_t count, void* to);
 

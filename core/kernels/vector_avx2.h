@@ -58,6 +58,11 @@ struct VectorAvx2 {
   [[gnu::always_inline]] static VectorAvx2 load_first(const Bf16* from, std::int64_t count) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_halves(from, count)), 16));
   }
+  /// Reads kWidth bytes whatever `count` is: behind the values of a row stand as many more.
+  [[gnu::always_inline]] static VectorAvx2 load_first(const Int8* from, std::int64_t /*count*/) {
+    static_assert(kWidth <= Int8::kRowFloats * static_cast<std::int64_t>(sizeof(float)));
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i_u*>(from))));
+  }
   [[gnu::always_inline]] static VectorAvx2 load_first(const Fp16* from, std::int64_t count) { return _mm256_cvtph_ps(load_halves(from, count)); }
   [[gnu::always_inline]] void store_first(Bf16* to, std::int64_t count) const {
     const __m256i halves = _mm256_srli_epi32(_mm256_castps_si256(value), 16);

@@ -55,6 +55,9 @@ struct VectorAvx512 {
   [[gnu::always_inline]] static VectorAvx512 load_first(const Bf16* from, std::int64_t count) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first(count), from)), 16));
   }
+  [[gnu::always_inline]] static VectorAvx512 load_first(const Int8* from, std::int64_t count) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first(count), from)));
+  }
   [[gnu::always_inline]] static VectorAvx512 load_first(const Fp16* from, std::int64_t count) {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(count), from));
   }

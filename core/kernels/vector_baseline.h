@@ -65,6 +65,13 @@ struct VectorBaseline {
   [[gnu::always_inline]] static VectorBaseline load_first(const Bf16* from, std::int64_t count) {
     return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(load_halves(from, count)), 16));
   }
+  /// Reads kWidth bytes whatever `count` is: behind the values of a row stand as many more.
+  [[gnu::always_inline]] static VectorBaseline load_first(const Int8* from, std::int64_t /*count*/) {
+    static_assert(kWidth <= Int8::kRowFloats * static_cast<std::int64_t>(sizeof(float)));
+    std::int32_t bytes = 0;
+    std::memcpy(&bytes, from, sizeof bytes);
+    return _mm_cvtepi32_ps(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes)));
+  }
   [[gnu::always_inline]] static VectorBaseline load_first(const Fp16* from, std::int64_t count) {
     const __m128i halves = _mm_cvtepu16_epi32(load_halves(from, count));
     const __m128i magnitude = _mm_and_si128(halves, _mm_set1_epi32(0x7FFF));

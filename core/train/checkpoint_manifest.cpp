@@ -182,6 +182,8 @@ ScalarType rows_type(RowPrecision precision) {
   switch (precision) {
     case RowPrecision::kFp16:
       return ScalarType::kF16;
+    case RowPrecision::kInt8:
+      fail<CheckpointError>("rows in int8 are for using a model, and are not written to a checkpoint");
     case RowPrecision::kBf16:
       return ScalarType::kBF16;
     case RowPrecision::kFp32:

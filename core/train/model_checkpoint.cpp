@@ -155,7 +155,9 @@ void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& mod
   std::vector<float> rows;
   std::vector<float> state;
   for (std::size_t i = 0; i < tables.table_count(); ++i) {
-    const CheckpointTable wanted = describe(tables, i);
+    CheckpointTable wanted = describe(tables, i);
+    const CheckpointTable* const there = checkpoint.manifest().find_table(wanted.name);
+    if (!with_optimizer_state && there != nullptr) wanted.state_floats = there->state_floats;
     const CheckpointTable& table = checkpoint.require_table(wanted.name, wanted.rows, wanted.dim, wanted.state_floats);
     if (table.precision != wanted.precision) {
       log_info("table \"{}\": the checkpoint has its rows in {}, this run in {}{}", table.name, row_precision_name(table.precision),
@@ -166,7 +168,7 @@ void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& mod
     const RowRange own = tables.own_range(i);
     for (std::int64_t first = own.first; first < own.end(); first += kRowsAtOnce) {
       const std::int64_t count = std::min(kRowsAtOnce, own.end() - first);
-      float* const state_out = table.state_floats > 0 ? state.data() : nullptr;
+      float* const state_out = with_optimizer_state && table.state_floats > 0 ? state.data() : nullptr;
       checkpoint.read_table(table, first, count, rows.data(), state_out);
       tables.write_rows(i, first, count, rows.data(), state_out);
     }

@@ -253,6 +253,11 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
     made.sharding = sharding_of(section.sharding);
     made.rank = static_cast<int>(std::min<std::int64_t>(section.rank, std::numeric_limits<int>::max()));
     tables.push_back(std::move(made));
+    if (made.precision == RowPrecision::kInt8 && trainable_) {
+      fail<ConfigError>("tables.\"{}\".precision = \"int8\" is for using a trained model (predict, eval, recommend, export), and updates would be lost in it: "
+                        "train with fp32, bf16 or fp16",
+                        table.name);
+    }
   }
 
   std::vector<BlockConfig> blocks;

@@ -92,6 +92,43 @@ def checkpoints_share_the_files_of_vocabularies():
 
 
 def misuse_is_one_error():
+def weights_are_the_same_after_conversion():
+    with folder() as made:
+        place = pathlib.Path(made)
+        config, _ = example(place)
+        run = train(place, config)
+        unweighted = train(place, config, "--set", "features.tags.weights=\"\"")
+        expect(unweighted["metrics"] != run["metrics"], "weights have no part in training")
+        for to in ("mds", "parquet"):
+            rechost("data", "convert", "--config", config, "--set", "data.split.valid=0.25", "--to", to, "--encoded", "--out", place / to, cwd=place)
+            text = (place / to / "data.toml").read_text()
+            expect("id_weights = [\"tags_weights\"]" in text and "weights = \"tags_weights\"" in text, text)
+            converted = train(place, place / to / "data.toml")
+            expect(converted["metrics"] == run["metrics"], (to, converted["metrics"], run["metrics"]))
+        # Of the columns as they are: what the features are made of comes from the configuration.
+        rechost("data", "convert", "--config", config, "--to", "mds", "--out", place / "raw", cwd=place)
+        rechost("data", "convert", "--config", place / "raw" / "data.toml", "--to", "parquet", "--out", place / "again", cwd=place)
+        for raw in ("raw", "again"):
+            expect("id_weights = [\"tag_scores\"]" in (place / raw / "data.toml").read_text(), raw)
+            features = place / f"{raw}.toml"
+            features.write_text((place / raw / "data.toml").read_text() + re.search(r"\[features\..*", config.read_text(), re.S)[0])
+            from_raw = train(place, features)
+            expect(from_raw["metrics"] == run["metrics"], (raw, from_raw["metrics"], run["metrics"]))
+
+
+def a_trained_model_is_used_in_int8():
+    with folder() as made:
+        place = pathlib.Path(made)
+        config, _ = example(place)
+        run = train(place, config, "--set", "optimizer.sparse.kind=\"adam\"")["run_dir"]
+        exact = scores(rechost("predict", run, "--split", "all", cwd=place))
+        small = scores(rechost("predict", run, "--split", "all", "--set", "tables.\"*\".precision=\"int8\"", cwd=place))
+        largest = max(abs(a - b) for a, b in zip(exact, small))
+        expect(len(small) == 600 and 0 < largest < 0.02, largest)
+        refused = rechost("run", "--plugin", "dlrm", "--config", config, *SMALL, "--set", "tables.\"*\".precision=\"int8\"", "--out", place / "runs", cwd=place, code=78)
+        expect("int8" in refused.err and "train with fp32" in refused.err, refused.err)
+
+
     with folder() as made:
         place = pathlib.Path(made)
         config, _ = example(place)
@@ -106,3 +143,4 @@ def misuse_is_one_error():
 
 main([one_raw_row_is_predicted_as_among_all_others, a_vocabulary_on_disk_trains_the_same_model, checkpoints_share_the_files_of_vocabularies,
       misuse_is_one_error])
+      weights_are_the_same_after_conversion, a_trained_model_is_used_in_int8,

@@ -97,6 +97,50 @@ TEST_CASE("l2, clipping and the decay of rows that no sample touched agree with 
   for (const InstructionSet set : test::instruction_sets()) {
     const test::WithInstructionSet limit(set);
     for (const OptimizerKind kind : test::kAllOptimizers) {
+TEST_CASE("rows in int8 are within half a step of what was written, are looked up as they are read, and cannot be updated") {
+  RandomValues random(77);
+  ThreadPool pool(2);
+  for (const InstructionSet set : test::instruction_sets()) {
+    const test::WithInstructionSet limit(set);
+    for (const std::int64_t dim : {1, 2, 3, 4, 7, 8, 16, 17, 31, 64, 128, 1023}) {
+      for (const Pooling pooling : {Pooling::kSum, Pooling::kMean}) {
+        for (const bool weighted : {false, true}) {
+          CAPTURE(instruction_set_name(set), dim, pooling == Pooling::kMean, weighted);
+          Model model(dim, OptimizerKind::kSgd, pooling, 75, random, RowPrecision::kInt8);
+          if (weighted) model.weigh_ids(random);
+          const auto engine = model.engine(pool);
+          for (std::size_t t = 0; t < model.tables.size(); ++t) {
+            const std::int64_t count = model.tables[t].rows;
+            const std::int64_t width = model.tables[t].dim;
+            const std::vector<float> given = random.floats(count * width);
+            engine->write_rows(t, 0, count, given.data(), nullptr);
+            const std::vector<float> kept = all_rows(*engine, t);
+            for (std::int64_t row = 0; row < count; ++row) {
+              const auto first = given.begin() + row * width;
+              const auto [least, largest] = std::minmax_element(first, first + width);
+              const float step = (*largest - *least) / 255.0f;
+              for (std::int64_t i = row * width; i < (row + 1) * width; ++i) {
+                const auto at = static_cast<std::size_t>(i);
+                REQUIRE(std::abs(kept[at] - given[at]) <= 0.501f * step);
+              }
+            }
+          }
+          const ReferenceEngine reference(*engine, model.lookups, model.blocks);
+          PreparedIds prepared;
+          engine->prepare(model.views(), prepared, pool);
+          for (std::size_t b = 0; b < model.blocks.size(); ++b) {
+            require_close(forward_block(*engine, prepared, b, model.blocks.size(), pool), reference.forward(model.columns, b));
+          }
+          const std::vector<const float*> none(model.blocks.size());
+          REQUIRE_THROWS_WITH(engine->update(prepared, none, {}, pool), Catch::Contains("rows in int8"));
+          const float infinite[] = {HUGE_VALF};
+          REQUIRE_THROWS_AS(engine->write_rows(2, 0, 1, infinite, nullptr), DataError);
+        }
+      }
+    }
+  }
+}
+
       for (const RowPrecision precision : kAllPrecisions) {
         for (const bool decay_all : {false, true}) {
           CAPTURE(instruction_set_name(set), optimizer_name(kind), row_precision_name(precision), decay_all);

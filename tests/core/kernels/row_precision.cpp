@@ -100,8 +100,8 @@ TEST_CASE("narrowing says where the first value is that does not fit") {
 }
 
 TEST_CASE("precisions have the names of the configuration") {
-  for (const RowPrecision precision : {RowPrecision::kFp32, RowPrecision::kFp16, RowPrecision::kBf16}) {
+  for (const RowPrecision precision : {RowPrecision::kFp32, RowPrecision::kFp16, RowPrecision::kBf16, RowPrecision::kInt8}) {
     REQUIRE(row_precision(row_precision_name(precision)) == precision);
   }
-  REQUIRE_THROWS_WITH(row_precision("bf61"), "unknown precision \"bf61\" (did you mean \"bf16\"?); there are fp32, fp16 and bf16");
+  REQUIRE_THROWS_WITH(row_precision("bf61"), "unknown precision \"bf61\" (did you mean \"bf16\"?); there are fp32, fp16, bf16 and int8");
 }
