@@ -80,7 +80,9 @@ std::string loader_config(const ChunkSource& source, std::string_view plugin, st
   text += "dense = " + names_of(source, [](const ColumnInfo& column) { return column.role == ColumnRole::kDense; }) + "\n";
   text += "sparse = " + names_of(source, [](const ColumnInfo& column) { return column.role == ColumnRole::kSparse && !column.is_list; }) + "\n";
   text += "multi_hot = " + names_of(source, [](const ColumnInfo& column) { return column.role == ColumnRole::kSparse && column.is_list; }) + "\n";
-  text += "id = " + names_of(source, [](const ColumnInfo& column) { return column.role == ColumnRole::kId; }) + "\n";
+  text += "id = " + names_of(source, [](const ColumnInfo& column) { return column.role == ColumnRole::kId && !column.is_list; }) + "\n";
+  const std::string weights = names_of(source, [](const ColumnInfo& column) { return column.role == ColumnRole::kId && column.is_list; });
+  if (weights != "[]") text += "id_weights = " + weights + "\n";
   // The items to choose from belong to the item by what they are.
   const auto of_entity = [&](const char* entity) {
     return names_of(source, [=](const ColumnInfo& column) { return column.entity == entity && column.role != ColumnRole::kCandidates; });

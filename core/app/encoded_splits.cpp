@@ -43,6 +43,7 @@ std::string EncodedSplits::feature_config() const {
     if (!feature.is_list) text += "missing = \"fail\"\n";  // missing ids have a row of their own
     if (feature.table != feature.name) text += fmt::format("table = {}\n", toml_text(feature.table));
     text += fmt::format("pooling = \"{}\"\n", pooling_text(feature.pooling));
+    if (!feature.weights.empty()) text += fmt::format("weights = {}\n", toml_text(weights_column(feature)));
     if (feature.is_list && feature.max_length > 0) text += fmt::format("max_length = {}\n", feature.max_length);
   }
   return text;

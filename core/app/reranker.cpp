@@ -85,6 +85,7 @@ void Reranker::fill_rows(std::int32_t user) {
     IdColumn& ids = rows_.sparse[column];
     ids.ids.assign(schema.sparse[column].is_list ? 0 : rows, 0);
     ids.offsets.assign(schema.sparse[column].is_list ? rows + 1 : 0, 0);
+    ids.weights.clear();
   }
   place(*users_, user_features_, schema.dense.size(), rows_);
   place(*items_, item_features_, schema.dense.size(), rows_);

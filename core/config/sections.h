@@ -199,7 +199,8 @@ struct FeatureSection {
   std::int64_t min_count = 1;
   std::int64_t max_rows = 0;
   std::string table;         ///< empty: the feature's name
-  std::string pooling;       ///< empty: sum for one id, mean for lists
+  std::string pooling;       ///< empty: sum for one id and for lists with weights, mean for other lists
+  std::string weights;       ///< empty: every id of a list counts 1
   std::int64_t max_length = 0;
   std::string keep;          ///< empty: last
   std::string padding;       ///< empty: none
@@ -229,6 +230,7 @@ struct FeatureSection {
     visit("max_rows", max_rows, "vocabulary: keep only the most frequent; 0: all").at_least(0);
     visit("table", table, "features with one table share rows and vocabulary");
     visit("pooling", pooling, "how a list becomes one vector").one_of({"", "sum", "mean", "none"});
+    visit("weights", weights, "lists: column with a number for each id, which its row is multiplied by; with pooling = \"sum\"");
     visit("max_length", max_length, "lists: keep n ids; 0: all").at_least(0);
     visit("keep", keep, "lists longer than max_length: which ids stay; empty: the last").one_of({"", "first", "last"});
     visit("padding", padding, "lists shorter than max_length: fill up with the row for missing values").one_of({"", "none", "front", "back"});
@@ -274,10 +276,10 @@ struct TableSection {
   std::string optimizer;     ///< empty: [optimizer.sparse]
   double lr = 0.0;           ///< 0: [optimizer.sparse]
   std::string precision = "fp32";
-
-  template <typename Visitor>
   std::string sharding = "auto";
   std::int64_t rank = -1;
+
+  template <typename Visitor>
   void describe(Visitor& visit) {
     visit("rows", rows, "0: from data").at_least(0);
     visit("init", init, "initial values").one_of({"", "uniform", "normal", "constant"});

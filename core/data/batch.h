@@ -22,6 +22,7 @@ struct FeatureInfo {
   bool is_list = false;
   std::int64_t max_length = 1;  ///< 1: exactly one id; 0: any number; n: at most n
   Pooling pooling = Pooling::kSum;
+  std::string weights;  ///< lists: the column whose numbers the rows of the ids are multiplied by; empty: none
 };
 
 struct LabelInfo {
@@ -44,6 +45,7 @@ struct BatchSchema {
 struct IdColumn {
   std::vector<std::int32_t> ids;      ///< [rows] when each sample has exactly one, else [offsets.back()]
   std::vector<std::int64_t> offsets;  ///< [rows + 1]; empty when each sample has exactly one
+  std::vector<float> weights = {};    ///< [ids]: what the row of each counts in a pooled lookup; empty: all 1
 };
 
 /// What one step works on. Reused: vectors keep their capacity.
@@ -63,7 +65,7 @@ struct Batch {
 
 /// What the elements of a batch's columns take up.
 inline std::uint64_t memory_bytes(const Batch& batch) {
-  const auto of_ids = [](const IdColumn& column) { return column.ids.size() * sizeof(std::int32_t) + column.offsets.size() * sizeof(std::int64_t); };
+  const auto of_ids = [](const IdColumn& column) { return column.ids.size() * sizeof(std::int32_t) + column.offsets.size() * sizeof(std::int64_t) + column.weights.size() * sizeof(float); };
   std::uint64_t bytes = batch.samples.size() * sizeof(std::int64_t) + of_ids(batch.candidates) +
                         (batch.dense.size() + batch.labels.size() + batch.weights.size()) * sizeof(float);
   for (const IdColumn& column : batch.sparse) bytes += of_ids(column);

@@ -84,7 +84,11 @@ void Catalogue::collect_values(std::span<const Dataset* const> splits) {
   dense_.resize(entries * dense_columns_.size());
   single_.resize(sparse_columns_.size());
   lists_.resize(sparse_columns_.size());
-  std::vector<std::vector<std::vector<std::int32_t>>> list_values(sparse_columns_.size());
+  struct ListOfEntry {
+    std::vector<std::int32_t> ids;
+    std::vector<float> weights;
+  };
+  std::vector<std::vector<ListOfEntry>> list_values(sparse_columns_.size());
   for (std::size_t column = 0; column < sparse_columns_.size(); ++column) {
     if (schema_.sparse[column].is_list) {
       list_values[column].resize(entries);
@@ -115,7 +119,9 @@ void Catalogue::collect_values(std::span<const Dataset* const> splits) {
       for (std::size_t column = 0; column < sparse_columns_.size(); ++column) {
         const IdColumn& from = batch.sparse[sparse_columns_[column]];
         if (schema_.sparse[column].is_list) {
-          list_values[column][e].assign(from.ids.begin() + from.offsets[i], from.ids.begin() + from.offsets[i + 1]);
+          list_values[column][e].ids.assign(from.ids.begin() + from.offsets[i], from.ids.begin() + from.offsets[i + 1]);
+          if (from.weights.empty()) continue;
+          list_values[column][e].weights.assign(from.weights.begin() + from.offsets[i], from.weights.begin() + from.offsets[i + 1]);
         } else {
           single_[column][e] = from.ids[i];
         }
@@ -126,10 +132,11 @@ void Catalogue::collect_values(std::span<const Dataset* const> splits) {
 
   for (std::size_t column = 0; column < sparse_columns_.size(); ++column) {
     if (!schema_.sparse[column].is_list) continue;
-    ListValues& list = lists_[column];
+    IdColumn& list = lists_[column];
     list.offsets.assign(1, 0);
-    for (const std::vector<std::int32_t>& ids : list_values[column]) {
-      list.ids.insert(list.ids.end(), ids.begin(), ids.end());
+    for (const ListOfEntry& of_entry : list_values[column]) {
+      list.ids.insert(list.ids.end(), of_entry.ids.begin(), of_entry.ids.end());
+      list.weights.insert(list.weights.end(), of_entry.weights.begin(), of_entry.weights.end());
       list.offsets.push_back(static_cast<std::int64_t>(list.ids.size()));
     }
   }
@@ -171,15 +178,17 @@ void Catalogue::fill(std::span<const std::int32_t> entries, Batch& batch) const 
     IdColumn& to = batch.sparse[column];
     to.ids.clear();
     to.offsets.clear();
+    to.weights.clear();
     if (!schema_.sparse[column].is_list) {
       for (const std::int32_t entry : entries) to.ids.push_back(single_[column][static_cast<std::size_t>(entry)]);
       continue;
     }
-    const ListValues& list = lists_[column];
+    const IdColumn& list = lists_[column];
     to.offsets.push_back(0);
     for (const std::int32_t entry : entries) {
       const auto e = static_cast<std::size_t>(entry);
       to.ids.insert(to.ids.end(), list.ids.begin() + list.offsets[e], list.ids.begin() + list.offsets[e + 1]);
+      if (!list.weights.empty()) to.weights.insert(to.weights.end(), list.weights.begin() + list.offsets[e], list.weights.begin() + list.offsets[e + 1]);
       to.offsets.push_back(static_cast<std::int64_t>(to.ids.size()));
     }
   }

@@ -47,11 +47,6 @@ class Catalogue {
   void fill(std::span<const std::int32_t> entries, Batch& batch) const;
 
  private:
-  struct ListValues {
-    std::vector<std::int64_t> offsets;  ///< [size() + 1]
-    std::vector<std::int32_t> ids;
-  };
-
   void find_columns(const BatchSchema& full);
   void collect_keys(std::span<const Dataset* const> splits);
   void collect_values(std::span<const Dataset* const> splits);
@@ -69,7 +64,7 @@ class Catalogue {
   std::vector<float> log_probabilities_;
   std::vector<float> dense_;                     ///< [size(), dense columns]
   std::vector<std::vector<std::int32_t>> single_;  ///< by sparse column: [size()], empty for lists
-  std::vector<ListValues> lists_;                ///< by sparse column, empty for single ids
+  std::vector<IdColumn> lists_;                  ///< by sparse column, empty for single ids
 };
 
 /// Lists of items by user, both as entries of their catalogues. Sorted, each item once.

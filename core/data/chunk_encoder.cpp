@@ -35,6 +35,7 @@ RowLayout::RowLayout(const BatchSchema& schema)
     (schema.sparse[feature].is_list ? list_features : single_features).push_back(feature);
   }
   if (schema.has_candidates) list_features.push_back(kCandidates);
+  for (const std::size_t feature : list_features) list_weights.push_back(feature != kCandidates && !schema.sparse[feature].weights.empty());
 }
 
 ChunkEncoder::ChunkEncoder(const EncodingPlan& plan, const RowLayout& layout) : plan_(plan), layout_(layout) {
@@ -90,7 +91,11 @@ void ChunkEncoder::encode_chunk(const Input& input, std::int64_t chunk, std::spa
       case Target::kDense: encode_dense(column, *view_of[i]); break;
       case Target::kLabel: encode_label(column, view_of[i]); break;
       case Target::kWeight: encode_weight(column, view_of[i]); break;
-      case Target::kSparse: check_ids(column, *view_of[i], *vocabularies[column.table]); break;
+      case Target::kSparse:
+        check_ids(column, *view_of[i], *vocabularies[column.table]);
+        if (column.weights != ColumnEncoding::kNone) check_id_weights(column, *view_of[i], *view_of[column.weights]);
+        break;
+      case Target::kIdWeights: break;  // with their ids
       case Target::kCandidates:
         if (view_of[i] != nullptr) check_ids(column, *view_of[i], *vocabularies[column.table]);
         break;
@@ -106,7 +111,8 @@ void ChunkEncoder::encode_chunk(const Input& input, std::int64_t chunk, std::spa
     if (is_sparse && word_of_feature_[column.position] != kNowhere) {
       encode_single_ids(column, *view_of[i], *vocabularies[column.table], counting);
     } else {
-      encode_list_ids(column, view_of[i], *vocabularies[column.table], counting);
+      const ColumnView* const weights = column.weights == ColumnEncoding::kNone ? nullptr : view_of[column.weights];
+      encode_list_ids(column, view_of[i], weights, *vocabularies[column.table], counting);
     }
   }
   scale_dense(counting);
@@ -336,6 +342,38 @@ void ChunkEncoder::check_ids(const ColumnEncoding& column, const ColumnView& vie
   });
 }
 
+void ChunkEncoder::check_id_weights(const ColumnEncoding& column, const ColumnView& ids, const ColumnView& weights) {
+  const ColumnEncoding& of_weights = plan_.columns[column.weights];
+  const auto length = [](const ColumnView& view, std::int64_t row) { return view.valid(row) ? view.list_begin(row + 1) - view.list_begin(row) : 0; };
+  with_numbers(weights, [&](auto read) {
+    for (std::int64_t row = 0; row < result_->rows; ++row) {
+      const std::int64_t count = length(weights, row);
+      if (count != length(ids, row)) {
+        refuse(row, of_weights, fmt::format("{} weights for the {} ids of \"{}\"", count, length(ids, row), column.name));
+        continue;
+      }
+      for (std::int64_t i = 0; i < count; ++i) {
+        const auto value = static_cast<float>(read(weights.list_begin(row) + i));
+        if (!std::isfinite(value)) {
+          refuse(row, of_weights, fmt::format("weight {} of an id of \"{}\" is not a finite number", value, column.name));
+          break;
+        }
+      }
+    }
+  });
+}
+
+void ChunkEncoder::select_weights(const ColumnEncoding& column, const ColumnView& ids, const ColumnView& weights) {
+  weights_.clear();
+  with_numbers(weights, [&](auto read) {
+    for (std::size_t i = 0; i < elements_.size(); ++i) {
+      const std::int64_t row = element_rows_[i];
+      const auto weight = static_cast<float>(read(weights.list_begin(row) + elements_[i] - ids.list_begin(row)));
+      weights_.insert(weights_.end(), static_cast<std::size_t>(column.hashes), weight);
+    }
+  });
+}
+
 void ChunkEncoder::select_single(const ColumnEncoding& column, const ColumnView& view) {
   const auto rows = static_cast<std::size_t>(result_->rows);
   elements_.resize(rows);
@@ -535,7 +573,7 @@ void ChunkEncoder::encode_full_column(const ColumnEncoding& column, const Column
   count(counted_, column, learnt, *counting);
 }
 
-void ChunkEncoder::encode_list_ids(const ColumnEncoding& column, const ColumnView* view, const Vocabulary& vocabulary,
+void ChunkEncoder::encode_list_ids(const ColumnEncoding& column, const ColumnView* view, const ColumnView* weights, const Vocabulary& vocabulary,
                                    const Counting* counting) {
   const std::size_t place = column.target == Target::kCandidates ? candidates_list_ : list_of_feature_[column.position];
   EncodedChunk::List& list = result_->lists[place];
@@ -546,12 +584,14 @@ void ChunkEncoder::encode_list_ids(const ColumnEncoding& column, const ColumnVie
   }
   select_list(column, *view, list);
   number_selected(column, *view, vocabulary, counting);
+  if (weights != nullptr) select_weights(column, *view, *weights);
   if (column.hashes > 1 || column.padding != ColumnEncoding::Padding::kNone) {
     if (counting != nullptr && !column.source_is_list) count_missing(column, list, vocabulary, *counting);
     const bool learning = counting != nullptr && vocabulary.encoding().learns_values();
     lay_out_list(column, learning ? -1 : vocabulary.missing_row(), list);
   } else {
     list.ids = ids_;
+    if (weights != nullptr) list.weights = weights_;
   }
 }
 

@@ -61,11 +61,14 @@ class ChunkEncoder {
   void encode_label(const ColumnEncoding& column, const ColumnView* view);
   void encode_weight(const ColumnEncoding& column, const ColumnView* view);
   void check_ids(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary);
+  void check_id_weights(const ColumnEncoding& column, const ColumnView& ids, const ColumnView& weights);
   void encode_single_ids(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting);
-  void encode_list_ids(const ColumnEncoding& column, const ColumnView* view, const Vocabulary& vocabulary, const Counting* counting);
+  void encode_list_ids(const ColumnEncoding& column, const ColumnView* view, const ColumnView* weights, const Vocabulary& vocabulary, const Counting* counting);
 
   void select_single(const ColumnEncoding& column, const ColumnView& view);
   void select_list(const ColumnEncoding& column, const ColumnView& view, EncodedChunk::List& list);
+  /// weights_ of the selected elements of a list.
+  void select_weights(const ColumnEncoding& column, const ColumnView& ids, const ColumnView& weights);
   /// Where the values of a vocabulary that is being learnt go; null: the vocabulary numbers them.
   static ChunkValues* learnt_values(const ColumnEncoding& column, const Vocabulary& vocabulary, const Counting* counting);
   static void number_integers(std::span<const std::int64_t> values, const Vocabulary& vocabulary, ChunkValues* learnt, std::int32_t* ids);
@@ -107,6 +110,7 @@ class ChunkEncoder {
   std::vector<std::int64_t> integers_;
   std::vector<std::string_view> texts_;
   std::vector<std::int32_t> ids_;
+  std::vector<float> weights_;  ///< of ids_, where they have some
   std::vector<std::int32_t> counted_;  ///< those of training rows
   // Of the dictionary of the column in work, by entry:
   std::vector<std::int32_t> entry_ids_;

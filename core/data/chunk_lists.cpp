@@ -24,20 +24,26 @@ void ChunkEncoder::hash_selected(const ColumnEncoding& column, const ColumnView&
 }
 
 /// From list.offsets, which count selected elements, and ids_, which has `hashes` for each, to the list as the model gets it: padded, and with
-/// the row for missing values where a column without lists has none.
+/// the row for missing values where a column without lists has none. What fills a list up has no weight in one with weights.
 void ChunkEncoder::lay_out_list(const ColumnEncoding& column, std::int32_t missing_id, EncodedChunk::List& list) const {
   using Padding = ColumnEncoding::Padding;
   const std::int64_t wanted = !column.source_is_list ? 1 : column.padding != Padding::kNone ? column.max_length : 0;
+  const bool weighted = column.weights != ColumnEncoding::kNone;
   list.ids.clear();
+  list.weights.clear();
+  const auto fill = [&](std::int64_t count) {
+    list.ids.insert(list.ids.end(), static_cast<std::size_t>(count), missing_id);
+    if (weighted) list.weights.insert(list.weights.end(), static_cast<std::size_t>(count), 0.0F);
+  };
   std::int64_t begin = 0;
   for (std::size_t row = 1; row < list.offsets.size(); ++row) {
     const std::int64_t end = list.offsets[row];
     const bool left_out = result_->split[row - 1] == EncodedChunk::kLeftOut;
     const std::int64_t filled = left_out ? 0 : std::max<std::int64_t>(wanted - (end - begin), 0);
-    const auto filled_ids = static_cast<std::size_t>(filled * column.hashes);
-    if (column.padding == Padding::kFront) list.ids.insert(list.ids.end(), filled_ids, missing_id);
+    if (column.padding == Padding::kFront) fill(filled * column.hashes);
     list.ids.insert(list.ids.end(), ids_.begin() + begin * column.hashes, ids_.begin() + end * column.hashes);
-    if (column.padding != Padding::kFront) list.ids.insert(list.ids.end(), filled_ids, missing_id);
+    if (weighted) list.weights.insert(list.weights.end(), weights_.begin() + begin * column.hashes, weights_.begin() + end * column.hashes);
+    if (column.padding != Padding::kFront) fill(filled * column.hashes);
     list.offsets[row] = static_cast<std::int64_t>(list.ids.size());
     begin = end;
   }

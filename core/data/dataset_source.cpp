@@ -1,5 +1,8 @@
 #include "data/dataset_source.h"
 
+#include <algorithm>
+
+#include "base/error.h"
 #include "data/batch.h"
 
 namespace rechost {
@@ -41,6 +44,8 @@ ColumnInfo info_of(const FeatureInfo& feature, ColumnRole role) {
 
 }  // namespace
 
+std::string weights_column(const FeatureInfo& feature) { return feature.name + "_weights"; }
+
 DatasetSource::DatasetSource(const Dataset& dataset) : dataset_(dataset) {
   const BatchSchema& schema = dataset.schema();
   for (const FeatureInfo& feature : schema.dense) columns_.push_back(info_of(feature, ColumnRole::kDense));
@@ -68,6 +73,17 @@ DatasetSource::DatasetSource(const Dataset& dataset) : dataset_(dataset) {
     ColumnInfo column{.name = encoding.name, .role = ColumnRole::kCandidates, .type = ValueType::kInt32, .is_list = true};
     column.entity = "item";
     columns_.push_back(std::move(column));
+  }
+  first_weights_ = columns_.size();
+  // Padding and several hashes make other lists of one column, so each feature has weights of its own.
+  for (std::size_t feature = 0; feature < schema.sparse.size(); ++feature) {
+    if (schema.sparse[feature].weights.empty()) continue;
+    const std::string name = weights_column(schema.sparse[feature]);
+    if (std::any_of(columns_.begin(), columns_.end(), [&](const ColumnInfo& other) { return other.name == name; })) {
+      fail<ConfigError>("the weights of \"{}\" would be a second column called \"{}\"; give that feature another name", schema.sparse[feature].name, name);
+    }
+    weights_of_.push_back(feature);
+    columns_.push_back({.name = name, .role = ColumnRole::kId, .is_list = true});
   }
   std::int64_t begin = 0;
   for (const std::int64_t samples : dataset.chunk_samples()) {
@@ -113,6 +129,14 @@ std::unique_ptr<ChunkData> DatasetSource::read(std::int64_t chunk, std::span<con
       case ColumnRole::kWeight:
         add_floats(batch.weights);
         break;
+      case ColumnRole::kId: {
+        const IdColumn& ids = batch.sparse[weights_of_[position - first_weights_]];
+        ColumnView view = view_of(ids, batch.rows);
+        view.type = ValueType::kFloat32;
+        view.values = ids.weights.data();
+        data->views.push_back(view);
+        break;
+      }
       default:
         data->views.push_back(view_of(batch.candidates, batch.rows));
         break;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "data/dataset.h"
@@ -16,8 +17,8 @@ namespace rechost {
 /// are those of the split.
 class DatasetSource : public ChunkSource {
  public:
-  /// Refers to `dataset`. Columns: dense features, sparse features, labels, weight, candidates; each sparse one has the rows of its table as
-  /// cardinality.
+  /// Refers to `dataset`. Columns: dense features, sparse features, labels, weight, candidates, weights of ids; each sparse one has the rows of its
+  /// table as cardinality.
   explicit DatasetSource(const Dataset& dataset);
 
   const std::vector<ColumnInfo>& columns() const override { return columns_; }
@@ -32,7 +33,12 @@ class DatasetSource : public ChunkSource {
  private:
   const Dataset& dataset_;
   std::vector<ColumnInfo> columns_;
+  std::size_t first_weights_ = 0;          // in columns_
+  std::vector<std::size_t> weights_of_;    // by column from there: the sparse feature whose ids they count
   std::vector<std::int64_t> chunk_begin_;  // [chunks] first sample
 };
+
+/// The column of a DatasetSource with the weights of a feature's ids.
+std::string weights_column(const FeatureInfo& feature);
 
 }  // namespace rechost

@@ -19,6 +19,7 @@ struct RowLayout {
   std::size_t weights = 0;                   ///< 0 or 1
   std::vector<std::size_t> single_features;  ///< positions in BatchSchema::sparse
   std::vector<std::size_t> list_features;    ///< the same; kCandidates for the candidates
+  std::vector<bool> list_weights;            ///< by list: whether its ids have weights
   static constexpr std::size_t kCandidates = ~std::size_t{0};
 
   std::size_t first_label() const { return dense; }
@@ -34,6 +35,7 @@ struct EncodedChunk {
   struct List {
     std::vector<std::int64_t> offsets;  ///< [rows + 1]
     std::vector<std::int32_t> ids;
+    std::vector<float> weights;  ///< [ids] with RowLayout::list_weights, else empty
   };
 
   std::int64_t rows = 0;                          ///< rows that the loader delivered

@@ -191,6 +191,7 @@ void check_dense_keys(const FeatureColumn& column) {
   if (!section.salt.empty()) no_effect(column, "salt", kSparseOnly);
   if (!section.keep.empty()) no_effect(column, "keep", kSparseOnly);
   if (!section.padding.empty()) no_effect(column, "padding", kSparseOnly);
+  if (!section.weights.empty()) no_effect(column, "weights", kSparseOnly);
 }
 
 void check_sparse_keys(const FeatureColumn& column) {
@@ -204,6 +205,13 @@ void check_sparse_keys(const FeatureColumn& column) {
   if (!section.scale.empty() && section.scale != "none") no_effect(column, "scale", kDenseOnly);
   if (section.encoder != "hash" && section.hashes > 1) no_effect(column, "hashes", "set encoder = \"hash\", or leave it out");
   if (section.encoder != "hash" && !section.salt.empty()) no_effect(column, "salt", "set encoder = \"hash\", or leave it out");
+  if (!section.weights.empty()) {
+    if (!column.info.is_list) no_effect(column, "weights", fmt::format("column \"{}\" holds no lists; leave it out", column.source).c_str());
+    if (section.max_length == 1) no_effect(column, "weights", "with max_length = 1 there is one id, which counts 1; leave it out");
+    if (!section.pooling.empty() && section.pooling != "sum") {
+      fail<ConfigError>("features.{}.pooling = \"{}\": rows with weights are summed up; set pooling = \"sum\", or leave weights out", name, section.pooling);
+    }
+  }
   const bool pads = !section.padding.empty() && section.padding != "none";
   if (section.keep.empty() && !pads) return;
   if (!column.info.is_list) no_effect(column, pads ? "padding" : "keep", fmt::format("column \"{}\" holds no lists; leave it out", column.source).c_str());

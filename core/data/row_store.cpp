@@ -51,6 +51,7 @@ std::uint64_t RowStore::memory_bytes() const {
   std::uint64_t bytes = static_cast<std::uint64_t>(rows_) * layout_.words() * sizeof(std::uint32_t);
   for (const List& list : lists_) {
     bytes += static_cast<std::uint64_t>(rows_) * sizeof(std::int64_t) + static_cast<std::uint64_t>(list.id_count) * sizeof(std::int32_t);
+    if (list.weights.bytes() > 0) bytes += static_cast<std::uint64_t>(list.id_count) * sizeof(float);
   }
   return bytes;
 }
@@ -62,14 +63,20 @@ std::int64_t RowStore::append(const EncodedChunk& chunk, std::uint8_t split) {
     List& list = lists_[i];
     const EncodedChunk::List& from = chunk.lists[i];
     const std::size_t wanted = (static_cast<std::size_t>(list.id_count) + from.ids.size()) * sizeof(std::int32_t);
-    if (wanted > list.ids.bytes()) list.ids.grow(std::max(wanted, list.ids.bytes() + list.ids.bytes() / 2));
+    static_assert(sizeof(float) == sizeof(std::int32_t));
+    const bool weighted = layout_.list_weights[i];
+    for (PageMemory* memory : {&list.ids, weighted ? &list.weights : nullptr}) {
+      if (memory != nullptr && wanted > memory->bytes()) memory->grow(std::max(wanted, memory->bytes() + memory->bytes() / 2));
+    }
     auto* const offsets = static_cast<std::int64_t*>(list.offsets.data());
     auto* const ids = static_cast<std::int32_t*>(list.ids.data());
+    auto* const weights = static_cast<float*>(list.weights.data());
     std::int64_t row = first;
     for (std::size_t r = 0; r < chunk.split.size(); ++r) {
       if (chunk.split[r] != split) continue;
       const std::int64_t length = from.offsets[r + 1] - from.offsets[r];
       std::copy_n(from.ids.data() + from.offsets[r], length, ids + list.id_count);
+      if (weighted) std::copy_n(from.weights.data() + from.offsets[r], length, weights + list.id_count);
       list.id_count += length;
       offsets[++row] = list.id_count;
     }
@@ -159,6 +166,12 @@ std::span<const std::int32_t> RowStore::list(std::size_t list, std::int64_t row)
   return {ids + offsets[row], static_cast<std::size_t>(offsets[row + 1] - offsets[row])};
 }
 
+std::span<const float> RowStore::list_weights(std::size_t list, std::int64_t row) const {
+  const auto* const offsets = static_cast<const std::int64_t*>(lists_[list].offsets.data());
+  const auto* const weights = static_cast<const float*>(lists_[list].weights.data());
+  return {weights + offsets[row], static_cast<std::size_t>(offsets[row + 1] - offsets[row])};
+}
+
 namespace {
 
 /// place_of(i) is where row i of the batch stands.
@@ -181,6 +194,7 @@ void gather(const BatchSchema& schema, const RowLayout& layout, std::size_t rows
   for (const std::size_t feature : layout.single_features) {
     batch.sparse[feature].ids.resize(rows);
     batch.sparse[feature].offsets.clear();
+    batch.sparse[feature].weights.clear();
   }
 
   const std::uint32_t* record[kTileRows];
@@ -215,6 +229,13 @@ void gather(const BatchSchema& schema, const RowLayout& layout, std::size_t rows
     for (std::size_t i = 0; i < rows; ++i) {
       const std::span<const std::int32_t> ids = list_of(list, i);
       std::copy(ids.begin(), ids.end(), column.ids.begin() + column.offsets[i]);
+    }
+    column.weights.resize(layout.list_weights[list] ? column.ids.size() : 0);
+    if (!layout.list_weights[list]) continue;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const RowPlace place = place_of(i);
+      const std::span<const float> weights = place.store->list_weights(list, place.row);
+      std::copy(weights.begin(), weights.end(), column.weights.begin() + column.offsets[i]);
     }
   }
 }

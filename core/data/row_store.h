@@ -43,11 +43,14 @@ class RowStore {
 
   const std::uint32_t* record(std::int64_t row) const { return records() + static_cast<std::size_t>(row) * layout_.words(); }
   std::span<const std::int32_t> list(std::size_t list, std::int64_t row) const;
+  /// Of the ids of list(); for lists with RowLayout::list_weights.
+  std::span<const float> list_weights(std::size_t list, std::int64_t row) const;
 
  private:
   struct List {
     PageMemory offsets;  ///< int64 [rows + 1]
     PageMemory ids;      ///< int32
+    PageMemory weights;  ///< float32, of lists with weights
     std::int64_t id_count = 0;
   };
 

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -45,7 +46,7 @@ FeatureInfo::Pooling pooling_of(const FeatureSection& section, bool is_list) {
   if (section.pooling == "sum") return FeatureInfo::Pooling::kSum;
   if (section.pooling == "mean") return FeatureInfo::Pooling::kMean;
   if (section.pooling == "none") return FeatureInfo::Pooling::kNone;
-  return is_list ? FeatureInfo::Pooling::kMean : FeatureInfo::Pooling::kSum;
+  return is_list && section.weights.empty() ? FeatureInfo::Pooling::kMean : FeatureInfo::Pooling::kSum;
 }
 
 /// Gathers the tables while features come in. The feature that is named like its table speaks for it; others may leave a setting at its
@@ -200,11 +201,35 @@ void add_sparse(const FeatureColumn& from, TableList& tables, EncodingPlan& plan
   feature.is_list = is_list || encoding.hashes > 1;
   feature.max_length = encoding.max_length * encoding.hashes;
   feature.pooling = pooling_of(section, is_list);
+  feature.weights = section.weights;
   if (encoding.hashes > 1 && feature.pooling == FeatureInfo::Pooling::kNone) {
     fail<ConfigError>("features.{}: with hashes = {} the rows of a value are pooled; pooling = \"none\" would take them for a sequence", column.name,
                       encoding.hashes);
   }
   plan.schema.sparse.push_back(std::move(feature));
+}
+
+/// Names of the columns that features have as weights of their ids.
+std::set<std::string> columns_of_weights(const std::vector<FeatureColumn>& features) {
+  std::set<std::string> columns;
+  std::vector<std::string> names;
+  for (const FeatureColumn& feature : features) names.push_back(feature.info.name);
+  for (const FeatureColumn& feature : features) {
+    const std::string& wanted = feature.section.weights;
+    const std::string& name = feature.info.name;
+    if (wanted.empty() || !target_of(feature.info, feature.section)) continue;
+    const auto found = std::find(names.begin(), names.end(), wanted);
+    if (found == names.end()) fail<ConfigError>("features.{}.weights = \"{}\": the loader has no such column{}", name, wanted, suggestion(wanted, names));
+    const FeatureColumn& column = features[static_cast<std::size_t>(found - names.begin())];
+    if (!column.info.is_list || column.info.type == ValueType::kString || !column.derivation.empty()) {
+      fail<ConfigError>("features.{}.weights = \"{}\": that column does not hold lists of numbers", name, wanted);
+    }
+    if (!column.section.weights.empty() || !column.section.kind.empty()) {
+      fail<ConfigError>("features.{}: the column has the weights of \"{}\" and is no feature; leave its own kind and weights out", wanted, name);
+    }
+    columns.insert(wanted);
+  }
+  return columns;
 }
 
 void add_label(const ColumnInfo& column, EncodingPlan& plan, ColumnEncoding& encoding) {
@@ -246,11 +271,12 @@ EncodingPlan resolve_schema(std::span<const ColumnInfo> columns, const FeatureSe
   EncodingPlan plan;
   TableList tables;
   const std::vector<FeatureColumn> features = feature_columns(columns, settings, derived);
+  const std::set<std::string> weights = columns_of_weights(features);
   std::vector<const ColumnInfo*> candidates;
   for (const FeatureColumn& feature : features) {
     const ColumnInfo& column = feature.info;
     const FeatureSection& section = feature.section;
-    const std::optional<Target> target = target_of(column, section);
+    const std::optional<Target> target = weights.contains(column.name) ? Target::kIdWeights : target_of(column, section);
     if (!target) continue;
 
     ColumnEncoding encoding;
@@ -281,10 +307,19 @@ EncodingPlan resolve_schema(std::span<const ColumnInfo> columns, const FeatureSe
         if (!candidates.empty()) fail<ConfigError>("column \"{}\" is a second list of candidates; ignore one of them", column.name);
         candidates.push_back(&column);
         break;
+      case Target::kIdWeights:
+        break;
     }
     plan.columns.push_back(std::move(encoding));
   }
   plan.tables = tables.take();
+  for (ColumnEncoding& encoding : plan.columns) {
+    if (encoding.target != Target::kSparse) continue;
+    const std::string& wanted = plan.schema.sparse[encoding.position].weights;
+    for (std::size_t i = 0; i < plan.columns.size() && !wanted.empty(); ++i) {
+      if (plan.columns[i].name == wanted) encoding.weights = i;
+    }
+  }
   for (const ColumnInfo* column : candidates) {
     for (ColumnEncoding& encoding : plan.columns) {
       if (encoding.target == Target::kCandidates) connect_candidates(*column, plan, encoding);
@@ -312,6 +347,9 @@ std::vector<std::int64_t> locate_columns(const EncodingPlan& plan, std::span<con
       continue;
     }
     const ColumnInfo& column = columns[static_cast<std::size_t>(found - names.begin())];
+    if (encoding.target == Target::kIdWeights && column.type == ValueType::kString) {
+      fail<DataError>("column \"{}\" holds strings here, but the numbers that count ids in the data that the model was set up with", column.name);
+    }
     const bool is_sparse = encoding.target == Target::kSparse || encoding.target == Target::kCandidates;
     if (is_sparse || !encoding.derivation.empty()) {
       const bool strings = encoding.source_is_string;

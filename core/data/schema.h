@@ -15,7 +15,8 @@ namespace rechost {
 
 /// How one column of the loader becomes one column of a batch.
 struct ColumnEncoding {
-  enum class Target { kDense, kSparse, kLabel, kWeight, kCandidates };
+  enum class Target { kDense, kSparse, kLabel, kWeight, kCandidates, kIdWeights };
+  static constexpr std::size_t kNone = ~std::size_t{0};
 
   enum class Padding { kNone, kFront, kBack };
 
@@ -24,7 +25,7 @@ struct ColumnEncoding {
   bool source_is_string = false;
   Derivation derivation;          ///< of its values, before all else
   Target target = Target::kDense;
-  std::size_t position = 0;  ///< in BatchSchema::dense, sparse or labels
+  std::size_t position = 0;  ///< in BatchSchema::dense, sparse or labels; not of id weights
   bool missing_fails = false;
   // Dense:
   bool log1p = false;          ///< log1p(max(x, 0)): counts such as Criteo's may be -1
@@ -35,6 +36,7 @@ struct ColumnEncoding {
   std::size_t table = 0;         ///< in EncodingPlan::tables
   std::int64_t cardinality = 0;  ///< identity: this feature's own bound
   bool source_is_list = false;
+  std::size_t weights = kNone;   ///< in EncodingPlan::columns: what the ids of a list count
   std::int64_t max_length = 0;   ///< lists: keep n; 0: all; 1: that one, or "missing"
   bool keep_first = false;       ///< lists: the first n, not the last
   Padding padding = Padding::kNone;

@@ -15,6 +15,7 @@ struct CudaLookup {
   std::int64_t dim = 0;
   const std::int32_t* ids = nullptr;      ///< of the column
   const std::int64_t* offsets = nullptr;  ///< [samples + 1]; null: sample i has exactly ids[i]
+  const float* weights = nullptr;         ///< of the column's ids; null: all 1
   bool mean = false;
   std::int64_t samples = 0;
   float* output = nullptr;         ///< of sample 0
@@ -34,6 +35,7 @@ struct CudaGradientSource {
   const float* first = nullptr;           ///< of sample 0, or of the sequence's first id
   std::int64_t stride = 0;                ///< floats to the next one
   const std::int64_t* offsets = nullptr;  ///< set for mean pooling: a gradient counts 1 / bag length
+  const float* weights = nullptr;         ///< of the column's ids, where they have some
   bool sequence = false;
 };
 

@@ -35,7 +35,9 @@ struct TableConfig {
 
 enum class Pooling { kNone, kSum, kMean };
 
-/// One lookup of a model: the ids of `id_column` in `table`, pooled.
+/// One lookup of a model: the ids of `id_column` in `table`, pooled: the sum of w_i times row i, kMean that by the number of ids (not by the sum
+/// of weights). A sequence is rows as they are, without
+/// weights.
 struct LookupConfig {
   std::size_t table = 0;
   std::size_t id_column = 0;  ///< which of the id columns handed to prepare(); several lookups may share one
@@ -48,6 +50,7 @@ struct IdColumnView {
   std::span<const std::int64_t> offsets;  ///< [rows + 1] or empty
   std::int64_t rows = 0;
   std::string_view name;  ///< for messages
+  std::span<const float> weights = {};  ///< [ids]: what a pooled lookup multiplies the row of each id by; empty: all 1
 };
 
 /// A group of lookups that the model reads as one tensor: pooled ones of equal dim and row count as [rows, lookups, dim];

@@ -56,6 +56,7 @@ void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& imp
                      .ids = source.ids + column.first,
                      .ids_end = by_offsets ? column.offsets[end] : end,
                      .offsets = by_offsets ? column.offsets.data() : nullptr,
+                     .weights = column.weighted && !block.sequence ? column.weights.data() : nullptr,
                      .mean = lookup.pooling == Pooling::kMean,
                      .begin = begin,
                      .end = end,

@@ -12,6 +12,9 @@ namespace {
 void check_offsets(const IdColumnView& view) {
   const auto rows = static_cast<std::size_t>(view.rows);
   const auto ids = static_cast<std::int64_t>(view.ids.size());
+  if (!view.weights.empty() && view.weights.size() != view.ids.size()) {
+    fail<DataError>("feature \"{}\": {} weights for {} ids", view.name, view.weights.size(), ids);
+  }
   if (view.offsets.empty()) {
     if (view.ids.size() != rows) {
       fail<DataError>("feature \"{}\": {} ids for {} samples without offsets", view.name, ids, view.rows);
@@ -66,6 +69,11 @@ void fill_columns(const std::vector<std::size_t>& id_columns, std::span<const Id
     column.count = static_cast<std::int64_t>(view.ids.size());
     column.rows = view.rows;
     column.one_each = view.offsets.empty();
+    column.weighted = !view.weights.empty();
+    if (column.weighted) {
+      column.weights.resize_unspecified(column.count);
+      std::copy(view.weights.begin(), view.weights.end(), column.weights.data());
+    }
     one_each = one_each && column.one_each;
     positions += column.count;
   }

@@ -37,6 +37,7 @@ struct GradientSource {
   const float* first = nullptr;           ///< of sample 0, or of the sequence's first id
   std::int64_t stride = 0;                ///< floats to the next one
   const std::int64_t* offsets = nullptr;  ///< set for mean pooling: a gradient counts 1 / bag length
+  const float* weights = nullptr;         ///< of the column's ids, where they have some
   bool sequence = false;
 };
 
@@ -52,12 +53,14 @@ class GradientLister {
         const Impl::Block& block = impl.blocks[lookup.block];
         if (gradients[lookup.block] == nullptr) continue;
         const PreparedColumn& column = group_.columns[c];
-        const bool scaled = lookup.pooling == Pooling::kMean && !column.one_each;
+        const bool mean = lookup.pooling == Pooling::kMean && !column.one_each;
+        const bool weighted = column.weighted && !block.sequence;
         by_column_[c].push_back({.first = gradients[lookup.block] + lookup.slot * block.dim,
                                  .stride = static_cast<std::int64_t>(block.lookups.size()) * block.dim,
-                                 .offsets = scaled ? column.offsets.data() : nullptr,
+                                 .offsets = mean ? column.offsets.data() : nullptr,
+                                 .weights = weighted ? column.weights.data() : nullptr,
                                  .sequence = block.sequence});
-        scaled_ = scaled_ || scaled;
+        scaled_ = scaled_ || mean || weighted;
       }
       most_ = std::max(most_, static_cast<std::int64_t>(by_column_[c].size()));
     }
@@ -106,7 +109,8 @@ class GradientLister {
       room.gradients[listed] = source.first + (source.sequence ? in_column : sample) * source.stride;
       if (scaled_) {
         const std::int64_t length = source.offsets == nullptr ? 1 : source.offsets[sample + 1] - source.offsets[sample];
-        room.scales[listed] = 1.0f / static_cast<float>(length);
+        const float weight = source.weights == nullptr ? 1.0f : source.weights[in_column];
+        room.scales[listed] = weight / static_cast<float>(length);
       }
       ++listed;
     }
@@ -200,13 +204,13 @@ void for_each_range(Impl& impl, std::vector<Impl::WorkItem>& work, const Prepare
 void EmbeddingEngine::update(const PreparedIds& prepared, std::span<const float* const> gradients, const UpdateSettings& settings,
                              ThreadPool& pool) {
   Impl& impl = *impl_;
+  for (const Impl::Table& table : impl.tables) {
+    if (table.config.precision == RowPrecision::kInt8) fail<Error>("table \"{}\" has rows in int8 and cannot be updated", table.config.name);
+  }
   for_each_range(impl, impl.work, prepared, gradients, pool, [&](const Impl::WorkItem& item, const GradientLister& lister) {
     Impl::Table& table = impl.tables[item.table];
     Room& room = thread_room;
     UpdateJob job = job_for(table, impl.seed, settings.step, room);
-  for (const Impl::Table& table : impl.tables) {
-    if (table.config.precision == RowPrecision::kInt8) fail<Error>("table \"{}\" has rows in int8 and cannot be updated", table.config.name);
-  }
     job.rows = impl.prepared_group(prepared, item.table).unique_rows.data() + item.begin;
     job.row_count = item.end - item.begin;
     lister.list(item.begin, item.end, room, job);

@@ -83,6 +83,7 @@ void GpuTables::upload_ids() {
     if (has_lists(group)) count(group.samples.view());
     for (const PreparedColumn& column : group.columns) {
       if (!column.one_each) count(column.offsets.view());
+      if (column.weighted) count(column.weights.view());
     }
   }
   ids_upload_.begin(bytes);
@@ -96,6 +97,7 @@ void GpuTables::upload_ids() {
     if (has_lists(group)) on_device.samples = ids_upload_.add(group.samples.view());
     for (const PreparedColumn& column : group.columns) {
       on_device.offsets.push_back(column.one_each ? nullptr : ids_upload_.add(column.offsets.view()));
+      on_device.weights.push_back(column.weighted ? ids_upload_.add(column.weights.view()) : nullptr);
     }
     groups_.push_back(std::move(on_device));
   }
@@ -118,6 +120,7 @@ void GpuTables::forward(std::size_t /*slice*/, std::span<float* const> outputs, 
       run.dim = block.dim;
       run.ids = group.ids + column.first;
       run.offsets = block.sequence ? nullptr : group.offsets[lookup.column_in_group];
+      run.weights = block.sequence ? nullptr : group.weights[lookup.column_in_group];
       run.mean = lookup.pooling == Pooling::kMean;
       run.samples = block.sequence ? column.count : column.rows;
       run.output = outputs[b] + lookup.slot * block.dim;
@@ -153,6 +156,7 @@ GpuTables::Sources GpuTables::sources_of(std::size_t table) const {
       source.first = gradients_[lookup.block] + lookup.slot * block.dim;
       source.stride = static_cast<std::int64_t>(block.lookups.size()) * block.dim;
       source.offsets = lookup.pooling == Pooling::kMean ? group.offsets[c] : nullptr;
+      source.weights = block.sequence ? nullptr : group.weights[c];
       source.sequence = block.sequence;
       sources.lookups.push_back(source);
     }

@@ -48,6 +48,7 @@ class GpuTables final : public EmbeddingTables {
     const std::int32_t* segment_offsets = nullptr;
     const std::int32_t* positions = nullptr;
     std::vector<const std::int64_t*> offsets;  ///< by column; null: one_each
+    std::vector<const float*> weights;         ///< by column; null: all 1
   };
   /// The lookups of one table whose gradients are summed, by column.
   struct Sources {

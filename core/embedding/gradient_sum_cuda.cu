@@ -59,7 +59,8 @@ struct SumPiece {
     for (std::int32_t s = of.first_source; s < of.end_source; ++s) {
       const CudaGradientSource& source = sum.sources[s];
       const float gradient = source.first[(source.sequence ? in_column : sample) * source.stride + column];
-      const float scale = source.offsets == nullptr ? 1.0f : 1.0f / static_cast<float>(source.offsets[sample + 1] - source.offsets[sample]);
+      const float weight = source.weights == nullptr ? 1.0f : source.weights[in_column];
+      const float scale = source.offsets == nullptr ? weight : weight / static_cast<float>(source.offsets[sample + 1] - source.offsets[sample]);
       total = multiply_add(VectorScalar(gradient), VectorScalar(scale), total);
     }
     return total;

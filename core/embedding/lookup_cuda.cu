@@ -14,7 +14,10 @@ struct LookUpElement {
     const std::int64_t first = lookup.offsets == nullptr ? sample : lookup.offsets[sample];
     const std::int64_t last = lookup.offsets == nullptr ? sample + 1 : lookup.offsets[sample + 1];
     float sum = 0.0f;
-    for (std::int64_t i = first; i < last; ++i) sum += lookup.table[lookup.ids[i] * lookup.stride + column];
+    for (std::int64_t i = first; i < last; ++i) {
+      const float value = lookup.table[lookup.ids[i] * lookup.stride + column];
+      sum += lookup.weights == nullptr ? value : lookup.weights[i] * value;
+    }
     if (lookup.mean && last > first) sum *= 1.0f / static_cast<float>(last - first);
     lookup.output[sample * lookup.output_stride + column] = sum;
   }

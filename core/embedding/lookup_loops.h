@@ -15,6 +15,7 @@ struct LookupJob {
   const std::int32_t* ids = nullptr;      ///< all ids of the column
   std::int64_t ids_end = 0;               ///< how many of them may be read ahead
   const std::int64_t* offsets = nullptr;  ///< of the column; null: sample i has exactly ids[i]
+  const float* weights = nullptr;         ///< of all ids of the column; null: all 1
   bool mean = false;
   std::int64_t begin = 0;  ///< samples [begin, end)
   std::int64_t end = 0;
@@ -38,16 +39,62 @@ LookupFunction lookup_avx512(RowPrecision precision, std::int64_t dim);
   __builtin_prefetch(row + floats - 1, 0, 3);
 }
 
-/// Rows and bags of `kDim` values (0: job.dim, known only at run time), each an `Element` in the table and a float in the output.
-template <typename Vector, typename Element, int kDim>
-void lookup_loop(const LookupJob& job) {
+/// The values of one row, as float32.
+template <typename Vector, typename Element>
+struct RowValues {
+  [[gnu::always_inline]] RowValues(const float* row, std::int64_t /*dim*/) : values(reinterpret_cast<const Element*>(row)) {}
+  [[gnu::always_inline]] Vector load_first(std::int64_t column, std::int64_t count) const { return Vector::load_first(values + column, count); }
+
+  const Element* values;
+};
+
+template <typename Vector>
+struct RowValues<Vector, Int8> {
+  [[gnu::always_inline]] RowValues(const float* row, std::int64_t dim)
+      : values(reinterpret_cast<const Int8*>(row)), step(row[floats_of_values(sizeof(Int8), dim)]), least(row[floats_of_values(sizeof(Int8), dim) + 1]) {}
+  [[gnu::always_inline]] Vector load_first(std::int64_t column, std::int64_t count) const {
+    return multiply_add(Vector::load_first(values + column, count), step, least);
+  }
+
+  const Int8* values;
+  Vector step;
+  Vector least;
+};
+
+/// The sum of the rows of ids [first, last), each times its weight if kWeighted, times `scale`. `kDim` as in lookup_loop().
+template <typename Vector, typename Element, int kDim, bool kWeighted>
+[[gnu::always_inline]] inline void sum_bag(const LookupJob& job, std::int64_t first, std::int64_t last, const Vector& scale, float* output) {
   constexpr std::int64_t kWidth = Vector::kWidth;
   // Vectors that a bag is summed in: for a known dim all of it, else so many columns at a time.
   constexpr std::int64_t kSums = kDim > 0 ? (kDim + kWidth - 1) / kWidth : 4;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  for (std::int64_t block = 0; block < dim; block += kSums * kWidth) {
+    Vector sums[kSums];
+    for (std::int64_t v = 0; v < kSums; ++v) sums[v] = Vector(0.0f);
+    const std::int64_t rest = dim - block;
+    for (std::int64_t i = first; i < last; ++i) {
+      const RowValues<Vector, Element> row(job.table + job.ids[i] * job.stride, dim);
+      const Vector weight(kWeighted ? job.weights[i] : 1.0f);
+      for (std::int64_t v = 0; v < kSums; ++v) {
+        if (kDim == 0 && v * kWidth >= rest) continue;
+        const Vector values = row.load_first(block + v * kWidth, rest - v * kWidth);
+        sums[v] = kWeighted ? multiply_add(values, weight, sums[v]) : sums[v] + values;
+      }
+    }
+    for (std::int64_t v = 0; v < kSums; ++v) {
+      if (kDim > 0 || v * kWidth < rest) (sums[v] * scale).store_first(output + block + v * kWidth, rest - v * kWidth);
+    }
+  }
+}
+
+/// Rows and bags of `kDim` values (0: job.dim, known only at run time), each an `Element` in the table and a float in the output.
+template <typename Vector, typename Element, int kDim>
+void lookup_loop(const LookupJob& job) {
+  constexpr std::int64_t kWidth = Vector::kWidth;
+  const std::int64_t dim = kDim > 0 ? kDim : job.dim;
   constexpr std::int64_t kOutputsAhead = 6;
   const std::int64_t last_ahead = job.ids_end - job.prefetch_ahead;
-  const std::int64_t row_floats = floats_of_values(sizeof(Element), dim);
+  const std::int64_t row_floats = row_value_floats(job.precision, dim);
 
   for (std::int64_t sample = job.begin; sample < job.end; ++sample) {
     const std::int64_t first = job.offsets == nullptr ? sample : job.offsets[sample];
@@ -60,27 +107,16 @@ void lookup_loop(const LookupJob& job) {
     for (std::int64_t i = first; i < last; ++i) {
       if (i < last_ahead) prefetch_row(job.table + job.ids[i + job.prefetch_ahead] * job.stride, row_floats);
     }
-    if (last - first == 1) {
-      const auto* row = reinterpret_cast<const Element*>(job.table + job.ids[first] * job.stride);
-      for (std::int64_t column = 0; column < dim; column += kWidth) {
-        Vector::load_first(row + column, dim - column).store_first(output + column, dim - column);
-      }
+    if (last - first == 1 && job.weights == nullptr) {
+      const RowValues<Vector, Element> row(job.table + job.ids[first] * job.stride, dim);
+      for (std::int64_t column = 0; column < dim; column += kWidth) row.load_first(column, dim - column).store_first(output + column, dim - column);
       continue;
     }
     const Vector scale(job.mean && last > first ? 1.0f / static_cast<float>(last - first) : 1.0f);
-    for (std::int64_t block = 0; block < dim; block += kSums * kWidth) {
-      Vector sums[kSums];
-      for (std::int64_t v = 0; v < kSums; ++v) sums[v] = Vector(0.0f);
-      const std::int64_t rest = dim - block;
-      for (std::int64_t i = first; i < last; ++i) {
-        const auto* row = reinterpret_cast<const Element*>(job.table + job.ids[i] * job.stride) + block;
-        for (std::int64_t v = 0; v < kSums; ++v) {
-          if (kDim > 0 || v * kWidth < rest) sums[v] = sums[v] + Vector::load_first(row + v * kWidth, rest - v * kWidth);
-        }
-      }
-      for (std::int64_t v = 0; v < kSums; ++v) {
-        if (kDim > 0 || v * kWidth < rest) (sums[v] * scale).store_first(output + block + v * kWidth, rest - v * kWidth);
-      }
+    if (job.weights == nullptr) {
+      sum_bag<Vector, Element, kDim, false>(job, first, last, scale, output);
+    } else {
+      sum_bag<Vector, Element, kDim, true>(job, first, last, scale, output);
     }
   }
 }
@@ -114,6 +150,8 @@ LookupFunction lookup_function(RowPrecision precision, std::int64_t dim) {
       return lookup_function_of<Vector, Fp16>(dim);
     case RowPrecision::kBf16:
       return lookup_function_of<Vector, Bf16>(dim);
+    case RowPrecision::kInt8:
+      return lookup_function_of<Vector, Int8>(dim);
   }
   return nullptr;
 }

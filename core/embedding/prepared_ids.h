@@ -13,7 +13,9 @@ struct PreparedColumn {
   std::int64_t count = 0;             ///< ids
   std::int64_t rows = 0;              ///< samples
   bool one_each = true;               ///< sample i owns exactly id i; else offsets say
+  bool weighted = false;              ///< else each id counts 1
   ReusedArray<std::int64_t> offsets;  ///< [rows + 1] from 0 to count; unspecified when one_each
+  ReusedArray<float> weights;         ///< [count]; unspecified unless weighted
 };
 
 /// The ids of all columns that one table reads, deduplicated. Tables that read the same columns share one group.
@@ -43,7 +45,10 @@ class PreparedIds {
     std::uint64_t bytes = 0;
     const auto add = [&bytes](const auto& array) { bytes += array.view().size_bytes(); };
     for (const PreparedGroup& group : groups_) {
-      for (const PreparedColumn& column : group.columns) add(column.offsets);
+      for (const PreparedColumn& column : group.columns) {
+        add(column.offsets);
+        add(column.weights);
+      }
       for (const auto* array : {&group.ids, &group.samples, &group.unique_rows, &group.segment_offsets, &group.positions, &group.inverse, &group.counts}) add(*array);
       add(group.keys);
       add(group.other_keys);

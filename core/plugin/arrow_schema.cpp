@@ -129,8 +129,10 @@ void check_role(const ColumnInfo& column, const std::string& label) {
     case ColumnRole::kTime:
       if (!is_number(column.type) || column.is_list) refuse("a time column must be one number per row");
       break;
-    case ColumnRole::kSparse:
     case ColumnRole::kId:
+      if (column.is_list && is_number(column.type)) break;  // weights of the ids of another list
+      [[fallthrough]];
+    case ColumnRole::kSparse:
     case ColumnRole::kCandidates:
       if (!is_integer(column.type) && column.type != ValueType::kString) refuse("a column of ids must hold integers or text");
       break;

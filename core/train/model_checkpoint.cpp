@@ -210,13 +210,13 @@ std::string training_identity(const Config& config) {
   identity.data.vocabulary_memory_gib = data.vocabulary_memory_gib;
   identity.data.temporary_path = data.temporary_path;
   if (identity.eval.early_stop == 0 && !identity.eval.restore_best && identity.schedule.kind != "plateau") identity.eval = {};
-  identity.sentinels = {};
-  identity.checkpoint = {};
   // Where rows lie.
   for (auto& [pattern, table] : identity.tables) {
     for (const char* key : {"sharding", "rank"}) table.table().erase(key);
   }
   std::erase_if(identity.tables, [](const auto& entry) { return entry.second.table().empty(); });
+  identity.sentinels = {};
+  identity.checkpoint = {};
   identity.comm = {};
   identity.registry = {};
   identity.tracking = {};

@@ -81,7 +81,7 @@ LossKind head_loss(ModelSpec::Head::Kind kind) {
   }
 }
 
-IdColumnView view_of(const IdColumn& column, std::int64_t rows, std::string_view name) { return {column.ids, column.offsets, rows, name}; }
+IdColumnView view_of(const IdColumn& column, std::int64_t rows, std::string_view name) { return {column.ids, column.offsets, rows, name, column.weights}; }
 
 double weight_of(const Batch& batch) {
   return batch.weights.empty() ? static_cast<double>(batch.rows) : std::accumulate(batch.weights.begin(), batch.weights.end(), 0.0);
@@ -225,6 +225,10 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
         source.position = static_cast<std::size_t>(found - columns.begin());
       }
     }
+    if (!feature.weights.empty() && embedding.pooling == FeatureInfo::Pooling::kNone) {
+      fail<ConfigError>("feature \"{}\": the model reads its list as a sequence, which its weights would have no part in; leave features.{}.weights out",
+                        feature.name, feature.name);
+    }
     const auto known = std::find_if(id_sources_.begin(), id_sources_.end(),
                                     [&](const IdSource& other) { return other.group == source.group && other.sparse == source.sparse; });
     const auto column = static_cast<std::size_t>(known - id_sources_.begin());
@@ -246,18 +250,19 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
                         rows_needed[i], table.name);
     }
     made.precision = row_precision(section.precision);
-    made.initializer = table_initializer(table, section, made.rows);
-    made.optimizer = sparse_optimizer_;
-    if (!section.optimizer.empty()) made.optimizer.kind = optimizer_kind(section.optimizer);
-    if (section.lr > 0) made.optimizer.lr = section.lr;
     made.sharding = sharding_of(section.sharding);
     made.rank = static_cast<int>(std::min<std::int64_t>(section.rank, std::numeric_limits<int>::max()));
-    tables.push_back(std::move(made));
+    made.initializer = table_initializer(table, section, made.rows);
     if (made.precision == RowPrecision::kInt8 && trainable_) {
       fail<ConfigError>("tables.\"{}\".precision = \"int8\" is for using a trained model (predict, eval, recommend, export), and updates would be lost in it: "
                         "train with fp32, bf16 or fp16",
                         table.name);
     }
+    made.optimizer = sparse_optimizer_;
+    if (!section.optimizer.empty()) made.optimizer.kind = optimizer_kind(section.optimizer);
+    if (section.lr > 0) made.optimizer.lr = section.lr;
+    if (!trainable_) made.optimizer.kind = OptimizerKind::kSgd;  // a model that is only used needs no state beside its rows
+    tables.push_back(std::move(made));
   }
 
   std::vector<BlockConfig> blocks;

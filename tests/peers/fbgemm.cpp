@@ -33,6 +33,7 @@ struct Case {
   std::vector<std::size_t> feature_table;  ///< of each feature
   bool mean = false;
   int longest_bag = 1;  ///< bags have 0 to this many ids, or exactly one where it is 1
+  bool weighted = false;  ///< each id has a weight in [0.5, 1.5)
 };
 
 std::string source_directory() {
@@ -64,7 +65,7 @@ class BothSides {
     write(file, start);
     file.close();
     peer.ask({{"kind", "open"}, {"optimizer", std::string(optimizer_name(of.optimizer))}, {"rows", of.rows}, {"dim", of.dim}, {"tables", of.feature_table},
-              {"mean", of.mean}, {"path", path()}});
+              {"mean", of.mean}, {"weighted", of.weighted}, {"path", path()}});
   }
 
   /// Draws bags and gradients, lets both sides step, and returns the largest difference of pooled rows, rows and states, relative to their
@@ -73,7 +74,9 @@ class BothSides {
     const std::size_t features = of_.feature_table.size();
     std::vector<std::vector<std::int32_t>> ids(features);
     std::vector<std::vector<std::int64_t>> offsets(features);
+    std::vector<std::vector<float>> weights(features);
     std::vector<std::int64_t> lengths, all_ids;
+    std::vector<float> all_weights;
     for (std::size_t feature = 0; feature < features; ++feature) {
       if (of_.longest_bag > 1) offsets[feature].push_back(0);
       for (std::int64_t sample = 0; sample < kBatch; ++sample) {
@@ -82,6 +85,9 @@ class BothSides {
           const auto id = uniform_below(word(), static_cast<std::uint64_t>(of_.rows[of_.feature_table[feature]]));
           ids[feature].push_back(static_cast<std::int32_t>(id));
           all_ids.push_back(static_cast<std::int64_t>(id));
+          if (!of_.weighted) continue;
+          weights[feature].push_back(0.5f + static_cast<float>(uniform_double(word())));
+          all_weights.push_back(weights[feature].back());
         }
         lengths.push_back(length);
         if (of_.longest_bag > 1) offsets[feature].push_back(static_cast<std::int64_t>(ids[feature].size()));
@@ -93,13 +99,14 @@ class BothSides {
     std::ofstream file(path(), std::ios::binary | std::ios::trunc);
     write(file, lengths);
     write(file, all_ids);
+    write(file, all_weights);
     write(file, gradients);
     file.close();
     peer_.ask({{"kind", "step"}, {"path", path()}, {"batch", kBatch}});
 
     std::vector<IdColumnView> views;
     for (std::size_t feature = 0; feature < features; ++feature) {
-      views.push_back({.ids = ids[feature], .offsets = offsets[feature], .rows = kBatch, .name = "feature"});
+      views.push_back({.ids = ids[feature], .offsets = offsets[feature], .rows = kBatch, .name = "feature", .weights = weights[feature]});
     }
     std::vector<float> found(gradients.size());
     float* const outputs[] = {found.data()};
@@ -179,11 +186,11 @@ TEST_CASE("the engine's rows are those of FBGEMM after each of a hundred steps",
   for (const OptimizerKind optimizer : {OptimizerKind::kSgd, OptimizerKind::kAdagrad, OptimizerKind::kRowwiseAdagrad}) {
     for (const std::int64_t dim : {4, 16, 64, 128, 192}) {
       for (const Case& of : {Case{optimizer, dim, {29, 1000}, {0, 1}, false, 1}, Case{optimizer, dim, {29, 300}, {0, 1}, true, 4},
-                             Case{optimizer, dim, {29, 300}, {0, 0, 1}, false, 5}}) {
+                             Case{optimizer, dim, {29, 300}, {0, 0, 1}, false, 5}, Case{optimizer, dim, {29, 300}, {0, 1}, false, 4, true}}) {
         BothSides sides(of, peer);
         for (int step = 1; step <= kSteps; ++step) {
           const double difference = sides.step();
-          INFO(optimizer_name(optimizer) << ", dim " << dim << ", " << of.feature_table.size() << " features, longest bag " << of.longest_bag << ", step " << step);
+          INFO(optimizer_name(optimizer) << ", dim " << dim << ", " << of.feature_table.size() << " features, longest bag " << of.longest_bag << (of.weighted ? ", weights" : "") << ", step " << step);
           // Sums of a hundred updates, in fp32 and in another order of additions.
           REQUIRE(difference < 1e-5);
         }

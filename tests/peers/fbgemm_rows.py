@@ -26,8 +26,8 @@ OPTIMIZERS = {"sgd": EmbOptimType.EXACT_SGD, "adagrad": EmbOptimType.EXACT_ADAGR
 
 
 class Tables:
-    def __init__(self, optimizer, rows, dim, tables, mean, path):
-        self.features, self.dim = len(tables), dim
+    def __init__(self, optimizer, rows, dim, tables, mean, weighted, path):
+        self.features, self.dim, self.weighted = len(tables), dim, weighted
         # Without weight decay: FBGEMM 1.6.0 ignores it on the CPU for fp32 tables that only one feature reads, and honours it for others.
         self.module = SplitTableBatchedEmbeddingBagsCodegen(
             [(count, dim, EmbeddingLocation.HOST, ComputeDevice.CPU) for count in rows], feature_table_map=tables, optimizer=OPTIMIZERS[optimizer],
@@ -42,8 +42,10 @@ class Tables:
         bags = self.features * batch
         lengths = numpy.fromfile(path, numpy.int64, bags)
         ids = numpy.fromfile(path, numpy.int64, int(lengths.sum()), offset=lengths.nbytes)
-        gradients = numpy.fromfile(path, numpy.float32, offset=lengths.nbytes + ids.nbytes).reshape(batch, self.features * self.dim)
-        output = self.module(torch.from_numpy(ids), torch.from_numpy(numpy.concatenate([[0], numpy.cumsum(lengths)])))
+        weights = numpy.fromfile(path, numpy.float32, ids.size if self.weighted else 0, offset=lengths.nbytes + ids.nbytes)
+        gradients = numpy.fromfile(path, numpy.float32, offset=lengths.nbytes + ids.nbytes + weights.nbytes).reshape(batch, self.features * self.dim)
+        output = self.module(torch.from_numpy(ids), torch.from_numpy(numpy.concatenate([[0], numpy.cumsum(lengths)])),
+                             torch.from_numpy(weights) if self.weighted else None)
         output.backward(torch.from_numpy(gradients))
         with open(path + ".after", "wb") as file:
             file.write(output.detach().numpy().tobytes())

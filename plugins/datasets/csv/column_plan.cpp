@@ -99,6 +99,7 @@ void PlanMaker::make() {
   if (const std::string& name = config_.get_string("time"); !name.empty())
     add(name, "time", {.type = Type::kInt64, .role = Role::kTime}, Meaning::kInteger);
   add_all("id", {.type = Type::kText, .role = Role::kId}, Meaning::kText);
+  add_all("id_weights", {.type = Type::kFloat32, .role = Role::kId, .list = true}, Meaning::kNumber);
   for (const std::string& name : config_.get_string_list("integer")) text::find_column(plan_.columns_, name, "integer");
   text::describe_entities(config_, plan_.columns_);
   const auto is_feature = [](const Column& column) { return column.role == Role::kDense || column.role == Role::kSparse; };

@@ -129,6 +129,8 @@ std::string ColumnPlan::decode_field(const Field& field, std::string_view payloa
     case Meaning::kIds:
       if (field.encoding.kind == Encoding::Kind::kJson) return decode_json_list(payload, builder);
       return field.encoding.kind == Encoding::Kind::kText ? decode_text_list(payload, builder) : decode_list(field, payload, builder);
+    case Meaning::kNumbers:
+      return decode_numbers(field, payload, builder);
     case Meaning::kText:
     case Meaning::kCarried:
       return decode_text(field, payload, builder);
@@ -216,6 +218,21 @@ std::string ColumnPlan::decode_list(const Field& field, std::string_view payload
     // MDS has no empty arrays: this one number alone stands for none.
     if (value == null_integer_ && array.count == 1) break;
     if (builder != nullptr) builder->append(value);
+  }
+  if (builder != nullptr) builder->end_list();
+  return {};
+}
+
+std::string ColumnPlan::decode_numbers(const Field& field, std::string_view payload, ColumnBuilder* builder) const {
+  ArrayView array;
+  if (std::string reason = view_array(field.encoding, payload, array); !reason.empty()) return reason;
+  for (std::size_t i = 0; i < array.count; ++i) {
+    const double value = real_at(array.number, array.values + i * width_of(array.number));
+    // As for ids: this one alone stands for an empty array.
+    if (std::isnan(value) && array.count == 1) break;
+    std::string reason = std::isnan(value) ? "NaN, which stands for a missing value" : text::objection_to(field.meaning, value);
+    if (!reason.empty()) return "element " + std::to_string(i) + ": " + reason;
+    if (builder != nullptr) builder->append(static_cast<float>(value));
   }
   if (builder != nullptr) builder->end_list();
   return {};

@@ -48,6 +48,7 @@ class ColumnPlan {
   std::string decode_text(const Field& field, std::string_view payload, rechost::ColumnBuilder* builder) const;
   std::string decode_group(const Field& field, std::string_view payload, rechost::ColumnBuilder* const* builders) const;
   std::string decode_list(const Field& field, std::string_view payload, rechost::ColumnBuilder* builder) const;
+  std::string decode_numbers(const Field& field, std::string_view payload, rechost::ColumnBuilder* builder) const;
   std::string decode_json_list(std::string_view payload, rechost::ColumnBuilder* builder) const;
   std::string decode_text_list(std::string_view payload, rechost::ColumnBuilder* builder) const;
 

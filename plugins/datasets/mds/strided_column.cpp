@@ -144,6 +144,7 @@ bool add_strided(const text::ColumnUse& use, const Encoding& encoding, std::size
       if (encoding.kind != Encoding::Kind::kArray || !encoding.number || encoding.shape != std::vector<std::uint64_t>{use.column_count}) return false;
       break;
     case Meaning::kIds:
+    case Meaning::kNumbers:
     case Meaning::kText:
     case Meaning::kCarried:
       return false;

@@ -63,6 +63,7 @@ bool can_fail(const Leaf& leaf, Meaning meaning) {
     case Meaning::kBinaryLabel:
     case Meaning::kNonNegativeNumber:
     case Meaning::kDenseGroup:
+    case Meaning::kNumbers:
       return true;
   }
   return true;
@@ -91,6 +92,9 @@ std::int64_t ColumnDecoder::decode(parquet::RowGroupReader& group, std::vector<F
       break;
     case Meaning::kDenseGroup:
       decode_group(group);
+      break;
+    case Meaning::kNumbers:
+      decode_number_lists(group);
       break;
     case Meaning::kIds:
       if (!leaf_.declared.array)
@@ -294,6 +298,22 @@ void ColumnDecoder::decode_integer_lists(parquet::RowGroupReader& group) {
         if (leaf_.can_exceed && *value == kBeyondInteger) return kBeyond;
         if (builders_[0] != nullptr) builders_[0]->append(*value);
         return {};
+      },
+      [this]() -> std::string {
+        if (builders_[0] != nullptr) builders_[0]->end_list();
+        return {};
+      });
+}
+
+void ColumnDecoder::decode_number_lists(parquet::RowGroupReader& group) {
+  LeafReader<double> reader(group, leaf_);
+  for_each_element(
+      reader,
+      [this](const double* value) -> std::string {
+        if (value == nullptr || std::isnan(*value)) return "an element of the list is missing";
+        std::string reason = text::objection_to(use_.meaning, *value);
+        if (reason.empty() && builders_[0] != nullptr) builders_[0]->append(static_cast<float>(*value));
+        return reason;
       },
       [this]() -> std::string {
         if (builders_[0] != nullptr) builders_[0]->end_list();

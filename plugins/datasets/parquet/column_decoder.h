@@ -59,6 +59,7 @@ class ColumnDecoder {
   void decode_texts(parquet::RowGroupReader& group);
   void decode_separated(parquet::RowGroupReader& group);
   void decode_integer_lists(parquet::RowGroupReader& group);
+  void decode_number_lists(parquet::RowGroupReader& group);
   void decode_text_lists(parquet::RowGroupReader& group);
   void decode_group(parquet::RowGroupReader& group);
 

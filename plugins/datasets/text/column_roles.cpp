@@ -32,8 +32,9 @@ class PlanMaker {
     // What stands in these is no feature, so it is known before the features are.
     for (const char* option : {"weight", "time", "candidates"})
       if (const std::string& name = config_.get_string(option); !name.empty()) apart_.push_back(name);
-    const std::vector<std::string>& carried = config_.get_string_list("id");
+    const std::vector<std::string>&carried = config_.get_string_list("id"), &weights = config_.get_string_list("id_weights");
     apart_.insert(apart_.end(), carried.begin(), carried.end());
+    apart_.insert(apart_.end(), weights.begin(), weights.end());
 
     std::vector<std::string> dense = config_.get_string_list("dense"), sparse = config_.get_string_list("sparse");
     std::vector<std::string> multi_hot = config_.get_string_list("multi_hot");
@@ -46,6 +47,7 @@ class PlanMaker {
     if (const std::string& name = config_.get_string("time"); !name.empty())
       add(name, "time", {.type = Type::kInt64, .role = Role::kTime}, Meaning::kInteger);
     for (const std::string& name : carried) add_carried(name);
+    for (const std::string& name : weights) add_weights(name);
     if (const std::string& name = config_.get_string("candidates"); !name.empty())
       add_list(name, "candidates", {.role = Role::kCandidates, .list = true, .entity = "item"});
     describe_entities(config_, plan_.columns);
@@ -143,6 +145,13 @@ class PlanMaker {
     add(name, "id", {.type = *source.carried, .role = Role::kId}, *source.carried == Type::kInt64 ? Meaning::kInteger : Meaning::kCarried);
   }
 
+  void add_weights(const std::string& name) {
+    const SourceColumn& source = column_of(name, "id_weights");
+    const bool numbers = source.kind == Kind::kInteger || source.kind == Kind::kReal || source.kind == Kind::kAny;
+    if (!source.array || !numbers) refuse(name, "id_weights", "it should be an array of numbers of one dimension");
+    add(name, "id_weights", {.type = Type::kFloat32, .role = Role::kId, .list = true}, Meaning::kNumbers);
+  }
+
   // `group`: this many columns, named <name>_0, <name>_1 and so on; 0: one of that name.
   void add(const std::string& name, const std::string& option, Column column, Meaning meaning, std::size_t group = 0) {
     const std::size_t source = source_of(name, option);
@@ -186,6 +195,7 @@ std::vector<rechost::Option> role_options() {
       option_string("weight", "", "column with the weight of the row"),
       option_string("time", "", "column with the time, an integer"),
       option_string_list("id", {}, "columns that are carried along and not learned from; bytes are read in no other role"),
+      option_string_list("id_weights", {}, "columns with an array of numbers, one for each id of a list: see features.<name>.weights"),
       option_string("candidates", "", "column with the items among which a test row's own is ranked"),
   };
   for (Option& option : entity_options()) options.push_back(std::move(option));

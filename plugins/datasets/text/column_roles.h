@@ -28,7 +28,7 @@ struct SourceColumn {
 };
 
 // How the values of a column are understood.
-enum class Meaning { kNumber, kNonNegativeNumber, kBinaryLabel, kClass, kDense, kDenseGroup, kInteger, kId, kIds, kText, kCarried };
+enum class Meaning { kNumber, kNonNegativeNumber, kBinaryLabel, kClass, kDense, kDenseGroup, kInteger, kId, kIds, kNumbers, kText, kCarried };
 
 // One column of the files that is read.
 struct ColumnUse {

@@ -8,8 +8,9 @@
  * A column is nullable only when its schema says so (ARROW_FLAG_NULLABLE).
  *
  * Keys in a column's Arrow metadata:
- *   rechost.role         dense | sparse | label | weight | id | time | candidates (a list of negatives to rank the row's item among, which
- *                        itself is not in it)
+ *   rechost.role         dense | sparse | label | weight | id (integers or text that are carried along; a list of numbers may be named as the
+ *                        weights of another list's ids) | time | candidates (a list of negatives to rank the row's item among, which itself
+ *                        is not in it)
  *   rechost.entity       user | item: what the column describes
  *   rechost.key          "1": the column identifies its entity
  *   rechost.cardinality  integer ids lie in [0, cardinality); without it ids are any values and go through a vocabulary

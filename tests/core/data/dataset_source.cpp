@@ -14,6 +14,7 @@ std::map<std::string, FeatureSection> features_of_encoded(const DatasetSource& s
   std::map<std::string, FeatureSection> features;
   for (const ColumnInfo& column : source.columns()) {
     if (column.role == ColumnRole::kSparse) features[column.name].cardinality = *column.cardinality;
+    if (column.name == "history_weights") features["history"].weights = column.name;
   }
   return features;
 }
@@ -38,6 +39,8 @@ TEST_CASE("encoded rows are numbers and rows of tables") {
   SECTION("as they come") {}
   SECTION("hashed, with several rows for a value") { fixture.features["city"] = {.encoder = "hash", .hash_rows = 50, .hashes = 2}; }
   SECTION("cut and filled lists") { fixture.features["history"] = {.max_length = 2, .padding = "front"}; }
+  SECTION("weights of a list") { fixture.features["history"] = {.weights = "watched"}; }
+  SECTION("weights of a cut and filled list") { fixture.features["history"] = {.weights = "watched", .max_length = 2, .padding = "back"}; }
   SECTION("one of a list") { fixture.features["history"] = {.max_length = 1}; }
   SECTION("buckets") { fixture.features["price"] = {.encoder = "bucket", .buckets = 7}; }
   SECTION("transformed and scaled numbers") { fixture.features["price"] = {.transform = "log1p", .scale = "standardise", .default_value = 0.5}; }

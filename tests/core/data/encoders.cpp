@@ -413,6 +413,47 @@ TEST_CASE("padding and hashes go together") {
   CHECK(batch.sparse[0].ids[11] != 10);
 }
 
+TEST_CASE("ids of a list have the weights that stand in their places, whatever is cut off, filled up or hashed") {
+  const auto data = source(2);
+  data->lists("history", {{1, 2, 3}, {}, {2, 1}, {4}}).number_lists("watched", {{0.5F, -1.0F, 2.0F}, {}, {3.0F, 0.25F}, {8.0F}});
+  const auto weights = [&](FeatureSection section, double limit = 4.0) {
+    DataFixture fixture;
+    fixture.data.memory_gib = limit;
+    fixture.data.shuffle = "none";
+    section.weights = "watched";
+    fixture.features["history"] = section;
+    const PreparedData prepared = fixture.prepare("train", data);
+    const BatchSchema& schema = prepared.train->schema();
+    CHECK(schema.dense.empty());
+    CHECK(schema.sparse.size() == 1);
+    CHECK(schema.sparse[0].pooling == FeatureInfo::Pooling::kSum);
+    Batch batch;
+    batch.sparse.resize(1);
+    batch.sparse[0].weights = {7.0F};  // of an earlier batch
+    prepared.train->gather(std::vector<std::int64_t>{0, 1, 2, 3}, batch);
+    CHECK(batch.sparse[0].ids.size() == batch.sparse[0].weights.size());
+    return batch.sparse[0].weights;
+  };
+  CHECK(weights({}) == std::vector<float>{0.5F, -1.0F, 2.0F, 3.0F, 0.25F, 8.0F});
+  CHECK(weights({}, 0.0) == std::vector<float>{0.5F, -1.0F, 2.0F, 3.0F, 0.25F, 8.0F});
+  CHECK(weights({.max_length = 2}) == std::vector<float>{-1.0F, 2.0F, 3.0F, 0.25F, 8.0F});
+  CHECK(weights({.max_length = 2, .keep = "first"}) == std::vector<float>{0.5F, -1.0F, 3.0F, 0.25F, 8.0F});
+  CHECK(weights({.max_length = 2, .padding = "front"}) == std::vector<float>{-1.0F, 2.0F, 0.0F, 0.0F, 3.0F, 0.25F, 0.0F, 8.0F});
+  CHECK(weights({.encoder = "hash", .hash_rows = 50, .hashes = 2, .max_length = 1 + 1}) ==
+        std::vector<float>{-1.0F, -1.0F, 2.0F, 2.0F, 3.0F, 3.0F, 0.25F, 0.25F, 8.0F, 8.0F});
+}
+
+TEST_CASE("weights that do not fit their ids make a row bad") {
+  const auto data = source(8);
+  data->lists("history", {{1, 2}, {3}, {4}, {}}).number_lists("watched", {{0.5F, 1.0F}, {1.0F, 2.0F}, {std::numeric_limits<float>::infinity()}, {1.0F}});
+  DataFixture fixture;
+  fixture.features["history"].weights = "watched";
+  REQUIRE_THROWS_WITH(fixture.prepare("train", data), Contains("watched") && Contains("2 weights for the 1 ids of \"history\""));
+  fixture.data.bad_rows = "skip";
+  const PreparedData prepared = fixture.prepare("train", data);
+  CHECK(prepared.train->samples() == 1);
+}
+
 TEST_CASE("a raw row is encoded by what was saved as it was in training, whatever the threads, memory and disk") {
   const std::uint64_t seed = 41;
   const auto data = every_column(1500, 50, seed);
@@ -469,7 +510,14 @@ TEST_CASE("each misuse of an encoder's key is one error that names feature, key 
   const auto data = source();
   data->ids("time", {kNoon}).as(ColumnRole::kTime);
   data->dense("price", {1.0F}).ids("user", {1}).words("city", {"a"}).lists("history", {{1}}).label("click", {1.0F});
+  data->number_lists("watched", {{1.0F}});
   const std::vector<std::tuple<std::string, FeatureSection, std::string>> cases{
+      {"history", {.weights = "wached"}, "no such column (did you mean \"watched\"?)"},
+      {"history", {.weights = "price"}, "does not hold lists of numbers"},
+      {"history", {.pooling = "mean", .weights = "watched"}, "rows with weights are summed up"},
+      {"history", {.weights = "watched", .max_length = 1}, "there is one id, which counts 1"},
+      {"user", {.weights = "watched"}, "holds no lists"},
+      {"price", {.weights = "watched"}, "features.price.weights has no effect"},
       {"hour", {.source = "tiem", .extract = "hour_of_day"}, "no such column (did you mean \"time\"?)"},
       {"leak", {.kind = "dense", .source = "click"}, "is a label"},
       {"user", {.source = "time"}, "has a column \"user\" itself"},

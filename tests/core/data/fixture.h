@@ -93,6 +93,7 @@ inline std::shared_ptr<MemorySource> mixed_source(std::size_t rows, std::int64_t
   MemorySource::Values<std::int64_t> item;
   MemorySource::Values<std::string> city;
   std::vector<std::vector<std::int64_t>> history;
+  std::vector<std::vector<float>> watched;
   for (std::size_t row = 0; row < rows; ++row) {
     price.push_back(below(10) == 0 ? std::nullopt : std::optional<float>(static_cast<float>(below(1000)) / 8));
     click.push_back(static_cast<float>(below(2)));
@@ -101,7 +102,11 @@ inline std::shared_ptr<MemorySource> mixed_source(std::size_t rows, std::int64_t
     item.push_back(1000 + below(5) * below(30));
     city.push_back(below(7) == 0 ? std::nullopt : std::optional<std::string>("city " + std::to_string(below(20))));
     history.emplace_back();
-    for (std::int64_t n = below(4); n > 0; --n) history.back().push_back(1000 + below(150));
+    watched.emplace_back();
+    for (std::int64_t n = below(4); n > 0; --n) {
+      history.back().push_back(1000 + below(150));
+      watched.back().push_back(static_cast<float>(below(9)) / 4 - 1);
+    }
   }
   auto made = source(rows_per_chunk);
   made->dense("price", price).of("item");
@@ -109,6 +114,7 @@ inline std::shared_ptr<MemorySource> mixed_source(std::size_t rows, std::int64_t
   made->ids("item", item).of("item", true);
   made->words("city", city).of("user");
   made->lists("history", history).of("user");
+  made->number_lists("watched", watched).as(ColumnRole::kId);
   made->label("click", click);
   made->weight("importance", weight);
   return made;
@@ -118,7 +124,7 @@ inline bool equal(const Batch& left, const Batch& right) {
   if (left.samples != right.samples || left.dense != right.dense || left.labels != right.labels || left.weights != right.weights) return false;
   if (left.step != right.step || left.epoch != right.epoch || left.rows != right.rows || left.sparse.size() != right.sparse.size()) return false;
   for (std::size_t i = 0; i < left.sparse.size(); ++i) {
-    if (left.sparse[i].ids != right.sparse[i].ids || left.sparse[i].offsets != right.sparse[i].offsets) return false;
+    if (left.sparse[i].ids != right.sparse[i].ids || left.sparse[i].offsets != right.sparse[i].offsets || left.sparse[i].weights != right.sparse[i].weights) return false;
   }
   return true;
 }

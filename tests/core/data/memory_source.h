@@ -39,6 +39,9 @@ class MemorySource : public ChunkSource {
   MemorySource& lists(const std::string& name, std::vector<std::vector<std::int64_t>> values) {
     return add({.name = name, .role = ColumnRole::kSparse, .type = ValueType::kInt64, .is_list = true}, {.lists = std::move(values)});
   }
+  MemorySource& number_lists(const std::string& name, std::vector<std::vector<float>> values) {
+    return add({.name = name, .role = ColumnRole::kDense, .type = ValueType::kFloat32, .is_list = true}, {.float_lists = std::move(values)});
+  }
   MemorySource& label(const std::string& name, Values<float> values, LabelKind kind = LabelKind::kBinary) {
     return add({.name = name, .role = ColumnRole::kLabel, .type = ValueType::kFloat32, .nullable = true, .label_kind = kind},
                {.floats = std::move(values)});
@@ -121,13 +124,14 @@ class MemorySource : public ChunkSource {
     Values<std::int64_t> integers;
     Values<std::string> strings;
     std::vector<std::vector<std::int64_t>> lists;
+    std::vector<std::vector<float>> float_lists;
   };
   class Data;
 
   MemorySource& add(const ColumnInfo& info, Column column) {
     infos_.push_back(info);
     rows_ = static_cast<std::int64_t>(
-        std::max({column.floats.size(), column.integers.size(), column.strings.size(), column.lists.size()}));
+        std::max({column.floats.size(), column.integers.size(), column.strings.size(), column.lists.size(), column.float_lists.size()}));
     columns_.push_back(std::move(column));
     return *this;
   }
@@ -161,7 +165,10 @@ class MemorySource::Data : public ChunkData {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const auto row = static_cast<std::size_t>(rows[i]);
       bool valid = true;
-      if (info.is_list) {
+      if (info.is_list && info.type == ValueType::kFloat32) {
+        memory.floats.insert(memory.floats.end(), column.float_lists[row].begin(), column.float_lists[row].end());
+        memory.offsets.push_back(static_cast<std::int32_t>(memory.floats.size()));
+      } else if (info.is_list) {
         memory.integers.insert(memory.integers.end(), column.lists[row].begin(), column.lists[row].end());
         memory.offsets.push_back(static_cast<std::int32_t>(memory.integers.size()));
       } else if (info.type == ValueType::kString) {

@@ -1,5 +1,6 @@
 #include "embedding/engine.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <thread>
@@ -32,6 +33,9 @@ std::vector<float> forward_block(const EmbeddingEngine& engine, const PreparedId
   return output;
 }
 
+/// Adam divides by the size of the gradient: where gradients nearly cancel, the last bits of their sum decide on a part of a step.
+double tolerance_of(OptimizerKind kind) { return kind == OptimizerKind::kAdam || kind == OptimizerKind::kAdamW ? 5e-5 : 1e-5; }
+
 /// Steps `engine` three times with gradients from `random`, and `reference` beside it if there is one.
 void train(EmbeddingEngine& engine, ReferenceEngine* reference, const Model& model, EmbeddingEngine::UpdateSettings settings,
            bool decay_all, RandomValues& random, ThreadPool& pool) {
@@ -42,7 +46,7 @@ void train(EmbeddingEngine& engine, ReferenceEngine* reference, const Model& mod
     std::vector<const float*> pointers;
     for (std::size_t b = 0; b < model.blocks.size(); ++b) {
       const std::vector<float> output = forward_block(engine, prepared, b, model.blocks.size(), pool);
-      if (reference != nullptr) require_close(output, reference->forward(model.columns, b));
+      if (reference != nullptr) require_close(output, reference->forward(model.columns, b), tolerance_of(model.tables[0].optimizer.kind));
       gradients.push_back(random.floats(static_cast<std::int64_t>(output.size())));
       // The second step has no gradient for the sequence.
       pointers.push_back(settings.step == 2 && b == 1 ? nullptr : gradients.back().data());
@@ -75,14 +79,17 @@ TEST_CASE("lookups and updates agree with the double-precision reference for eve
       for (const OptimizerKind kind : test::kAllOptimizers) {
         for (const RowPrecision precision : kAllPrecisions) {
           for (const Pooling pooling : {Pooling::kSum, Pooling::kMean}) {
-            CAPTURE(instruction_set_name(set), dim, optimizer_name(kind), row_precision_name(precision), pooling == Pooling::kMean);
-            const Model model(dim, kind, pooling, 75, random, precision);
-            const auto engine = model.engine(pool);
-            ReferenceEngine reference(*engine, model.lookups, model.blocks);
-            train(*engine, &reference, model, {}, false, random, pool);
-            for (std::size_t t = 0; t < model.tables.size(); ++t) {
-              require_close(all_rows(*engine, t), reference.rows(t));
-              require_close(all_state(*engine, t), reference.state(t));
+            for (const bool weighted : {false, true}) {
+              CAPTURE(instruction_set_name(set), dim, optimizer_name(kind), row_precision_name(precision), pooling == Pooling::kMean, weighted);
+              Model model(dim, kind, pooling, 75, random, precision);
+              if (weighted) model.weigh_ids(random);
+              const auto engine = model.engine(pool);
+              ReferenceEngine reference(*engine, model.lookups, model.blocks);
+              train(*engine, &reference, model, {}, false, random, pool);
+              for (std::size_t t = 0; t < model.tables.size(); ++t) {
+                require_close(all_rows(*engine, t), reference.rows(t), tolerance_of(kind));
+                require_close(all_state(*engine, t), reference.state(t));
+              }
             }
           }
         }
@@ -91,12 +98,6 @@ TEST_CASE("lookups and updates agree with the double-precision reference for eve
   }
 }
 
-TEST_CASE("l2, clipping and the decay of rows that no sample touched agree with the reference") {
-  RandomValues random(12);
-  ThreadPool pool(2);
-  for (const InstructionSet set : test::instruction_sets()) {
-    const test::WithInstructionSet limit(set);
-    for (const OptimizerKind kind : test::kAllOptimizers) {
 TEST_CASE("rows in int8 are within half a step of what was written, are looked up as they are read, and cannot be updated") {
   RandomValues random(77);
   ThreadPool pool(2);
@@ -141,6 +142,12 @@ TEST_CASE("rows in int8 are within half a step of what was written, are looked u
   }
 }
 
+TEST_CASE("l2, clipping and the decay of rows that no sample touched agree with the reference") {
+  RandomValues random(12);
+  ThreadPool pool(2);
+  for (const InstructionSet set : test::instruction_sets()) {
+    const test::WithInstructionSet limit(set);
+    for (const OptimizerKind kind : test::kAllOptimizers) {
       for (const RowPrecision precision : kAllPrecisions) {
         for (const bool decay_all : {false, true}) {
           CAPTURE(instruction_set_name(set), optimizer_name(kind), row_precision_name(precision), decay_all);
@@ -168,7 +175,8 @@ TEST_CASE("training has the same bits on one, two and three threads") {
           CAPTURE(instruction_set_name(set), optimizer_name(kind), row_precision_name(precision), threads);
           RandomValues random(31);
           ThreadPool pool(threads);
-          const Model model(20, kind, Pooling::kMean, 3000, random, precision);
+          Model model(20, kind, Pooling::kMean, 3000, random, precision);
+          if (precision == RowPrecision::kFp32) model.weigh_ids(random);
           const auto engine = model.engine(pool);
           train(*engine, nullptr, model, {.l2 = 0.001}, true, random, pool);
           for (std::size_t t = 0; t < model.tables.size(); ++t) {

@@ -68,10 +68,12 @@ struct Case {
   GpuTables tables;
   ReferenceEngine reference;
 
-  Case(const std::shared_ptr<Gpu>& gpu, std::int64_t dim, OptimizerKind kind, Pooling pooling, std::int64_t rows, RandomValues& random)
+  Case(const std::shared_ptr<Gpu>& gpu, std::int64_t dim, OptimizerKind kind, Pooling pooling, std::int64_t rows, RandomValues& random, bool weighted = false)
       : model(dim, kind, pooling, rows, random),
         tables(gpu, model.tables, model.lookups, model.blocks, 1, pool),
-        reference(*model.engine(pool), model.lookups, model.blocks) {}
+        reference(*model.engine(pool), model.lookups, model.blocks) {
+    if (weighted) model.weigh_ids(random);
+  }
 };
 
 void check_training(const std::shared_ptr<Gpu>& gpu) {
@@ -80,9 +82,11 @@ void check_training(const std::shared_ptr<Gpu>& gpu) {
   for (const std::int64_t dim : {1, 3, 16, 100}) {
     for (const OptimizerKind kind : test::kAllOptimizers) {
       for (const Pooling pooling : {Pooling::kSum, Pooling::kMean}) {
-        CAPTURE(dim, optimizer_name(kind), pooling == Pooling::kMean);
-        Case made(gpu, dim, kind, pooling, 75, random);
-        train(gpu, made.tables, made.reference, made.model, {}, false, random, made.pool);
+        for (const bool weighted : {false, true}) {
+          CAPTURE(dim, optimizer_name(kind), pooling == Pooling::kMean, weighted);
+          Case made(gpu, dim, kind, pooling, 75, random, weighted);
+          train(gpu, made.tables, made.reference, made.model, {}, false, random, made.pool);
+        }
       }
     }
   }

@@ -58,6 +58,13 @@ struct Model {
     blocks = {{{0, 1, 2}}, {{3}}, {{4}}};
   }
 
+  /// Of both columns of the shared table, one with and one without offsets; some are 0 and some below.
+  void weigh_ids(RandomValues& random) {
+    for (const std::size_t c : {1U, 2U}) {
+      for (std::size_t i = 0; i < columns[c].ids.size(); ++i) columns[c].weights.push_back(static_cast<float>(random.below(13) - 4) / 4.0f);
+    }
+  }
+
   std::vector<IdColumnView> views() const {
     std::vector<IdColumnView> result;
     for (const Column& column : columns) result.push_back(column.view());
@@ -69,10 +76,10 @@ struct Model {
 };
 
 template <typename Expected>
-void require_close(const std::vector<float>& ours, const std::vector<Expected>& expected) {
+void require_close(const std::vector<float>& ours, const std::vector<Expected>& expected, double tolerance = 1e-5) {
   REQUIRE(ours.size() == expected.size());
   for (std::size_t i = 0; i < ours.size(); ++i) {
-    if (!(std::abs(ours[i] - expected[i]) <= 1e-5 + 1e-5 * std::abs(expected[i]))) {
+    if (!(std::abs(ours[i] - expected[i]) <= tolerance + tolerance * std::abs(expected[i]))) {
       FAIL("element " << i << " is " << ours[i] << ", expected " << expected[i]);
     }
   }

@@ -17,8 +17,9 @@ struct Column {
   std::vector<std::int32_t> ids;
   std::vector<std::int64_t> offsets;  ///< empty: exactly one id for each sample
   std::int64_t rows = 0;
+  std::vector<float> weights = {};  ///< empty: all 1
 
-  IdColumnView view() const { return {.ids = ids, .offsets = offsets, .rows = rows, .name = name}; }
+  IdColumnView view() const { return {.ids = ids, .offsets = offsets, .rows = rows, .name = name, .weights = weights}; }
   std::int64_t begin(std::int64_t sample) const { return offsets.empty() ? sample : offsets[static_cast<std::size_t>(sample)]; }
   std::int64_t end(std::int64_t sample) const { return offsets.empty() ? sample + 1 : offsets[static_cast<std::size_t>(sample) + 1]; }
 };
@@ -58,7 +59,7 @@ class ReferenceEngine {
         for (std::int64_t i = column.begin(sample); i < column.end(sample); ++i) {
           const double* row = table.row(column.ids[static_cast<std::size_t>(i)]);
           for (std::int64_t d = 0; d < dim; ++d) {
-            output[static_cast<std::size_t>((sample * slots + slot) * dim + d)] += row[d] * scale(lookup, column, sample);
+            output[static_cast<std::size_t>((sample * slots + slot) * dim + d)] += row[d] * scale(lookup, column, sample, i);
           }
         }
       }
@@ -107,8 +108,11 @@ class ReferenceEngine {
     }
   };
 
-  static double scale(const LookupConfig& lookup, const Column& column, std::int64_t sample) {
-    return lookup.pooling == Pooling::kMean ? 1.0 / static_cast<double>(column.end(sample) - column.begin(sample)) : 1.0;
+  /// What the id at `place` counts.
+  static double scale(const LookupConfig& lookup, const Column& column, std::int64_t sample, std::int64_t place) {
+    if (lookup.pooling == Pooling::kNone) return 1.0;
+    const double weight = column.weights.empty() ? 1.0 : column.weights[static_cast<std::size_t>(place)];
+    return lookup.pooling == Pooling::kMean ? weight / static_cast<double>(column.end(sample) - column.begin(sample)) : weight;
   }
 
   std::map<std::int32_t, std::vector<double>> summed_gradients(std::size_t table, const std::vector<Column>& columns,
@@ -128,7 +132,7 @@ class ReferenceEngine {
             if (gradients[b] == nullptr) continue;
             const std::int64_t at = lookup.pooling == Pooling::kNone ? i * dim : (sample * slots + slot) * dim;
             for (std::int64_t d = 0; d < dim; ++d) {
-              sum[static_cast<std::size_t>(d)] += gradients[b][at + d] * scale(lookup, column, sample);
+              sum[static_cast<std::size_t>(d)] += gradients[b][at + d] * scale(lookup, column, sample, i);
             }
           }
         }

@@ -25,6 +25,8 @@ std::vector<Column> cut(const std::vector<Column>& columns, PositionRange range)
     for (std::int64_t sample = range.begin; sample < range.end; ++sample) {
       if (!column.offsets.empty()) part.offsets.push_back(static_cast<std::int64_t>(part.ids.size()));
       part.ids.insert(part.ids.end(), column.ids.begin() + column.begin(sample), column.ids.begin() + column.end(sample));
+      if (column.weights.empty()) continue;
+      part.weights.insert(part.weights.end(), column.weights.begin() + column.begin(sample), column.weights.begin() + column.end(sample));
     }
     if (!column.offsets.empty()) part.offsets.push_back(static_cast<std::int64_t>(part.ids.size()));
     parts.push_back(std::move(part));
@@ -113,7 +115,8 @@ Trained train_in_one_process(const Model& model) {
 TEST_CASE("rows and state have the same bits however the slices and tables are spread over ranks") {
   for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kRowwiseAdagrad, OptimizerKind::kAdam}) {
     RandomValues random(11);
-    const Model model(8, kind, Pooling::kMean, kRows, random);
+    Model model(8, kind, Pooling::kMean, kRows, random);
+    if (kind == OptimizerKind::kAdam) model.weigh_ids(random);
     const Trained alone = train_in_one_process(model);
     for (const int ranks : {2, 3, 4}) {
       const Trained together = train(model, ranks, [&](const auto& body) { with_gloo(ranks, body); });
