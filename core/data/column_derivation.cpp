@@ -184,6 +184,8 @@ const ColumnView& DerivedColumn::derive(const Derivation& derivation, const Colu
 
   view_ = column;
   view_.value_offset = 0;
+  view_.indices = nullptr;  // each element has a value of its own now
+  view_.entries = 0;
   const bool whole = derivation.extract != Extract::kNone && derivation.extract != Extract::kAge && !derivation.clipped &&
                      derivation.transform == Derivation::Transform::kNone;
   if (derivation.order_key || whole) {

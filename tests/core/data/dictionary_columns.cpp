@@ -57,6 +57,11 @@ TEST_CASE("dictionaries: each encoder, lists, missing values, splits and bad row
     for (const char* name : {"user", "item", "city", "history"}) fixture.features[name] = {.encoder = "hash", .hash_rows = 50};
     everywhere();
   }
+  SECTION("what is made of the values first") {
+    fixture.features["item"] = {.encoder = "bucket", .buckets = 5};
+    fixture.features["user_range"] = {.source = "user", .encoder = "bucket", .boundaries = {3.0, 20.0}};
+    everywhere();
+  }
   SECTION("several hashes, a bounded list, min_count") {
     fixture.features["user"] = {.encoder = "hash", .hash_rows = 50, .hashes = 3};
     fixture.features["city"] = {.encoder = "hash", .hash_rows = 50, .hashes = 2};
