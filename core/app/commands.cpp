@@ -22,6 +22,7 @@ constexpr std::array kCommands{
             "  rechost run --config configs/dlrm_criteo.toml --set data.path=train.txt\n"
             "  rechost run --plugin dlrm --resume auto          after a kill or a stop\n"
             "  rechost run --plugin dlrm --nproc 4              four processes on this machine, tables spread over them\n"
+            "  rechost run --plugin dlrm --nproc 4 --max-restarts 3 --resume auto     and again from the last checkpoint when one is lost\n"
             "  rechost run --plugin ./mymodel.so --set run.epochs=3 --output json\n",
             run_command},
     Command{"eval", "", "Measure a trained model on a split.", "MODEL [--split NAME] [--set key=value]...",
@@ -113,7 +114,10 @@ constexpr std::array kCommands{
             "  rechost checkpoint show runs/dlrm-20260101-120000\n", checkpoint_show_command},
     Command{"checkpoint", "verify", "Check every byte of a checkpoint.", "CHECKPOINT|RUN|models:/NAME@ALIAS",
             "  rechost checkpoint verify runs/dlrm-20260101-120000/checkpoints/latest\n", checkpoint_verify_command},
-    Command{"doctor", "", "Look at this machine; each problem with its remedy.", "", "  rechost doctor\n", doctor_command},
+    Command{"doctor", "", "Look at this machine; each problem with its remedy.", "[launch] [options]",
+            "  rechost doctor\n"
+            "  rechost doctor launch          which rank the launcher's variables make of this process, and why\n",
+            doctor_command},
 };
 
 }  // namespace

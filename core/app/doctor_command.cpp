@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +20,7 @@
 #include "base/json.h"
 #include "base/version.h"
 #include "device/instruction_set.h"
+#include "launch/launch_variables.h"
 #include "launch/process_identity.h"
 #include "plugin/library.h"
 
@@ -80,17 +82,45 @@ Finding gpus() {
   return {"GPU", found.value, found.remedy};
 }
 
-Finding launcher() {
+/// `forced`: --launcher.
+Finding launcher(const std::string& forced) {
   try {
-    const ProcessIdentity identity = find_identity(environment_variable);
-    if (identity.world_size == 1) return {"launcher", "none: single process", ""};
+    const ProcessIdentity identity = find_identity(environment_variable, forced);
+    if (identity.world_size == 1) return {"launcher", fmt::format("{}: one process", identity.launcher), identity.warning};
+    const std::string who = identity.starts == 1 ? fmt::format("rank {} of {}, {} of {} on this machine", identity.rank, identity.world_size,
+                                                               identity.local_rank, identity.local_world_size)
+                                                 : fmt::format("starts ranks {} to {} of {} here", identity.rank,
+                                                               identity.rank + identity.starts - 1, identity.world_size);
     return {"launcher",
-            fmt::format("{}: rank {} of {}, {} of {} on this machine; rank 0 at {}:{} (because {})", identity.launcher, identity.rank, identity.world_size,
-                        identity.local_rank, identity.local_world_size, identity.host, identity.ports.front(), fmt::join(identity.because, ", ")),
-            ""};
+            fmt::format("{}: {}; rank 0 at {}:{} (because {})", identity.launcher, who, identity.host, identity.ports.front(),
+                        fmt::join(identity.because, ", ")),
+            identity.warning};
   } catch (const ConfigError& error) {
     return {"launcher", "cannot be told", error.what()};
   }
+}
+
+/// Each variable of a launcher that is set: what it means, and whether it counts.
+std::vector<Finding> variables_of_launchers(const std::string& forced) {
+  std::vector<std::string> counted;
+  std::string found = forced;
+  try {
+    const ProcessIdentity identity = find_identity(environment_variable, forced);
+    counted = identity.because;
+    found = identity.launcher;
+  } catch (const ConfigError&) {
+    // Said by launcher().
+  }
+  std::vector<Finding> findings;
+  for (const LaunchVariable& variable : launch_variables()) {
+    const auto value = environment_variable(std::string(variable.name));
+    if (!value) continue;
+    const std::string shown = variable.secret ? std::string(variable.name) : fmt::format("{}={}", variable.name, *value);
+    const bool counts = std::find(counted.begin(), counted.end(), shown) != counted.end();
+    const bool of_another = !counts && !variable.launcher.empty() && !found.empty() && variable.launcher != found;
+    findings.push_back({shown, fmt::format("{}{}", variable.meaning, of_another ? fmt::format(" ({}; does not count under {})", variable.launcher, found) : ""), ""});
+  }
+  return findings;
 }
 
 Finding messages_between_ranks() {
@@ -127,31 +157,8 @@ void add_plugins(std::vector<Finding>& findings) {
   }
 }
 
-}  // namespace
-
-int doctor_command(std::span<const std::string> arguments) {
-  options::options_description visible("Options");
-  add_output_option(visible);
-  options::variables_map values;
-  if (!parse_arguments(find_command("doctor", ""), arguments, visible, {}, values)) return kDone;
-  utsname system{};
-  uname(&system);
-  std::vector<Finding> findings;
-  findings.push_back({"rechost", std::string(version()), ""});
-  findings.push_back({"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine), ""});
-  findings.push_back({"cores", fmt::format("{} usable of {}", usable_cores(), sysconf(_SC_NPROCESSORS_ONLN)), ""});
-  findings.push_back({"vector instructions", std::string(instruction_set_name(instruction_set())), ""});
-  findings.push_back(memory());
-  findings.push_back(huge_pages());
-  findings.push_back(open_files());
-  findings.push_back(disk());
-  findings.push_back(gpus());
-  findings.push_back(launcher());
-  findings.push_back(messages_between_ranks());
-  findings.push_back(mlflow());
-  findings.push_back({"registry", registry_directory().string(), ""});
-  add_plugins(findings);
-  const bool json = wants_json(values);
+/// Prints them; the exit code says whether there are problems.
+int show(const std::vector<Finding>& findings, bool json) {
   int problems = 0;
   for (const Finding& finding : findings) {
     if (!finding.remedy.empty()) ++problems;
@@ -167,6 +174,46 @@ int doctor_command(std::span<const std::string> arguments) {
   }
   if (!json) print(problems == 0 ? "\nno problem found\n" : fmt::format("\n{} problems\n", problems));
   return problems == 0 ? kDone : kFailed;
+}
+
+}  // namespace
+
+int doctor_command(std::span<const std::string> arguments) {
+  options::options_description visible("Options");
+  visible.add_options()("part", options::value<std::string>()->default_value(""), "launch: only who this process is to its launcher, by which variables")(
+      "launcher", options::value<std::string>()->default_value(""), fmt::format("look at the variables of that one only: {}", launcher_names()).c_str());
+  add_output_option(visible);
+  options::positional_options_description positional;
+  positional.add("part", 1);
+  options::variables_map values;
+  if (!parse_arguments(find_command("doctor", ""), arguments, visible, positional, values)) return kDone;
+  const std::string part = values["part"].as<std::string>();
+  if (part != "" && part != "launch") throw UsageError(fmt::format("rechost doctor {}: the only part is launch", part));
+  const std::string forced = values["launcher"].as<std::string>();
+  const bool json = wants_json(values);
+  if (part == "launch") {
+    std::vector<Finding> findings{launcher(forced)};
+    for (Finding& variable : variables_of_launchers(forced)) findings.push_back(std::move(variable));
+    return show(findings, json);
+  }
+  utsname system{};
+  uname(&system);
+  std::vector<Finding> findings;
+  findings.push_back({"rechost", std::string(version()), ""});
+  findings.push_back({"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine), ""});
+  findings.push_back({"cores", fmt::format("{} usable of {}", usable_cores(), sysconf(_SC_NPROCESSORS_ONLN)), ""});
+  findings.push_back({"vector instructions", std::string(instruction_set_name(instruction_set())), ""});
+  findings.push_back(memory());
+  findings.push_back(huge_pages());
+  findings.push_back(open_files());
+  findings.push_back(disk());
+  findings.push_back(gpus());
+  findings.push_back(launcher(forced));
+  findings.push_back(messages_between_ranks());
+  findings.push_back(mlflow());
+  findings.push_back({"registry", registry_directory().string(), ""});
+  add_plugins(findings);
+  return show(findings, json);
 }
 
 }  // namespace rechost::app

@@ -9,6 +9,7 @@
 
 #include "app/command.h"
 #include "app/environment.h"
+#include "app/last_word.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/nearest_name.h"
@@ -76,6 +77,7 @@ int printed(int code) {
 
 int say(int code, const char* message) {
   write_log(LogLevel::kError, message);
+  leave_word(code == kPeerLost ? LastWord::kOfAnother : LastWord::kOwn, message);
   return code;
 }
 

@@ -9,6 +9,7 @@
 
 #include "app/command.h"
 #include "app/environment.h"
+#include "app/last_word.h"
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -124,6 +125,7 @@ class Together final : public Ranks {
       if (leaving_.wait_for(lock, kTimeToEnd, [this] { return left_; })) return;
       // Still here: it is busy with something long. What is on disk is whole, so nothing is lost.
       write_log(LogLevel::kError, what);
+      leave_word(LastWord::kOfAnother, what);
       _exit(kPeerLost);
     });
     auto opened = std::make_unique<BlamingCommunicator>(open_communicator(host_module("rechost_gloo.so"), peers), *job_);

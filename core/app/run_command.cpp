@@ -10,6 +10,7 @@
 #include "app/command.h"
 #include "app/compute_device.h"
 #include "app/environment.h"
+#include "app/last_word.h"
 #include "app/ranks.h"
 #include "app/resume_point.h"
 #include "app/run_observer.h"
@@ -357,16 +358,39 @@ class TrainingRun {
   std::optional<RunTracker> tracker_;      ///< rank 0's
 };
 
-/// Starts the processes of --nproc, each with the arguments of this one.
-int start_processes(std::span<const std::string> arguments, int processes) {
+/// `arguments` without an option and its value. Both forms are looked for, "--name value" and "--name=value".
+std::vector<std::string> without_option(std::span<const std::string> arguments, const std::string& name) {
+  std::vector<std::string> kept;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == name) {
+      ++i;
+    } else if (arguments[i].rfind(name + "=", 0) != 0) {
+      kept.push_back(arguments[i]);
+    }
+  }
+  return kept;
+}
+
+/// Starts the ranks of this machine, each with the arguments of this process.
+int start_ranks(std::span<const std::string> arguments, const ProcessIdentity& identity, int restarts) {
   SupervisorSettings settings;
   settings.program = fs::read_symlink("/proc/self/exe");
   settings.arguments.emplace_back("run");
-  settings.arguments.insert(settings.arguments.end(), arguments.begin(), arguments.end());
+  // They are told who they are: a forced launcher would make agents of them again.
+  const std::vector<std::string> kept = without_option(arguments, "--launcher");
+  settings.arguments.insert(settings.arguments.end(), kept.begin(), kept.end());
   settings.environment = all_variables();
-  settings.processes = processes;
+  settings.processes = identity.starts;
+  settings.first_rank = identity.rank;
+  settings.world_size = identity.world_size;
+  settings.host = identity.host;
+  settings.port = identity.ports.front();
+  settings.token = identity.token;
+  settings.restarts = restarts;
   settings.signal = &count_stop_signals();
-  return supervise(settings);
+  const SupervisorResult result = supervise(settings);
+  if (!result.killed.empty()) leave_word(LastWord::kOfStarted, result.killed);
+  return result.code;
 }
 
 }  // namespace
@@ -378,22 +402,33 @@ int run_command(std::span<const std::string> arguments) {
       "set,s", options::value<std::vector<std::string>>()->default_value({}, "")->composing(), "key=value over everything else: optimizer.dense.lr=0.01")(
       "resume", options::value<std::string>()->default_value("never"), "auto: go on with the unfinished run; never; or a run or checkpoint directory")(
       "out,o", options::value<std::string>()->default_value("runs"), "folder in which the run directory is made")(
-      "nproc", options::value<int>()->default_value(1), "processes to start on this machine, each a rank of the run")(
+      "nproc", options::value<int>(), "processes to start on this machine, each a rank of the run; default: what the launcher says, else 1")(
+      "max-restarts", options::value<int>()->default_value(0), "times that the ranks of this machine are started again when one has failed")(
       "launcher", options::value<std::string>()->default_value(""),
-      "which launcher's variables say what rank this is: rechost, torchrun, ompi, pmi, slurm, env, single; default: looked for in this order");
+      fmt::format("which launcher's variables say what rank this is: {}; default: looked for in this order", launcher_names()).c_str());
   add_output_option(visible);
   options::variables_map values;
   if (!parse_arguments(find_command("run", ""), arguments, visible, {}, values)) return kDone;
   const bool json = wants_json(values);
-  const int processes = values["nproc"].as<int>();
-  if (processes < 1) throw UsageError("--nproc: at least one process");
-  const ProcessIdentity identity = find_identity(environment_variable, values["launcher"].as<std::string>());
-  if (identity.launcher != "rechost" && identity.world_size > 1 && processes > 1) {
+  const int processes = values.count("nproc") == 0 ? 0 : values["nproc"].as<int>();
+  if (values.count("nproc") != 0 && processes < 1) throw UsageError("--nproc: at least one process");
+  const int restarts = values["max-restarts"].as<int>();
+  if (restarts < 0) throw UsageError("--max-restarts: a number from 0 up");
+  const ProcessIdentity identity = find_identity(environment_variable, values["launcher"].as<std::string>(), processes);
+  if (identity.launcher != "rechost" && identity.world_size > 1 && identity.starts == 1 && processes > 1) {
     throw UsageError(fmt::format("--nproc {}: {} has started {} processes already; leave --nproc out", processes, identity.launcher, identity.world_size));
   }
-  const bool supervise_others = processes > 1 && identity.world_size == 1;
+  if (restarts > 0 && !identity.one_each && identity.launcher != "rechost") {
+    throw UsageError(fmt::format("--max-restarts: {} has started the ranks, and would have to start them again; leave it out", identity.launcher));
+  }
+  if (!identity.warning.empty()) log_warning("{}", identity.warning);
+  // The ranks that it starts are given --max-restarts too.
+  const bool supervise_others = identity.starts > 1 || (restarts > 0 && identity.launcher != "rechost");
   auto files = values["config"].as<std::vector<std::string>>();
   const std::string resume = values["resume"].as<std::string>();
+  if (restarts > 0 && resume != "auto") {
+    throw UsageError("--max-restarts: ranks that start again go on from the last checkpoint, so say --resume auto as well");
+  }
   const fs::path root = values["out"].as<std::string>();
   const bool leads = identity.rank == 0;
   if (!leads) set_console(LogLevel::kWarning, identity.launcher == "rechost" ? "" : fmt::format("[rank {}] ", identity.rank));
@@ -411,7 +446,7 @@ int run_command(std::span<const std::string> arguments) {
     throw ConfigError("run.device = \"cuda\": run.deterministic computes on the CPU so far; set run.device = \"cpu\", or leave run.deterministic out");
   }
   // What is wrong with the command has been said once now, and not by each process.
-  if (supervise_others) return start_processes(arguments, processes);
+  if (supervise_others) return start_ranks(arguments, identity, restarts);
   if (leads && !setup.config.run.deterministic) setup.gpu = choose_gpu(setup.config.run, identity.world_size);
   const std::unique_ptr<Ranks> ranks = Ranks::join(identity, setup.config.comm);
   if (leads && resume == "auto") resume_point = find_unfinished(root, setup.config);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/host.h"
 #include "base/philox.h"
 #include "launch/slurm_hosts.h"
 
@@ -21,12 +22,16 @@ class Variables {
   explicit Variables(const ReadVariable& read) : read_(read) {}
 
   bool has(const std::string& name) const { return read_(name).has_value(); }
+  bool same(const std::string& left, const std::string& right) const { return read_(left) == read_(right); }
 
   std::optional<std::string> text(const std::string& name) {
     const auto value = read_(name);
     if (value) because_.push_back(name + "=" + *value);
     return value;
   }
+
+  /// Not noted: looked at, but it decides nothing by itself.
+  std::optional<std::string> peek(const std::string& name) const { return read_(name); }
 
   /// Noted without its value.
   std::optional<std::string> secret(const std::string& name) {
@@ -61,8 +66,8 @@ class Variables {
 };
 
 /// Where rank 0 is, if a variable says so.
-void read_meeting(Variables& variables, ProcessIdentity& identity, int port_offset) {
-  for (const std::string prefix : {"RECHOST_", ""}) {
+void read_meeting(Variables& variables, ProcessIdentity& identity, int port_offset, const std::vector<std::string>& prefixes = {"RECHOST_", ""}) {
+  for (const std::string& prefix : prefixes) {
     if (const auto host = variables.text(prefix + "MASTER_ADDR"); host && identity.host.empty()) identity.host = *host;
     if (!identity.ports.empty()) continue;
     if (const auto port = variables.number(prefix + "MASTER_PORT")) {
@@ -121,11 +126,16 @@ ProcessIdentity from_open_mpi(Variables& variables) {
   return identity;
 }
 
+ProcessIdentity from_slurm(Variables& variables);
+
 ProcessIdentity from_pmi(Variables& variables) {
   ProcessIdentity identity;
   identity.launcher = "pmi";
   identity.rank = variables.need("PMI_RANK", "PMI_SIZE");
   identity.world_size = variables.need("PMI_SIZE", "PMI_RANK");
+  // srun --mpi=pmi2 numbers its tasks in both ways, and Slurm's variables name the machines.
+  const bool of_slurm = variables.same("PMI_RANK", "SLURM_PROCID") && variables.same("PMI_SIZE", "SLURM_NTASKS");
+  if (of_slurm && variables.has("SLURM_STEP_ID")) return from_slurm(variables);
   identity.local_rank = variables.number("MPI_LOCALRANKID").value_or(0);
   identity.local_world_size = variables.number("MPI_LOCALNRANKS").value_or(1);
   identity.token = variables.text("PMI_JOBID").value_or(variables.secret("RECHOST_JOB_TOKEN").value_or(""));
@@ -177,32 +187,137 @@ ProcessIdentity from_plain(Variables& variables) {
   return identity;
 }
 
+/// Sets rank and number of ranks for the agent of a node: `count` processes on each of `nodes`.
+void share_nodes(ProcessIdentity& identity, int nodes, int node, int count) {
+  if (nodes < 1 || node >= nodes) fail<ConfigError>("{} says that this is node {} of {}", identity.launcher, node, nodes);
+  identity.one_each = true;
+  identity.starts = count;
+  identity.local_world_size = count;
+  identity.rank = node * count;
+  identity.world_size = nodes * count;
+  if (nodes == 1) identity.host = kLoopback;
+}
+
+/// `said` by the contract in variable `name`, `wanted` by the user (0: nothing said).
+int processes_per_node(const std::string& name, int said, int wanted) {
+  if (said != 0 && wanted != 0 && said != wanted) fail<ConfigError>("{}={} but --nproc {}: leave one of them out", name, said, wanted);
+  return std::max({said, wanted, 1});
+}
+
+/// What torchrun takes for PET_NPROC_PER_NODE, without torch.
+int kubeflow_processes(Variables& variables, int wanted) {
+  const std::string name = "PET_NPROC_PER_NODE";
+  const auto text = variables.peek(name);
+  if (!text || (*text != "auto" && *text != "cpu" && *text != "gpu")) return processes_per_node(name, variables.number(name).value_or(0), wanted);
+  variables.text(name);
+  if (wanted != 0) return wanted;
+  // One process uses all cores of its machine.
+  if (*text == "auto") return 1;
+  if (*text == "cpu") return usable_cores();
+  throw ConfigError("PET_NPROC_PER_NODE=gpu: the GPUs are not counted here; set numProcPerNode to a number, or start with --nproc");
+}
+
+/// Kubeflow's Trainer, whose pods are nodes, and its predecessor PyTorchJob, which sets RANK to the number of the pod as well.
+ProcessIdentity from_kubeflow(Variables& variables, int wanted) {
+  ProcessIdentity identity;
+  identity.launcher = "kubeflow";
+  if (const auto range = variables.peek("PET_NNODES"); range && range->find(':') != std::string::npos) {
+    fail<ConfigError>("PET_NNODES={}: a number of nodes that changes is not supported; set numNodes (in elasticPolicy: minReplicas and "
+                      "maxReplicas) to one number. A run goes on with another number of ranks by --resume auto", *range);
+  }
+  const int nodes = variables.need("PET_NNODES", variables.has("PET_NODE_RANK") ? "PET_NODE_RANK" : "PET_NPROC_PER_NODE");
+  const int node = nodes == 1 ? variables.number("PET_NODE_RANK").value_or(0) : variables.need("PET_NODE_RANK", "PET_NNODES");
+  share_nodes(identity, nodes, node, kubeflow_processes(variables, wanted));
+  const auto contradiction = [&](const std::string& name, int value) {
+    const auto other = variables.number(name);
+    if (!other || *other == value) return;
+    fail<ConfigError>("{}={}, but by PET_NNODES, PET_NODE_RANK and PET_NPROC_PER_NODE it would be {}: unset {}, or start with --launcher env "
+                      "if each process is a rank of its own", name, *other, value, name);
+  };
+  contradiction("RANK", node);
+  contradiction("WORLD_SIZE", identity.world_size);
+  read_meeting(variables, identity, 0, {"RECHOST_", "PET_", ""});
+  if (nodes > 1 && identity.host.empty()) {
+    throw ConfigError("PET_NNODES is above 1 but PET_MASTER_ADDR is not set: Kubeflow sets it in the container named node; by hand, set it to "
+                      "the address of node 0");
+  }
+  identity.token = variables.secret("RECHOST_JOB_TOKEN").value_or(fmt::format("kubeflow {} {}", nodes, identity.host));
+  return identity;
+}
+
+/// Pods of an Indexed Job or of a JobSet, or machines that are numbered by hand.
+ProcessIdentity from_nodes(Variables& variables, int wanted) {
+  ProcessIdentity identity;
+  identity.launcher = "nodes";
+  const auto given = variables.number("RECHOST_NNODES");
+  if (!given) {
+    throw ConfigError("JOB_COMPLETION_INDEX (or RECHOST_NODE_RANK) is set but RECHOST_NNODES is not: set RECHOST_NNODES to the number of pods "
+                      "that train together; 1 if each trains alone");
+  }
+  const int nodes = *given;
+  std::optional<int> node = variables.number("RECHOST_NODE_RANK");
+  // Where each pod trains alone, its number says nothing about ranks.
+  if (nodes == 1) node = node.value_or(0);
+  if (!node) node = variables.number("JOB_COMPLETION_INDEX");
+  if (!node) {
+    throw ConfigError("RECHOST_NNODES is set but neither RECHOST_NODE_RANK nor JOB_COMPLETION_INDEX is: in Kubernetes give the Job "
+                      "completionMode: Indexed; elsewhere set RECHOST_NODE_RANK to this machine's number from 0 up");
+  }
+  const std::string name = "RECHOST_NPROC_PER_NODE";
+  share_nodes(identity, nodes, *node, processes_per_node(name, variables.number(name).value_or(0), wanted));
+  if (nodes > 1) read_meeting(variables, identity, 0);
+  if (nodes > 1 && identity.host.empty()) {
+    throw ConfigError("RECHOST_NNODES is above 1 but RECHOST_MASTER_ADDR is not set: set it to the name of the pod with index 0, such as "
+                      "train-0.train for an Indexed Job train with a headless service train, or train-node-0-0.train for a JobSet train with a job node");
+  }
+  identity.token = variables.secret("RECHOST_JOB_TOKEN").value_or(fmt::format("nodes {} {}", nodes, identity.host));
+  return identity;
+}
+
+/// A process alone, or the agent of one machine.
+ProcessIdentity from_nothing(Variables& variables, int wanted) {
+  ProcessIdentity identity;
+  share_nodes(identity, 1, 0, std::max(wanted, 1));
+  const auto tasks = variables.peek("SLURM_NTASKS");
+  if (tasks && *tasks != "1" && !variables.has("SLURM_STEP_ID") && wanted == 0) {
+    identity.warning = fmt::format("Slurm has {} tasks for this job, but this process was not started by srun and trains alone: put srun before "
+                                   "rechost", *tasks);
+  }
+  return identity;
+}
+
 struct Contract {
   const char* name;
   /// Any of these makes it this one.
   std::vector<const char*> signs;
-  ProcessIdentity (*read)(Variables&);
+  ProcessIdentity (*read)(Variables&);                   ///< of a launcher that starts each rank; or
+  ProcessIdentity (*read_agent)(Variables&, int wanted);  ///< of one that starts one process on each machine
 };
 
 const std::vector<Contract>& contracts() {
   static const std::vector<Contract> all{
-      {"rechost", {"RECHOST_RANK", "RECHOST_WORLD_SIZE"}, from_rechost},
-      {"torchrun", {"TORCHELASTIC_RUN_ID"}, from_torchrun},
-      {"ompi", {"OMPI_COMM_WORLD_RANK"}, from_open_mpi},
-      {"pmi", {"PMI_RANK"}, from_pmi},
-      {"slurm", {"SLURM_STEP_ID"}, from_slurm},
-      {"env", {"RANK", "WORLD_SIZE"}, from_plain},
+      {"rechost", {"RECHOST_RANK", "RECHOST_WORLD_SIZE"}, from_rechost, nullptr},
+      {"torchrun", {"TORCHELASTIC_RUN_ID"}, from_torchrun, nullptr},
+      {"ompi", {"OMPI_COMM_WORLD_RANK"}, from_open_mpi, nullptr},
+      {"pmi", {"PMI_RANK"}, from_pmi, nullptr},
+      {"slurm", {"SLURM_STEP_ID"}, from_slurm, nullptr},
+      {"kubeflow", {"PET_NODE_RANK", "PET_NNODES", "PET_NPROC_PER_NODE"}, nullptr, from_kubeflow},
+      {"env", {"RANK", "WORLD_SIZE"}, from_plain, nullptr},
+      {"nodes", {"JOB_COMPLETION_INDEX", "RECHOST_NODE_RANK", "RECHOST_NNODES"}, nullptr, from_nodes},
+      {"single", {}, nullptr, from_nothing},
   };
   return all;
 }
 
 /// A Slurm step that mpirun or srun --mpi=pmi2 uses to start its own processes sets SLURM_STEP_ID without making each a rank; the order above
 /// settles that. An sbatch body or salloc shell has SLURM_NTASKS but no step: it is one process.
-ProcessIdentity read_contract(const Contract& contract, Variables& variables) {
-  ProcessIdentity identity = contract.read(variables);
+ProcessIdentity read_contract(const Contract& contract, Variables& variables, int wanted) {
+  ProcessIdentity identity = contract.read != nullptr ? contract.read(variables) : contract.read_agent(variables, wanted);
   if (identity.world_size < 1 || identity.rank >= identity.world_size) {
     fail<ConfigError>("{} says that this is rank {} of {}", contract.name, identity.rank, identity.world_size);
   }
+  // Of one process that a launcher started, the user may make several. (The ranks that --nproc starts are given that option too.)
+  if (contract.read != nullptr && identity.launcher != "rechost" && identity.world_size == 1 && wanted > 1) share_nodes(identity, 1, 0, wanted);
   if (identity.token.empty()) identity.token = fmt::format("{} {}", identity.launcher, identity.world_size);
   if (identity.host.empty() && identity.world_size > 1) identity.host = kLoopback;
   if (identity.ports.empty()) identity.ports = ports_of_job(identity.token);
@@ -222,18 +337,25 @@ std::vector<int> ports_of_job(const std::string& job) {
   return ports;
 }
 
-ProcessIdentity find_identity(const ReadVariable& read, const std::string& forced) {
+ProcessIdentity find_identity(const ReadVariable& read, const std::string& forced, int processes) {
   Variables variables(read);
   for (const Contract& contract : contracts()) {
     if (!forced.empty() && forced != contract.name) continue;
-    const bool here = std::any_of(contract.signs.begin(), contract.signs.end(), [&](const char* sign) { return variables.has(sign); });
-    if (here) return read_contract(contract, variables);
-    if (!forced.empty()) fail<ConfigError>("launcher {} was asked for, but {} is not set", forced, contract.signs.front());
+    const bool here = contract.signs.empty() ||
+                      std::any_of(contract.signs.begin(), contract.signs.end(), [&](const char* sign) { return variables.has(sign); });
+    if (!here && !forced.empty()) fail<ConfigError>("launcher {} was asked for, but {} is not set", forced, contract.signs.front());
+    if (!here) continue;
+    ProcessIdentity identity = read_contract(contract, variables, processes);
+    if (!forced.empty()) identity.warning.clear();
+    return identity;
   }
-  if (!forced.empty() && forced != "single") {
-    fail<ConfigError>("there is no launcher \"{}\"; there are: rechost, torchrun, ompi, pmi, slurm, env, single", forced);
-  }
-  return {};
+  fail<ConfigError>("there is no launcher \"{}\"; there are: {}", forced, launcher_names());
+}
+
+std::string launcher_names() {
+  std::string names;
+  for (const Contract& contract : contracts()) names += fmt::format("{}{}", names.empty() ? "" : ", ", contract.name);
+  return names;
 }
 
 }  // namespace rechost

@@ -28,10 +28,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int kUsage = 2;
+constexpr int kStopped = 75;
 constexpr int kPeerLost = 76;
-/// Peers of a dead process find out by themselves, and write why, within ten seconds.
-constexpr std::chrono::seconds kPatience{12};
-constexpr std::chrono::seconds kTimeToEnd{10};
+constexpr int kBadConfig = 78;
+/// Peers of a failed process learn of it, write why and end by themselves, unless they still wait for others to come. All within ten seconds.
+constexpr std::chrono::seconds kPatience{8};
+constexpr std::chrono::seconds kTimeToEnd{2};
 
 struct Process {
   int rank = 0;
@@ -39,6 +42,7 @@ struct Process {
   FileDescriptor errors;  ///< the end that this process reads
   std::string line;       ///< begun, not ended
   bool running = false;
+  bool killed = false;    ///< by this process
 };
 
 /// A socket on a free port of the loopback interface.
@@ -70,13 +74,31 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return list;
 }
 
+/// Whether the process is stopped, by SIGSTOP or a terminal: it can do nothing, not even end when asked.
+bool is_stopped(pid_t pid) {
+  std::string state;
+  try {
+    state = read_file(fmt::format("/proc/{}/stat", pid));
+  } catch (const Error&) {
+    return false;
+  }
+  // After the name in parentheses, which may hold anything.
+  const std::size_t name_end = state.rfind(')');
+  return name_end != std::string::npos && state.compare(name_end, 3, ") T") == 0;
+}
+
+/// The processes from one start to their end.
 class Supervisor {
  public:
-  explicit Supervisor(const SupervisorSettings& settings) : settings_(settings), listener_(listen_on_loopback(port_)), token_(random_token()) {}
+  explicit Supervisor(const SupervisorSettings& settings) : settings_(settings), token_(settings.token) {
+    if (settings_.world_size > settings_.processes) return;
+    listener_ = listen_on_loopback(port_);
+    token_ = random_token();
+  }
 
-  int run() {
+  SupervisorResult run() {
     processes_.resize(static_cast<std::size_t>(settings_.processes));
-    for (int rank = 0; rank < settings_.processes; ++rank) start(rank);
+    for (int local_rank = 0; local_rank < settings_.processes; ++local_rank) start(local_rank);
     listener_ = FileDescriptor();
     while (std::any_of(processes_.begin(), processes_.end(), [](const Process& process) { return process.running; })) {
       pass_lines();
@@ -85,13 +107,13 @@ class Supervisor {
       hurry();
     }
     for (Process& process : processes_) drain(process);
-    return code_;
+    return {code_, killed_};
   }
 
  private:
-  void start(int rank) {
-    Process& process = processes_[static_cast<std::size_t>(rank)];
-    process.rank = rank;
+  void start(int local_rank) {
+    Process& process = processes_[static_cast<std::size_t>(local_rank)];
+    process.rank = settings_.first_rank + local_rank;
     std::array<int, 2> ends{};
     if (pipe2(ends.data(), O_CLOEXEC) != 0) fail<Error>("cannot make a pipe: {}", std::strerror(errno));
     process.errors = FileDescriptor(ends[0]);
@@ -100,7 +122,7 @@ class Supervisor {
 
     std::vector<std::string> arguments{settings_.program.string()};
     arguments.insert(arguments.end(), settings_.arguments.begin(), settings_.arguments.end());
-    std::vector<std::string> environment = environment_of(rank);
+    std::vector<std::string> environment = environment_of(local_rank);
     const std::vector<char*> argument_list = pointers(arguments);
     const std::vector<char*> environment_list = pointers(environment);
     const pid_t parent = getpid();
@@ -112,9 +134,9 @@ class Supervisor {
       prctl(PR_SET_PDEATHSIG, SIGTERM);
       if (getppid() != parent) _exit(kPeerLost);
       dup2(child_end.number(), STDERR_FILENO);
-      if (rank != 0) {
+      if (process.rank != 0) {
         dup2(STDERR_FILENO, STDOUT_FILENO);
-        close(listener_.number());
+        if (listener_) close(listener_.number());
       }
       execve(argument_list[0], argument_list.data(), environment_list.data());
       _exit(127);
@@ -123,21 +145,21 @@ class Supervisor {
     process.running = true;
   }
 
-  std::vector<std::string> environment_of(int rank) const {
+  std::vector<std::string> environment_of(int local_rank) const {
     std::vector<std::string> environment = settings_.environment;
     const auto set = [&](const std::string& name, const std::string& value) {
       const auto same = [&](const std::string& entry) { return entry.rfind(name + "=", 0) == 0; };
       environment.erase(std::remove_if(environment.begin(), environment.end(), same), environment.end());
       environment.push_back(name + "=" + value);
     };
-    set("RECHOST_RANK", std::to_string(rank));
-    set("RECHOST_WORLD_SIZE", std::to_string(settings_.processes));
-    set("RECHOST_LOCAL_RANK", std::to_string(rank));
+    set("RECHOST_RANK", std::to_string(settings_.first_rank + local_rank));
+    set("RECHOST_WORLD_SIZE", std::to_string(settings_.world_size));
+    set("RECHOST_LOCAL_RANK", std::to_string(local_rank));
     set("RECHOST_LOCAL_WORLD_SIZE", std::to_string(settings_.processes));
-    set("RECHOST_MASTER_ADDR", "127.0.0.1");
-    set("RECHOST_MASTER_PORT", std::to_string(port_));
+    set("RECHOST_MASTER_ADDR", listener_ ? "127.0.0.1" : settings_.host);
+    set("RECHOST_MASTER_PORT", std::to_string(listener_ ? port_ : settings_.port));
     set("RECHOST_JOB_TOKEN", token_);
-    if (rank == 0) set("RECHOST_LISTENER", std::to_string(listener_.number()));
+    if (listener_ && local_rank == 0) set("RECHOST_LISTENER", std::to_string(listener_.number()));
     return environment;
   }
 
@@ -206,25 +228,31 @@ class Supervisor {
       const bool killed = WIFSIGNALED(status);
       const int code = killed ? kPeerLost : WEXITSTATUS(status);
       if (code == 0) continue;
+      std::string how;
       if (killed) {
-        log_warning("rank {} (process {}) was ended by signal {} ({})", process.rank, process.pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        how = fmt::format("rank {} (process {}) was ended by signal {} ({})", process.rank, process.pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        log_warning("{}", how);
       }
-      if (code_ == 0) {
+      if (code_ == 0 || code_ == kStopped) {
         code_ = code;
+        killed_ = how;
         first_failure_ = Clock::now();
       }
     }
   }
 
-  /// What does not end by itself after a failure is ended.
+  /// What does not end by itself after a failure is ended. Ranks that stop with a checkpoint stop together, and rank 0 has more to write.
   void hurry() {
-    if (code_ == 0) return;
+    if (code_ == 0 || code_ == kStopped) return;
     const auto since = Clock::now() - first_failure_;
-    // A failed rank tells the others why; one that stops with a checkpoint (75) stops with them.
+    for (Process& process : processes_) {
+      if (!process.running || process.killed || !is_stopped(process.pid)) continue;
+      log_warning("rank {} (process {}) is stopped and cannot end by itself: it is killed", process.rank, process.pid);
+      process.killed = kill(process.pid, SIGKILL) == 0;
+    }
     if (since > kPatience && !asked_) {
       asked_ = true;
       signal_all(SIGTERM);
-      signal_all(SIGCONT);
     }
     if (since > kPatience + kTimeToEnd) signal_all(SIGKILL);
   }
@@ -235,6 +263,7 @@ class Supervisor {
   std::string token_;
   std::vector<Process> processes_;
   int code_ = 0;
+  std::string killed_;
   int passed_signal_ = 0;
   bool asked_ = false;
   Clock::time_point first_failure_;
@@ -242,6 +271,14 @@ class Supervisor {
 
 }  // namespace
 
-int supervise(const SupervisorSettings& settings) { return Supervisor(settings).run(); }
+SupervisorResult supervise(const SupervisorSettings& settings) {
+  for (int restart = 0;; ++restart) {
+    SupervisorResult result = Supervisor(settings).run();
+    const bool would_fail_again = result.code == kUsage || result.code == kBadConfig;
+    const bool stop = result.code == 0 || result.code == kStopped || would_fail_again || (settings.signal != nullptr && settings.signal->load() != 0);
+    if (stop || restart == settings.restarts) return result;
+    log_warning("the ranks of this machine ended with {}; start {} of {} more", result.code, restart + 1, settings.restarts);
+  }
+}
 
 }  // namespace rechost

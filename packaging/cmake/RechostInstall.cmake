@@ -27,6 +27,7 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/share/rechost)
 file(CREATE_LINK ${PROJECT_SOURCE_DIR}/configs ${PROJECT_BINARY_DIR}/share/rechost/configs SYMBOLIC)
 file(CREATE_LINK ${PROJECT_SOURCE_DIR}/sdk/template ${PROJECT_BINARY_DIR}/share/rechost/template SYMBOLIC)
+file(CREATE_LINK ${PROJECT_SOURCE_DIR}/packaging/launch ${PROJECT_BINARY_DIR}/share/rechost/launch SYMBOLIC)
 
 # The libraries that distributions with rpm do not have, or not in the version that Debian 12 has: their packages bring them along.
 # What these packages may take from the distribution is listed in tests/packaging/rpm_requirements.py.
@@ -70,6 +71,9 @@ add_custom_target(command_documents ALL DEPENDS ${documents}/rechost.1.gz)
 install(FILES ${documents}/rechost.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT rechost)
 install(FILES ${documents}/rechost.bash DESTINATION share/bash-completion/completions RENAME rechost COMPONENT rechost)
 install(FILES ${documents}/_rechost DESTINATION ${RECHOST_INSTALL_ZSHDIR} COMPONENT rechost)
+# What starts it on many machines: scripts and manifests of which users take a copy.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/packaging/launch DESTINATION ${CMAKE_INSTALL_DATADIR}/rechost COMPONENT rechost
+        USE_SOURCE_PERMISSIONS PATTERN "__pycache__" EXCLUDE)
 
 # rechost-models: models, loaders and their example configurations
 get_property(plugins GLOBAL PROPERTY RECHOST_PLUGINS)

@@ -183,6 +183,8 @@ def a_stopped_rank_is_named():
                 time.sleep(0.1)
             code = run.process.wait(timeout=60)
             expect(code == 76, f"exit code {code}\n{run.text()}")
+            # It cannot end when asked, and nobody waits for it. (Again 10 s are the promise.)
+            expect(time.monotonic() - stopped < 30 and f"rank {victim} (process {run.pids[victim]}) is stopped" in run.text(), run.text())
 
 
 def a_signal_stops_all_ranks_with_a_checkpoint():

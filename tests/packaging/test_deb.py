@@ -33,6 +33,9 @@ def installs_runs_and_leaves(chroot, repository):
     for plugin in ("dlrm", "deepfm", "two_tower", "synthetic", "criteo", "csv", "mds", "ratings", "parquet"):
         expect(f"/usr/lib/x86_64-linux-gnu/rechost/plugins/{plugin}.so" in listed, f"no {plugin} in\n{listed}")
 
+    launch = chroot.root / "usr/share/rechost/launch"
+    expect({"README.md", "rechost.sbatch", "rechost_spark.py", "jobset.yaml"} <= {path.name for path in launch.glob("*")}, f"{list(launch.glob('*'))}")
+
     verified = chroot.run("dpkg", "--verify", "rechost", "rechost-models", "rechost-libtorch")
     expect(verified.stdout == "", verified.stdout)
     chroot.run("apt-get", "purge", "--yes", "--auto-remove", "rechost", "rechost-models", "rechost-libtorch")
