@@ -1,0 +1,143 @@
+#include "embedding/slot_map.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "base/error.h"
+#include "base/philox.h"
+
+namespace rechost {
+namespace {
+
+constexpr std::uint64_t kDrawPurpose = 0x61646d6974;  // "admit": a stream of its own
+
+/// Powers by squaring: std::pow need not give the same bits everywhere.
+double power(double base, std::int64_t exponent) {
+  double result = 1.0;
+  for (; exponent > 0; exponent >>= 1, base *= base) {
+    if (exponent & 1) result *= base;
+  }
+  return result;
+}
+
+/// In the order in which assign() would have appended them.
+template <typename Rank>
+void append_all(const KeyTable& table, const Rank& rank, EvictionOrder& order) {
+  std::vector<std::int32_t> entries;
+  for (std::int32_t entry = 0; entry < table.entry_limit(); ++entry) {
+    if (table.used(entry)) entries.push_back(entry);
+  }
+  std::sort(entries.begin(), entries.end(), [&table](std::int32_t left, std::int32_t right) {
+    const KeyEntry& a = table[left];
+    const KeyEntry& b = table[right];
+    return a.last_step != b.last_step ? a.last_step < b.last_step : a.key < b.key;
+  });
+  for (const std::int32_t entry : entries) order.append(entry, rank(table[entry]));
+}
+
+}  // namespace
+
+SlotMap::SlotMap(const Settings& settings, const KeyedRows& start)
+    : settings_(settings), state_(start), draw_seed_(derive_seed(derive_seed(settings.seed, name_seed(start.table())), kDrawPurpose)) {
+  append_all(state_.rows_, [this](const KeyEntry& entry) { return rank_of(entry); }, row_order_);
+  append_all(state_.pending_, [](const KeyEntry&) { return std::int64_t{0}; }, pending_order_);
+}
+
+bool SlotMap::drawn(std::int64_t key, std::int64_t step, std::int64_t times) const {
+  const std::uint64_t word = Philox(draw_seed_).word64(static_cast<std::uint64_t>(key), static_cast<std::uint64_t>(step));
+  return uniform_double(word) < 1.0 - power(1.0 - settings_.admit_probability, times);
+}
+
+bool SlotMap::admits(std::int64_t key, std::int64_t step, std::int64_t before, std::int64_t times) const {
+  if (before + times < settings_.admit_after) return false;
+  if (settings_.admit_probability >= 1.0) return true;
+  return drawn(key, step, std::min(times, before + times - settings_.admit_after + 1));
+}
+
+void SlotMap::keep_pending(const KeyEntry& entry, RowChanges& changes) {
+  if (state_.pending_.size() >= state_.max_keys()) {
+    const std::int32_t oldest = pending_order_.first();
+    if (oldest == KeyTable::kNone) return;  // all are of this batch
+    changes.no_longer_pending.push_back(state_.pending_[oldest].key);
+    pending_order_.remove(oldest);
+    state_.pending_.remove(oldest);
+  }
+  state_.pending_.add(entry);
+  changes.pending.push_back(entry);
+}
+
+std::int32_t SlotMap::take_row(std::int64_t step, const KeyEntry& entry, RowChanges& changes) {
+  std::int32_t at = state_.rows_.entry_limit();
+  if (at >= state_.max_keys()) {
+    at = row_order_.first();
+    if (at == KeyTable::kNone) {
+      fail<DataError>("step {}: the batch has more keys with a row in table \"{}\" than the {} that fit it: raise max_rows, or lower data.batch_size", step,
+                      state_.table(), state_.max_keys());
+    }
+    row_order_.remove(at);
+    ++changes.evicted;
+  }
+  state_.rows_.put(at, entry);
+  const std::int32_t row = at + Vocabulary::kFirstValueRow;
+  changes.admitted.push_back({row, entry.key});
+  return row;
+}
+
+void SlotMap::assign(std::int64_t step, std::span<const std::int64_t> keys, std::span<const std::int64_t> counts, std::span<std::int32_t> rows,
+                     RowChanges& changes) {
+  changes.clear();
+  changes.step = step;
+  KeyTable& table = state_.rows_;
+  KeyTable& pending = state_.pending_;
+  // What the batch has leaves the orders first, so that nothing of it is evicted by it.
+  std::vector<std::int32_t> waiting(keys.size(), KeyTable::kNone);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const std::int32_t entry = table.find(keys[i]);
+    rows[i] = Vocabulary::kUnknownRow;
+    if (entry != KeyTable::kNone) {
+      row_order_.remove(entry);
+      table.set_use(entry, table[entry].count + counts[i], step);
+      rows[i] = entry + Vocabulary::kFirstValueRow;
+    } else if (settings_.admit_after > 1) {
+      waiting[i] = pending.find(keys[i]);
+      if (waiting[i] != KeyTable::kNone) pending_order_.remove(waiting[i]);
+    }
+    changes.ids += counts[i];
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (rows[i] != Vocabulary::kUnknownRow) continue;
+    const std::int32_t at = waiting[i];
+    const std::int64_t before = at == KeyTable::kNone ? 0 : pending[at].count;
+    const KeyEntry entry{keys[i], before + counts[i], step};
+    if (admits(keys[i], step, before, counts[i])) {
+      if (at != KeyTable::kNone) {
+        changes.no_longer_pending.push_back(keys[i]);
+        pending.remove(at);
+      }
+      rows[i] = take_row(step, entry, changes);
+      continue;
+    }
+    changes.unadmitted_ids += counts[i];
+    if (settings_.admit_after <= 1) continue;  // nothing has to be counted
+    if (at == KeyTable::kNone) {
+      keep_pending(entry, changes);
+    } else {
+      pending.set_use(at, entry.count, step);
+      changes.pending.push_back(entry);
+    }
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (rows[i] == Vocabulary::kUnknownRow) continue;
+    const std::int32_t entry = rows[i] - Vocabulary::kFirstValueRow;
+    row_order_.append(entry, rank_of(table[entry]));
+    changes.used.push_back({rows[i], table[entry].count});
+  }
+  for (const KeyEntry& entry : changes.pending) pending_order_.append(pending.find(entry.key), 0);
+  state_.counters_.admissions += static_cast<std::int64_t>(changes.admitted.size());
+  state_.counters_.evictions += changes.evicted;
+  state_.counters_.ids += changes.ids;
+  state_.counters_.unadmitted_ids += changes.unadmitted_ids;
+}
+
+}  // namespace rechost

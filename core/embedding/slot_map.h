@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "embedding/eviction_order.h"
+#include "embedding/keyed_rows.h"
+
+namespace rechost {
+
+/// Which key of a full dynamic table gives its row to a new one: the one not used for longest, or the one that has occurred least often.
+enum class EvictionRule { kAge, kFrequency };
+
+/// Gives rows of a dynamic table to 64-bit keys, batch after batch in order of steps: admission, eviction, and the changes that each batch makes.
+/// It runs ahead of the steps; a KeyedRows to which the changes are applied as steps begin says how things stand at a step. One thread at a
+/// time. All of it is a function of settings, seed and batches.
+///
+/// admission  A key that has occurred in training `admit_after` times may have a row. With admit_probability < 1 each of its occurrences from then
+///            on gets it one with that probability, a draw for each (seed, table, key, step). Until then it reads Vocabulary::kUnknownRow.
+/// eviction   A full table gives a new key the row of another: the one not used for longest (age), or the one that has occurred least often, among
+///            equals the one not used for longest (frequency). Keys of one step go in ascending order. A key of the batch itself stays.
+/// pending    Counts of keys without a row are kept for at most max_keys keys; beyond, the one not seen for longest is forgotten.
+class SlotMap {
+ public:
+  struct Settings {
+    std::int64_t admit_after = 1;
+    double admit_probability = 1.0;
+    EvictionRule evict = EvictionRule::kAge;
+    std::uint64_t seed = 1;
+  };
+
+  /// Goes on from `start`.
+  SlotMap(const Settings& settings, const KeyedRows& start);
+
+  /// `keys`: the distinct ones of a batch, ascending; `counts` [keys]: how often each is in it; `rows` [keys]: the row that each reads. Throws
+  /// DataError when the batch has more keys that need a row than there are rows; the map is of no use then.
+  void assign(std::int64_t step, std::span<const std::int64_t> keys, std::span<const std::int64_t> counts, std::span<std::int32_t> rows,
+              RowChanges& changes);
+
+  const KeyedRows& state() const { return state_; }
+  std::uint64_t memory_bytes() const { return state_.memory_bytes() + row_order_.memory_bytes() + pending_order_.memory_bytes(); }
+
+ private:
+  std::int64_t rank_of(const KeyEntry& entry) const { return settings_.evict == EvictionRule::kFrequency ? entry.count : 0; }
+  bool drawn(std::int64_t key, std::int64_t step, std::int64_t times) const;
+  /// Whether the key of this batch gets a row now; its count before and with this batch are told apart for that.
+  bool admits(std::int64_t key, std::int64_t step, std::int64_t before, std::int64_t times) const;
+  void keep_pending(const KeyEntry& entry, RowChanges& changes);
+  std::int32_t take_row(std::int64_t step, const KeyEntry& entry, RowChanges& changes);
+
+  Settings settings_;
+  KeyedRows state_;
+  EvictionOrder row_order_;      ///< entries of state_.rows_ that the batch in work does not have
+  EvictionOrder pending_order_;  ///< the same of state_.pending_
+  std::uint64_t draw_seed_ = 0;
+};
+
+}  // namespace rechost
