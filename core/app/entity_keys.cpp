@@ -9,8 +9,9 @@ namespace rechost::app {
 std::vector<std::string> keys_of(const Catalogue& catalogue, const Vocabularies& vocabularies) {
   const auto& features = catalogue.schema().sparse;
   const auto key = std::find_if(features.begin(), features.end(), [](const FeatureInfo& feature) { return feature.is_key; });
-  if (vocabularies.at(key->table).encoding().encoder == EncoderKind::kHash) {
-    fail<ConfigError>("feature \"{}\" is hashed, so the ids of the {}s cannot be told any more: train with features.{}.encoder = \"vocabulary\"",
+  const TableEncoding& encoding = vocabularies.at(key->table).encoding();
+  if (encoding.encoder == EncoderKind::kHash || (encoding.encoder == EncoderKind::kDynamic && encoding.values == ValueKind::kString)) {
+    fail<ConfigError>("feature \"{}\" is hashed, so the ids of the {}s cannot be told any more: train with features.{}.encoder = \"vocabulary\", or with integers and \"dynamic\"",
                       key->name, catalogue.entity(), key->name);
   }
   std::vector<std::string> keys;

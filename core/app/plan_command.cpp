@@ -15,7 +15,8 @@ namespace options = boost::program_options;
 
 namespace {
 
-Json table_list(const EmbeddingTables& tables, const std::vector<TableSize>& sizes, const Placement& placement) {
+Json table_list(const ModelRuntime& model, const std::vector<TableSize>& sizes, const Placement& placement) {
+  const EmbeddingTables& tables = model.tables();
   Json list = Json::array();
   for (std::size_t i = 0; i < tables.table_count(); ++i) {
     const TableConfig& table = tables.table(i);
@@ -28,6 +29,7 @@ Json table_list(const EmbeddingTables& tables, const std::vector<TableSize>& siz
     entry["state_floats_per_row"] = tables.state_floats_per_row(i);
     entry["bytes"] = table.rows * sizes[i].bytes_per_row;
     entry["placement"] = placement.describe(i);
+    if (const KeyedRows* const keys = model.dynamic().keys_of(i)) entry["max_keys"] = keys->max_keys();
     list.push_back(std::move(entry));
   }
   return list;
@@ -111,15 +113,21 @@ int plan_command(std::span<const std::string> arguments) {
   const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
   const auto model = build_planned_model(setup, data);
   const EmbeddingTables& tables = model->tables();
+  if (ranks > 1 && model->dynamic().any()) {
+    fail<ConfigError>("--nproc {}: features of table \"{}\" have encoder = \"dynamic\", and their rows are given to keys in one process: plan one rank, or set another "
+                      "encoder for them",
+                      ranks, model->dynamic().all().front()->table());
+  }
   std::vector<TableConfig> configs;
   for (std::size_t i = 0; i < tables.table_count(); ++i) configs.push_back(tables.table(i));
   const std::vector<TableSize> sizes = table_sizes(configs);
   const Placement placement(sizes, ranks);
   Json plan = Json::object();
-  plan["tables"] = table_list(tables, sizes, placement);
+  plan["tables"] = table_list(*model, sizes, placement);
   for (int rank = 0; rank < ranks; ++rank) plan["table_bytes_by_rank"].push_back(placement.bytes(rank));
   const MemoryPlan memory = plan_memory(setup.config, data, *model);
   plan["memory_bytes"]["tables"] = memory.tables;
+  if (model->dynamic().any()) plan["memory_bytes"]["keys"] = model->dynamic().most_memory_bytes();  // of those of the tables
   plan["memory_bytes"]["dense"] = memory.dense;
   plan["memory_bytes"]["decoded_rows"] = memory.decoded_rows;
   plan["memory_bytes"]["batches"] = memory.batches;
@@ -142,6 +150,7 @@ int plan_command(std::span<const std::string> arguments) {
     return kDone;
   }
   print_tables(plan["tables"]);
+  for (const KeyedRows* const keys : model->dynamic().all()) print(fmt::format("\nkeys of \"{}\": rows for {} at one time\n", keys->table(), count_text(keys->max_keys())));
   for (int rank = 0; rank < ranks && ranks > 1; ++rank) {
     print(fmt::format("{}rank {}: {} of tables and their state\n", rank == 0 ? "\n" : "", rank, bytes_text(static_cast<std::uint64_t>(placement.bytes(rank)))));
   }

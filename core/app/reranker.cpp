@@ -83,8 +83,8 @@ void Reranker::fill_rows(std::int32_t user) {
   for (std::size_t column = 0; column < schema.sparse.size(); ++column) {
     // What the model does not read only has to have the right shape.
     IdColumn& ids = rows_.sparse[column];
-    ids.ids.assign(schema.sparse[column].is_list ? 0 : rows, 0);
-    ids.offsets.assign(schema.sparse[column].is_list ? rows + 1 : 0, 0);
+    ids.ids.assign(schema.sparse[column].in_lists() ? 0 : rows, 0);
+    ids.offsets.assign(schema.sparse[column].in_lists() ? rows + 1 : 0, 0);
     ids.weights.clear();
   }
   place(*users_, user_features_, schema.dense.size(), rows_);

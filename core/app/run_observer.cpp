@@ -86,6 +86,13 @@ void RunObserver::on_interval(const IntervalReport& report) {
   if (report.gradient_norm) fields["train.gradient_norm"] = *report.gradient_norm;
   if (bad_rows_ > 0) fields["data.bad_rows"] = bad_rows_;
   if (unseen_share_ > 0.0) fields["data.drift.unseen_share"] = unseen_share_;
+  for (const KeyedRows* const keys : report.dynamic_tables) {
+    const std::string table = fmt::format("tables.{}.", keys->table());
+    fields[table + "keys"] = keys->keys();
+    fields[table + "admissions"] = keys->counters().admissions;
+    fields[table + "evictions"] = keys->counters().evictions;
+    fields[table + "unadmitted_share"] = keys->counters().unadmitted_share();
+  }
   directory_.metrics(report.step, fields);
   tracker_.metrics(report.step, fields);
   std::vector<Scalar> scalars{{"train/loss", static_cast<float>(report.loss)}, {"lr_factor", static_cast<float>(report.lr_factor)}};

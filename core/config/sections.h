@@ -198,6 +198,8 @@ struct FeatureSection {
   std::int64_t buckets = 0;
   std::int64_t min_count = 1;
   std::int64_t max_rows = 0;
+  double admit_probability = 1.0;
+  std::string evict;         ///< empty: age
   std::string table;         ///< empty: the feature's name
   std::string pooling;       ///< empty: sum for one id and for lists with weights, mean for other lists
   std::string weights;       ///< empty: every id of a list counts 1
@@ -219,15 +221,19 @@ struct FeatureSection {
     visit("time_unit", time_unit, "extract: how times are written; empty: text for strings, else seconds")
         .one_of({"", "seconds", "milliseconds", "text"});
     visit("since", since, "extract = \"age\": the day or time at which it is 0, such as 2020-01-31T12:00:00Z");
-    visit("encoder", encoder, "how values become rows").one_of({"", "identity", "vocabulary", "hash", "bucket"});
+    visit("encoder", encoder, "how values become rows; dynamic: rows are given to keys while training, and taken from them")
+        .one_of({"", "identity", "vocabulary", "hash", "bucket", "dynamic"});
     visit("cardinality", cardinality, "identity: ids lie in [0, cardinality); 0: as the loader says").at_least(0);
     visit("hash_rows", hash_rows, "hash: rows of the table").at_least(0);
     visit("hashes", hashes, "hash: rows that one value has, summed up").between(1, 8);
-    visit("salt", salt, "hash: another word scatters values otherwise; empty: the table's name");
+    visit("salt", salt, "hash, and strings of dynamic: another word scatters values otherwise; empty: the table's name");
     visit("boundaries", boundaries, "bucket: ascending numbers; each is the least of its bucket");
     visit("buckets", buckets, "bucket: learn boundaries that cut the training rows into so many equal parts").at_least(0);
-    visit("min_count", min_count, "vocabulary: rarer values share the out-of-vocabulary row").at_least(1);
-    visit("max_rows", max_rows, "vocabulary: keep only the most frequent; 0: all").at_least(0);
+    visit("min_count", min_count, "vocabulary, dynamic: rarer values share the out-of-vocabulary row").at_least(1);
+    visit("max_rows", max_rows, "vocabulary: keep only the most frequent; 0: all. dynamic: keys that have a row at one time").at_least(0);
+    visit("admit_probability", admit_probability, "dynamic: that an occurrence, from the min_count-th on, gets its key a row").between(0.0, 1.0);
+    visit("evict", evict, "dynamic: who gives up a row when all are taken: the key not seen for longest (age), or seen least often; empty: age")
+        .one_of({"", "age", "frequency"});
     visit("table", table, "features with one table share rows and vocabulary");
     visit("pooling", pooling, "how a list becomes one vector").one_of({"", "sum", "mean", "none"});
     visit("weights", weights, "lists: column with a number for each id, which its row is multiplied by; with pooling = \"sum\"");

@@ -21,6 +21,9 @@ struct FeatureInfo {
   std::string table;
   bool is_list = false;
   std::int64_t max_length = 1;  ///< 1: exactly one id; 0: any number; n: at most n
+  bool dynamic = false;         ///< of a dynamic table: each value is a key of kIdsPerKey ids, and offsets count those
+  /// Dynamic features lie in rows and batches as lists, whether they are or not.
+  bool in_lists() const { return is_list || dynamic; }
   Pooling pooling = Pooling::kSum;
   std::string weights;  ///< lists: the column whose numbers the rows of the ids are multiplied by; empty: none
 };
@@ -43,7 +46,7 @@ struct BatchSchema {
 
 /// Row numbers of one sparse feature for the samples of a batch, already encoded and range-checked.
 struct IdColumn {
-  std::vector<std::int32_t> ids;      ///< [rows] when each sample has exactly one, else [offsets.back()]
+  std::vector<std::int32_t> ids;      ///< [rows] when each sample has exactly one, else [offsets.back()]; dynamic features: halves of keys
   std::vector<std::int64_t> offsets;  ///< [rows + 1]; empty when each sample has exactly one
   std::vector<float> weights = {};    ///< [ids]: what the row of each counts in a pooled lookup; empty: all 1
 };

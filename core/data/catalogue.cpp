@@ -27,7 +27,12 @@ Catalogue::Catalogue(const std::string& entity, std::span<const Dataset* const> 
   if (splits.empty()) fail<DataError>("a catalogue needs at least one split");
   vocabularies_ = splits.front()->shared_vocabularies();
   find_columns(splits.front()->schema());
-  collect_keys(splits);
+  dynamic_ = vocabularies_->at(key_table_).dynamic();
+  if (dynamic_) {
+    collect_keys(splits);
+  } else {
+    collect_rows(splits);
+  }
   collect_values(splits);
 }
 
@@ -56,7 +61,41 @@ void Catalogue::find_columns(const BatchSchema& full) {
   }
 }
 
+void Catalogue::add_entry(std::int64_t key, std::int64_t count, double samples) {
+  keys_.push_back(key);
+  counts_.push_back(count);
+  log_probabilities_.push_back(static_cast<float>(std::log(static_cast<double>(std::max<std::int64_t>(count, 1)) / samples)));
+}
+
 void Catalogue::collect_keys(std::span<const Dataset* const> splits) {
+  std::vector<std::int64_t> counts;  // by number
+  std::vector<std::int64_t> keys;
+  std::vector<std::int32_t> numbers;
+  for (std::size_t split = 0; split < splits.size(); ++split) {
+    scan(*splits[split], [&](const Batch& batch) {
+      keys.clear();
+      for (std::size_t row = 0; row < static_cast<std::size_t>(batch.rows); ++row) {
+        const std::int64_t key = key_in(batch.sparse[key_column_], row);
+        if (key != kMissingKey) keys.push_back(key);
+      }
+      numbers.resize(keys.size());
+      key_index_.insert_all(keys, numbers.data());
+      counts.resize(static_cast<std::size_t>(key_index_.size()), 0);
+      for (const std::int32_t number : numbers) counts[static_cast<std::size_t>(number)] += split == 0 ? 1 : 0;
+    });
+  }
+  std::vector<std::int32_t> order(counts.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [this](std::int32_t left, std::int32_t right) { return key_index_.value(left) < key_index_.value(right); });
+  const auto samples = static_cast<double>(std::max<std::int64_t>(splits.front()->samples(), 1));
+  entry_of_row_.resize(order.size());
+  for (const std::int32_t number : order) {
+    entry_of_row_[static_cast<std::size_t>(number)] = static_cast<std::int32_t>(keys_.size());
+    add_entry(key_index_.value(number), counts[static_cast<std::size_t>(number)], samples);
+  }
+}
+
+void Catalogue::collect_rows(std::span<const Dataset* const> splits) {
   const Vocabulary& vocabulary = vocabularies_->at(key_table_);
   std::vector<std::int64_t> count_of_row(static_cast<std::size_t>(vocabulary.rows()), 0);
   std::vector<bool> there(static_cast<std::size_t>(vocabulary.rows()), false);
@@ -72,15 +111,13 @@ void Catalogue::collect_keys(std::span<const Dataset* const> splits) {
   const auto samples = static_cast<double>(std::max<std::int64_t>(splits.front()->samples(), 1));
   for (std::size_t row = 0; row < there.size(); ++row) {
     if (!there[row] || !vocabulary.is_value_row(static_cast<std::int32_t>(row))) continue;
-    entry_of_row_[row] = static_cast<std::int32_t>(key_rows_.size());
-    key_rows_.push_back(static_cast<std::int32_t>(row));
-    counts_.push_back(count_of_row[row]);
-    log_probabilities_.push_back(static_cast<float>(std::log(static_cast<double>(std::max<std::int64_t>(count_of_row[row], 1)) / samples)));
+    entry_of_row_[row] = static_cast<std::int32_t>(keys_.size());
+    add_entry(static_cast<std::int64_t>(row), count_of_row[row], samples);
   }
 }
 
 void Catalogue::collect_values(std::span<const Dataset* const> splits) {
-  const std::size_t entries = key_rows_.size();
+  const std::size_t entries = keys_.size();
   dense_.resize(entries * dense_columns_.size());
   single_.resize(sparse_columns_.size());
   lists_.resize(sparse_columns_.size());
@@ -90,7 +127,7 @@ void Catalogue::collect_values(std::span<const Dataset* const> splits) {
   };
   std::vector<std::vector<ListOfEntry>> list_values(sparse_columns_.size());
   for (std::size_t column = 0; column < sparse_columns_.size(); ++column) {
-    if (schema_.sparse[column].is_list) {
+    if (schema_.sparse[column].in_lists()) {
       list_values[column].resize(entries);
     } else {
       single_[column].resize(entries);
@@ -101,9 +138,8 @@ void Catalogue::collect_values(std::span<const Dataset* const> splits) {
   std::vector<std::int32_t> touched;
   const auto take = [&](const Batch& batch) {
     touched.clear();
-    const std::vector<std::int32_t>& keys = batch.sparse[key_column_].ids;
-    for (std::size_t i = keys.size(); i-- > 0;) {
-      const std::int32_t entry = entry_of(keys[i]);
+    for (std::size_t i = static_cast<std::size_t>(batch.rows); i-- > 0;) {
+      const std::int32_t entry = entry_of(batch.sparse[key_column_], i);
       if (entry < 0 || last[static_cast<std::size_t>(entry)] != 0) continue;
       last[static_cast<std::size_t>(entry)] = static_cast<std::int64_t>(i) + 1;
       touched.push_back(entry);
@@ -118,7 +154,7 @@ void Catalogue::collect_values(std::span<const Dataset* const> splits) {
       }
       for (std::size_t column = 0; column < sparse_columns_.size(); ++column) {
         const IdColumn& from = batch.sparse[sparse_columns_[column]];
-        if (schema_.sparse[column].is_list) {
+        if (schema_.sparse[column].in_lists()) {
           list_values[column][e].ids.assign(from.ids.begin() + from.offsets[i], from.ids.begin() + from.offsets[i + 1]);
           if (from.weights.empty()) continue;
           list_values[column][e].weights.assign(from.weights.begin() + from.offsets[i], from.weights.begin() + from.offsets[i + 1]);
@@ -131,7 +167,7 @@ void Catalogue::collect_values(std::span<const Dataset* const> splits) {
   for (const Dataset* const split : splits) scan(*split, take);
 
   for (std::size_t column = 0; column < sparse_columns_.size(); ++column) {
-    if (!schema_.sparse[column].is_list) continue;
+    if (!schema_.sparse[column].in_lists()) continue;
     IdColumn& list = lists_[column];
     list.offsets.assign(1, 0);
     for (const ListOfEntry& of_entry : list_values[column]) {
@@ -142,12 +178,16 @@ void Catalogue::collect_values(std::span<const Dataset* const> splits) {
   }
 }
 
-std::int32_t Catalogue::entry_of(std::int32_t key_row) const {
-  if (key_row < 0 || static_cast<std::size_t>(key_row) >= entry_of_row_.size()) return -1;
-  return entry_of_row_[static_cast<std::size_t>(key_row)];
+std::int32_t Catalogue::entry_of(std::int64_t key) const {
+  const std::int64_t row = dynamic_ ? key_index_.find(key) : key;
+  if (row < 0 || static_cast<std::size_t>(row) >= entry_of_row_.size()) return -1;
+  return entry_of_row_[static_cast<std::size_t>(row)];
 }
 
-std::string Catalogue::key_text(std::int64_t entry) const { return vocabularies_->at(key_table_).value_text(key_row(entry)); }
+std::string Catalogue::key_text(std::int64_t entry) const {
+  const Vocabulary& vocabulary = vocabularies_->at(key_table_);
+  return dynamic_ ? vocabulary.key_text(key(entry)) : vocabulary.value_text(static_cast<std::int32_t>(key(entry)));
+}
 
 void Catalogue::fill(std::int64_t first, std::int64_t count, Batch& batch) const {
   static thread_local std::vector<std::int32_t> entries;
@@ -179,7 +219,7 @@ void Catalogue::fill(std::span<const std::int32_t> entries, Batch& batch) const 
     to.ids.clear();
     to.offsets.clear();
     to.weights.clear();
-    if (!schema_.sparse[column].is_list) {
+    if (!schema_.sparse[column].in_lists()) {
       for (const std::int32_t entry : entries) to.ids.push_back(single_[column][static_cast<std::size_t>(entry)]);
       continue;
     }
@@ -208,8 +248,8 @@ UserItems collect_user_items(const Dataset& split, const Catalogue& users, const
     for (std::size_t i = 0; i < static_cast<std::size_t>(batch.rows); ++i) {
       // NaN (no label) is not below the threshold either: without labels every sample counts.
       if (threshold && labels > 0 && batch.labels[i * labels] < *threshold) continue;
-      const std::int32_t user = users.entry_of(batch.sparse[users.key_column()].ids[i]);
-      const std::int32_t item = items.entry_of(batch.sparse[items.key_column()].ids[i]);
+      const std::int32_t user = users.entry_of(batch.sparse[users.key_column()], i);
+      const std::int32_t item = items.entry_of(batch.sparse[items.key_column()], i);
       if (user < 0) continue;
       if (item < 0) {
         ++result.unreachable[static_cast<std::size_t>(user)];

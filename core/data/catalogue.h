@@ -9,10 +9,11 @@
 
 #include "data/batch.h"
 #include "data/dataset.h"
+#include "data/value_index.h"
 
 namespace rechost {
 
-/// The distinct users or items of some splits: one entry per key value, in ascending order of the key's row, with the encoded values of all
+/// The distinct users or items of some splits: one entry per key value, in ascending order of the key's row (of a dynamic table: of the key), with the encoded values of all
 /// features of the entity as they were last seen. Keys that are unknown or missing have no entry. Immutable; reading from any thread.
 class Catalogue {
  public:
@@ -21,7 +22,7 @@ class Catalogue {
   Catalogue(const std::string& entity, std::span<const Dataset* const> splits);
 
   const std::string& entity() const { return entity_; }
-  std::int64_t size() const { return static_cast<std::int64_t>(key_rows_.size()); }
+  std::int64_t size() const { return static_cast<std::int64_t>(keys_.size()); }
 
   /// Only the entity's features, in the order of the full schema; no labels.
   const BatchSchema& schema() const { return schema_; }
@@ -31,9 +32,13 @@ class Catalogue {
   /// Position of the key feature in the full schema's sparse features.
   std::size_t key_column() const { return key_column_; }
 
-  /// The entry of a row of the key's table, -1 when it has none.
-  std::int32_t entry_of(std::int32_t key_row) const;
-  std::int32_t key_row(std::int64_t entry) const { return key_rows_[static_cast<std::size_t>(entry)]; }
+  /// The entry of a row of the key's table, or of a key of a dynamic one; -1 when it has none.
+  std::int32_t entry_of(std::int64_t key) const;
+  std::int64_t key(std::int64_t entry) const { return keys_[static_cast<std::size_t>(entry)]; }
+  /// The entry of the value that is `place`th in a column of the key's table: the key feature, or candidates. -1 when it has none.
+  std::int32_t entry_of(const IdColumn& column, std::size_t place) const { return entry_of(key_in(column, place)); }
+  /// Ids that a value has in such a column: offsets count ids.
+  std::size_t ids_per_key() const { return dynamic_ ? static_cast<std::size_t>(kIdsPerKey) : 1; }
   /// The key's original value.
   std::string key_text(std::int64_t entry) const;
 
@@ -47,8 +52,15 @@ class Catalogue {
   void fill(std::span<const std::int32_t> entries, Batch& batch) const;
 
  private:
+  /// A row of the key's table, or the key itself.
+  std::int64_t key_in(const IdColumn& column, std::size_t place) const {
+    return dynamic_ ? key_of_ids(column.ids.data() + place * ids_per_key()) : column.ids[place];
+  }
+
   void find_columns(const BatchSchema& full);
+  void collect_rows(std::span<const Dataset* const> splits);
   void collect_keys(std::span<const Dataset* const> splits);
+  void add_entry(std::int64_t key, std::int64_t count, double samples);
   void collect_values(std::span<const Dataset* const> splits);
 
   std::string entity_;
@@ -58,8 +70,10 @@ class Catalogue {
   std::size_t key_column_ = 0;
   std::shared_ptr<const Vocabularies> vocabularies_;
   std::string key_table_;
-  std::vector<std::int32_t> entry_of_row_;  ///< [rows of the key's table]
-  std::vector<std::int32_t> key_rows_;
+  bool dynamic_ = false;
+  std::vector<std::int32_t> entry_of_row_;  ///< [rows of the key's table]; dynamic: by number in key_index_
+  IntegerIndex key_index_;                  ///< dynamic
+  std::vector<std::int64_t> keys_;          ///< [size()] rows, or keys
   std::vector<std::int64_t> counts_;
   std::vector<float> log_probabilities_;
   std::vector<float> dense_;                     ///< [size(), dense columns]

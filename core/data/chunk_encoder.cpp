@@ -32,7 +32,7 @@ std::uint32_t bits_of(std::int32_t value) { return static_cast<std::uint32_t>(va
 RowLayout::RowLayout(const BatchSchema& schema)
     : dense(schema.dense.size()), labels(schema.labels.size()), weights(schema.has_weight ? 1 : 0) {
   for (std::size_t feature = 0; feature < schema.sparse.size(); ++feature) {
-    (schema.sparse[feature].is_list ? list_features : single_features).push_back(feature);
+    (schema.sparse[feature].in_lists() ? list_features : single_features).push_back(feature);
   }
   if (schema.has_candidates) list_features.push_back(kCandidates);
   for (const std::size_t feature : list_features) list_weights.push_back(feature != kCandidates && !schema.sparse[feature].weights.empty());
@@ -316,29 +316,36 @@ void ChunkEncoder::check_ids(const ColumnEncoding& column, const ColumnView& vie
       refuse(row, column, column.missing_fails ? "the value is missing" : "the value is missing, which the loader's schema rules out");
     }
   }
+  const auto for_each_value = [&](auto&& check) {
+    // Elements of a list have no validity of their own here: the loader delivers lists of present values.
+    with_numbers(view, [&](auto read) {
+      for (std::int64_t row = 0; row < result_->rows; ++row) {
+        if (!view.valid(row)) continue;
+        if (!view.is_list()) {
+          check(row, static_cast<std::int64_t>(read(row)));
+          continue;
+        }
+        for (std::int64_t element = view.list_begin(row); element < view.list_begin(row + 1); ++element) {
+          check(row, static_cast<std::int64_t>(read(element)));
+        }
+      }
+    });
+  };
+  if (vocabulary.dynamic() && vocabulary.encoding().values == ValueKind::kInteger) {
+    for_each_value([&](std::int64_t row, std::int64_t value) {
+      if (value == kMissingKey) [[unlikely]] refuse(row, column, fmt::format("id {} stands for a missing value in dynamic tables: write another number", value));
+    });
+  }
   if (vocabulary.encoding().encoder != EncoderKind::kIdentity) return;
 
   const std::int64_t table_bound = vocabulary.encoding().cardinality;
   const std::int64_t bound = column.cardinality > 0 ? std::min(column.cardinality, table_bound) : table_bound;
-  const auto check = [&](std::int64_t row, std::int64_t value) {
+  for_each_value([&](std::int64_t row, std::int64_t value) {
     if (value >= 0 && value < bound) [[likely]] return;
     refuse(row, column,
            fmt::format("id {} is not in [0, {}), the ids that table \"{}\" was set up for: correct the data, or set features.{}.encoder = "
                        "\"vocabulary\"",
                        value, bound, vocabulary.name(), column.name));
-  };
-  // Elements of a list have no validity of their own here: the loader delivers lists of present values.
-  with_numbers(view, [&](auto read) {
-    for (std::int64_t row = 0; row < result_->rows; ++row) {
-      if (!view.valid(row)) continue;
-      if (!view.is_list()) {
-        check(row, static_cast<std::int64_t>(read(row)));
-        continue;
-      }
-      for (std::int64_t element = view.list_begin(row); element < view.list_begin(row + 1); ++element) {
-        check(row, static_cast<std::int64_t>(read(element)));
-      }
-    }
   });
 }
 
@@ -369,7 +376,7 @@ void ChunkEncoder::select_weights(const ColumnEncoding& column, const ColumnView
     for (std::size_t i = 0; i < elements_.size(); ++i) {
       const std::int64_t row = element_rows_[i];
       const auto weight = static_cast<float>(read(weights.list_begin(row) + elements_[i] - ids.list_begin(row)));
-      weights_.insert(weights_.end(), static_cast<std::size_t>(column.hashes), weight);
+      weights_.insert(weights_.end(), static_cast<std::size_t>(column.ids_per_value), weight);
     }
   });
 }
@@ -405,7 +412,7 @@ void ChunkEncoder::select_list(const ColumnEncoding& column, const ColumnView& v
   list.offsets.assign(1, 0);
   for (std::int64_t row = 0; row < result_->rows; ++row) {
     if (result_->split[static_cast<std::size_t>(row)] != EncodedChunk::kLeftOut && view.valid(row)) {
-      // A column without lists gets here when its values have several hashes.
+      // A column without lists gets here when its values have several ids.
       std::int64_t element = view.is_list() ? view.list_begin(row) : row;
       std::int64_t end = view.is_list() ? view.list_begin(row + 1) : row + 1;
       if (column.max_length > 0 && column.keep_first) end = std::min(end, element + column.max_length);
@@ -452,7 +459,8 @@ void ChunkEncoder::number_selected(const ColumnEncoding& column, const ColumnVie
                                    const Counting* counting) {
   ids_.resize(elements_.size());
   ChunkValues* const learnt = learnt_values(column, vocabulary, counting);
-  if (column.hashes > 1) {
+  if (vocabulary.dynamic()) return take_selected_keys(view, vocabulary);  // and what rows read is not known: nothing is counted
+  if (column.ids_per_value > 1) {
     hash_selected(column, view, vocabulary);
   } else if (view.indices != nullptr) {
     number_entries(view, vocabulary, learnt);
@@ -472,7 +480,7 @@ void ChunkEncoder::number_selected(const ColumnEncoding& column, const ColumnVie
   if (!every_row_counts_) {
     counted_.clear();
     for (std::size_t i = 0; i < ids_.size(); ++i) {
-      const std::int32_t row = element_rows_[i / static_cast<std::size_t>(column.hashes)];
+      const std::int32_t row = element_rows_[i / static_cast<std::size_t>(column.ids_per_value)];
       if (result_->split[static_cast<std::size_t>(row)] == counting->training_split) counted_.push_back(ids_[i]);
     }
   }
@@ -585,10 +593,10 @@ void ChunkEncoder::encode_list_ids(const ColumnEncoding& column, const ColumnVie
   select_list(column, *view, list);
   number_selected(column, *view, vocabulary, counting);
   if (weights != nullptr) select_weights(column, *view, *weights);
-  if (column.hashes > 1 || column.padding != ColumnEncoding::Padding::kNone) {
-    if (counting != nullptr && !column.source_is_list) count_missing(column, list, vocabulary, *counting);
+  if (column.ids_per_value > 1 || column.padding != ColumnEncoding::Padding::kNone) {
+    if (counting != nullptr && !column.source_is_list && !vocabulary.dynamic()) count_missing(column, list, vocabulary, *counting);
     const bool learning = counting != nullptr && vocabulary.encoding().learns_values();
-    lay_out_list(column, learning ? -1 : vocabulary.missing_row(), list);
+    lay_out_list(column, learning ? -1 : vocabulary.missing_id(), list);
   } else {
     list.ids = ids_;
     if (weights != nullptr) list.weights = weights_;

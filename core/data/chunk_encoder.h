@@ -86,6 +86,7 @@ class ChunkEncoder {
   static void count(std::span<const std::int32_t> ids, const ColumnEncoding& column, ChunkValues* learnt, const Counting& counting);
   void number_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary, const Counting* counting);
   void hash_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary);
+  void take_selected_keys(const ColumnView& view, const Vocabulary& vocabulary);
   void lay_out_list(const ColumnEncoding& column, std::int32_t missing_id, EncodedChunk::List& list) const;
   void count_missing(const ColumnEncoding& column, const EncodedChunk::List& list, const Vocabulary& vocabulary, const Counting& counting) const;
   void scale_dense(const Counting* counting);

@@ -1,4 +1,4 @@
-// What ChunkEncoder does to ids that have been selected: several hashes of a value, padding, and the scaling of dense columns.
+// What ChunkEncoder does to ids that have been selected: several hashes of a value, keys, padding, and the scaling of dense columns.
 
 #include <algorithm>
 #include <limits>
@@ -9,10 +9,10 @@
 namespace rechost {
 
 void ChunkEncoder::hash_selected(const ColumnEncoding& column, const ColumnView& view, const Vocabulary& vocabulary) {
-  ids_.resize(elements_.size() * static_cast<std::size_t>(column.hashes));
+  ids_.resize(elements_.size() * static_cast<std::size_t>(column.ids_per_value));
   std::size_t next = 0;
   const auto hash = [&](auto value) {
-    for (std::int64_t h = 0; h < column.hashes; ++h) ids_[next++] = vocabulary.hashed_row(value, h);
+    for (std::int64_t h = 0; h < column.ids_per_value; ++h) ids_[next++] = vocabulary.hashed_row(value, h);
   };
   if (view.type == ValueType::kString) {
     for (const std::int64_t element : elements_) hash(view.string(element));
@@ -23,11 +23,28 @@ void ChunkEncoder::hash_selected(const ColumnEncoding& column, const ColumnView&
   });
 }
 
-/// From list.offsets, which count selected elements, and ids_, which has `hashes` for each, to the list as the model gets it: padded, and with
+void ChunkEncoder::take_selected_keys(const ColumnView& view, const Vocabulary& vocabulary) {
+  ids_.resize(elements_.size() * static_cast<std::size_t>(kIdsPerKey));
+  std::size_t next = 0;
+  const auto take = [&](auto value) {
+    const auto key = static_cast<std::uint64_t>(vocabulary.key(value));
+    ids_[next++] = static_cast<std::int32_t>(static_cast<std::uint32_t>(key));
+    ids_[next++] = static_cast<std::int32_t>(key >> 32);
+  };
+  if (view.type == ValueType::kString) {
+    for (const std::int64_t element : elements_) take(view.string(element));
+    return;
+  }
+  with_numbers(view, [&](auto read) {
+    for (const std::int64_t element : elements_) take(static_cast<std::int64_t>(read(element)));
+  });
+}
+
+/// From list.offsets, which count selected elements, and ids_, which has `ids_per_value` for each, to the list as the model gets it: padded, and with
 /// the row for missing values where a column without lists has none. What fills a list up has no weight in one with weights.
 void ChunkEncoder::lay_out_list(const ColumnEncoding& column, std::int32_t missing_id, EncodedChunk::List& list) const {
   using Padding = ColumnEncoding::Padding;
-  const std::int64_t wanted = !column.source_is_list ? 1 : column.padding != Padding::kNone ? column.max_length : 0;
+  const std::int64_t wanted = !column.source_is_list || column.single_key ? 1 : column.padding != Padding::kNone ? column.max_length : 0;
   const bool weighted = column.weights != ColumnEncoding::kNone;
   list.ids.clear();
   list.weights.clear();
@@ -40,10 +57,10 @@ void ChunkEncoder::lay_out_list(const ColumnEncoding& column, std::int32_t missi
     const std::int64_t end = list.offsets[row];
     const bool left_out = result_->split[row - 1] == EncodedChunk::kLeftOut;
     const std::int64_t filled = left_out ? 0 : std::max<std::int64_t>(wanted - (end - begin), 0);
-    if (column.padding == Padding::kFront) fill(filled * column.hashes);
-    list.ids.insert(list.ids.end(), ids_.begin() + begin * column.hashes, ids_.begin() + end * column.hashes);
-    if (weighted) list.weights.insert(list.weights.end(), weights_.begin() + begin * column.hashes, weights_.begin() + end * column.hashes);
-    if (column.padding != Padding::kFront) fill(filled * column.hashes);
+    if (column.padding == Padding::kFront) fill(filled * column.ids_per_value);
+    list.ids.insert(list.ids.end(), ids_.begin() + begin * column.ids_per_value, ids_.begin() + end * column.ids_per_value);
+    if (weighted) list.weights.insert(list.weights.end(), weights_.begin() + begin * column.ids_per_value, weights_.begin() + end * column.ids_per_value);
+    if (column.padding != Padding::kFront) fill(filled * column.ids_per_value);
     list.offsets[row] = static_cast<std::int64_t>(list.ids.size());
     begin = end;
   }

@@ -50,6 +50,11 @@ DatasetSource::DatasetSource(const Dataset& dataset) : dataset_(dataset) {
   const BatchSchema& schema = dataset.schema();
   for (const FeatureInfo& feature : schema.dense) columns_.push_back(info_of(feature, ColumnRole::kDense));
   for (const FeatureInfo& feature : schema.sparse) {
+    if (feature.dynamic) {
+      fail<ConfigError>("feature \"{}\" has encoder = \"dynamic\", which gives rows to its values only while training: encoded data cannot hold them. Write the data "
+                        "as they are, without --encoded",
+                        feature.name);
+    }
     ColumnInfo column = info_of(feature, ColumnRole::kSparse);
     column.type = ValueType::kInt32;
     column.is_list = feature.is_list;

@@ -20,6 +20,7 @@ BatchPipeline::BatchPipeline(const Dataset& dataset, SampleOrder order, const Se
   for (Slot& slot : slots_) slot.slices.resize(static_cast<std::size_t>(settings_.slice_count));
   for (int slot = 0; slot < static_cast<int>(slots_.size()); ++slot) free_.push_back(slot);
   slot_of_.resize(slots_.size());
+  passed_.resize(slots_.size());
   if (order_.samples() != dataset_.samples()) {
     fail<DataError>("an order of {} samples does not fit {} with {}", order_.samples(), dataset_.name(), dataset_.samples());
   }
@@ -80,6 +81,23 @@ int BatchPipeline::take_slot() {
   return slot;
 }
 
+/// Waits for the steps before, which are all in work or prepared: none of them waits for this one.
+void BatchPipeline::take_turn(std::int64_t number) {
+  std::unique_lock lock(mutex_);
+  turn_passed_.wait(lock, [&] { return turn_ == number; });
+}
+
+/// Called once for each step. Steps that had nothing to do in order come out of turn.
+void BatchPipeline::pass_turn(std::int64_t number) {
+  const auto slot_count = static_cast<std::int64_t>(slots_.size());
+  {
+    const std::lock_guard lock(mutex_);
+    passed_[static_cast<std::size_t>(number % slot_count)] = true;
+    for (; passed_[static_cast<std::size_t>(turn_ % slot_count)]; ++turn_) passed_[static_cast<std::size_t>(turn_ % slot_count)] = false;
+  }
+  turn_passed_.notify_all();
+}
+
 void BatchPipeline::work() {
   const auto slot_count = static_cast<std::int64_t>(slots_.size());
   for (;;) {
@@ -103,17 +121,27 @@ void BatchPipeline::work() {
     const std::int64_t step = settings_.first_step + number * settings_.stride;
     Slot& slot = slots_[static_cast<std::size_t>(slot_index)];
     slot.bytes = 0;
+    bool passed = false;
     try {
       if (read_ahead_ != nullptr) read_ahead_->begin(number);
       for (int i = 0; i < settings_.slice_count; ++i) {
         Batch& batch = slot.slices[static_cast<std::size_t>(i)];
         fill(step, {settings_.first_slice + i, settings_.slices}, batch);
         slot.bytes += memory_bytes(batch);
-        if (stage_) slot.bytes += stage_(batch, slot_index * settings_.slice_count + i);
+        if (!stage_) continue;
+        const auto in_order = [&](const std::function<void()>& task) {
+          take_turn(number);
+          task();
+          if (i + 1 < settings_.slice_count) return;
+          passed = true;
+          pass_turn(number);
+        };
+        slot.bytes += stage_(batch, slot_index * settings_.slice_count + i, std::ref(in_order));  // by reference: nothing is allocated
       }
     } catch (...) {
       slot.failure = std::current_exception();
     }
+    if (!passed) pass_turn(number);
     {
       const std::lock_guard lock(mutex_);
       slot.ready = true;

@@ -34,10 +34,12 @@ class BatchPipeline {
     std::uint64_t prefetch_bytes = std::numeric_limits<std::uint64_t>::max();
     int threads = 1;              ///< >= 1
   };
+  /// Runs its argument once all steps before have run theirs, or have been prepared without it. At most once for each slice.
+  using InOrder = std::function<void(const std::function<void()>&)>;
   /// Runs on a worker after assembly, for instance to deduplicate ids ahead of the step. What it makes it keeps per place,
   /// 0 <= place < places(): the place of a slice is left alone from here until the call of next() after the one that delivered it. Returns how
-  /// many bytes it keeps there.
-  using Stage = std::function<std::uint64_t(Batch& batch, int place)>;
+  /// many bytes it keeps there. What has to see batches in the order of steps, whatever the number of workers, it hands to `in_order`, on this thread.
+  using Stage = std::function<std::uint64_t(Batch& batch, int place, const InOrder& in_order)>;
 
   /// `dataset` outlives the pipeline; `order` was made from its chunk_samples().
   BatchPipeline(const Dataset& dataset, SampleOrder order, const Settings& settings, Stage stage = {});
@@ -73,6 +75,8 @@ class BatchPipeline {
   void work();
   bool fits() const;
   int take_slot();
+  void take_turn(std::int64_t number);
+  void pass_turn(std::int64_t number);
   void fill(std::int64_t step, BatchShare share, Batch& batch) const;
 
   const Dataset& dataset_;
@@ -85,6 +89,9 @@ class BatchPipeline {
   mutable std::mutex mutex_;
   std::condition_variable ready_;
   std::condition_variable freed_;
+  std::condition_variable turn_passed_;
+  std::int64_t turn_ = 0;      ///< the step whose stage may run what goes in order, counted from the first in strides
+  std::vector<bool> passed_;   ///< [slots] by step modulo slots: has been prepared before its turn came
   std::int64_t claimed_ = 0;   ///< which step is to be assembled next, counted from the first in strides
   std::vector<int> free_;      ///< slots that no step has
   std::vector<int> slot_of_;   ///< [slots] by step modulo slots: where it is

@@ -37,6 +37,7 @@ bool is_float(ValueType type) { return type == ValueType::kFloat32 || type == Va
 EncoderKind encoder_of(const ColumnInfo& column, const FeatureSection& section) {
   if (section.encoder == "hash") return EncoderKind::kHash;
   if (section.encoder == "bucket") return EncoderKind::kBucket;
+  if (section.encoder == "dynamic") return EncoderKind::kDynamic;
   if (section.encoder == "vocabulary") return EncoderKind::kVocabulary;
   if (section.encoder == "identity" || column.cardinality) return EncoderKind::kIdentity;
   return EncoderKind::kVocabulary;
@@ -66,6 +67,8 @@ class TableList {
     wanted.buckets = section.buckets;
     wanted.min_count = section.min_count;
     wanted.max_rows = section.max_rows;
+    wanted.admit_probability = section.admit_probability;
+    wanted.evict = section.evict == "frequency" ? EvictionRule::kFrequency : EvictionRule::kAge;
     wanted.can_be_missing = can_be_missing;
     check_alone(column, section, wanted);
 
@@ -84,6 +87,8 @@ class TableList {
 
  private:
   static std::string text(std::int64_t value) { return std::to_string(value); }
+  static std::string text(double value) { return fmt::format("{}", value); }
+  static std::string text(EvictionRule value) { return eviction_name(value); }
   static std::string text(const std::string& value) { return value; }
   static std::string text(const std::vector<double>& value) { return fmt::format("[{}]", fmt::join(value, ", ")); }
 
@@ -107,9 +112,19 @@ class TableList {
       fail<ConfigError>("features.{}.hash_rows = {} has no effect with encoder = \"{}\"; set encoder = \"hash\" or leave it out", name,
                         section.hash_rows, encoder_name(wanted.encoder));
     }
-    if (wanted.encoder != EncoderKind::kVocabulary && (section.min_count > 1 || section.max_rows > 0)) {
-      fail<ConfigError>("features.{}: min_count and max_rows have no effect with encoder = \"{}\"; set encoder = \"vocabulary\"", name,
+    const bool counts = wanted.encoder == EncoderKind::kVocabulary || wanted.encoder == EncoderKind::kDynamic;
+    if (!counts && (section.min_count > 1 || section.max_rows > 0)) {
+      fail<ConfigError>("features.{}: min_count and max_rows have no effect with encoder = \"{}\"; set encoder = \"vocabulary\" or \"dynamic\"", name,
                         encoder_name(wanted.encoder));
+    }
+    if (wanted.encoder != EncoderKind::kDynamic) {
+      if (section.admit_probability == 1.0 && section.evict.empty()) return;
+      fail<ConfigError>("features.{}.{} has no effect with encoder = \"{}\"; set encoder = \"dynamic\", or leave it out", name,
+                        section.evict.empty() ? "admit_probability" : "evict", encoder_name(wanted.encoder));
+    }
+    if (section.max_rows < 1) fail<ConfigError>("features.{}.encoder = \"dynamic\" needs max_rows, the number of keys that have a row at one time", name);
+    if (section.admit_probability <= 0.0) {
+      fail<ConfigError>("features.{}.admit_probability = {}: no key would ever have a row; it must be above 0", name, section.admit_probability);
     }
   }
 
@@ -133,6 +148,8 @@ class TableList {
     settle(table.salt, wanted.salt, std::string{}, "salt");
     settle(table.min_count, wanted.min_count, std::int64_t{1}, "min_count");
     settle(table.max_rows, wanted.max_rows, std::int64_t{0}, "max_rows");
+    settle(table.admit_probability, wanted.admit_probability, 1.0, "admit_probability");
+    settle(table.evict, wanted.evict, EvictionRule::kAge, "evict");
     settle(table.boundaries, wanted.boundaries, std::vector<double>{}, "boundaries");
     settle(table.buckets, wanted.buckets, std::int64_t{0}, "buckets");
     // Not settled: how many rows a value has belongs to the feature as well.
@@ -186,7 +203,8 @@ void add_sparse(const FeatureColumn& from, TableList& tables, EncodingPlan& plan
   encoding.padding = section.padding == "front"  ? ColumnEncoding::Padding::kFront
                      : section.padding == "back" ? ColumnEncoding::Padding::kBack
                                                  : ColumnEncoding::Padding::kNone;
-  encoding.hashes = section.hashes;
+  const bool dynamic = section.encoder == "dynamic";
+  encoding.ids_per_value = dynamic ? kIdsPerKey : section.hashes;
   const bool single_of_list = column.is_list && encoding.max_length == 1;
   const bool can_be_missing = (column.nullable || single_of_list) && !encoding.missing_fails;
   encoding.table = tables.add(column, section, can_be_missing);
@@ -198,13 +216,15 @@ void add_sparse(const FeatureColumn& from, TableList& tables, EncodingPlan& plan
   feature.is_key = column.is_key;
   feature.table = section.table.empty() ? column.name : section.table;
   const bool is_list = column.is_list && !single_of_list;
-  feature.is_list = is_list || encoding.hashes > 1;
-  feature.max_length = encoding.max_length * encoding.hashes;
+  feature.dynamic = dynamic;
+  feature.is_list = is_list || section.hashes > 1;
+  encoding.single_key = dynamic && !feature.is_list;
+  feature.max_length = encoding.max_length * section.hashes;
   feature.pooling = pooling_of(section, is_list);
   feature.weights = section.weights;
-  if (encoding.hashes > 1 && feature.pooling == FeatureInfo::Pooling::kNone) {
+  if (section.hashes > 1 && feature.pooling == FeatureInfo::Pooling::kNone) {
     fail<ConfigError>("features.{}: with hashes = {} the rows of a value are pooled; pooling = \"none\" would take them for a sequence", column.name,
-                      encoding.hashes);
+                      section.hashes);
   }
   plan.schema.sparse.push_back(std::move(feature));
 }
@@ -258,6 +278,7 @@ void connect_candidates(const ColumnInfo& column, EncodingPlan& plan, ColumnEnco
         fail<ConfigError>("column \"{}\" lists candidates for \"{}\" in another type of values", column.name, feature.name);
       }
       encoding.cardinality = plan.tables[table].cardinality;
+      if (plan.tables[table].encoder == EncoderKind::kDynamic) encoding.ids_per_value = kIdsPerKey;
     }
     return;
   }

@@ -40,7 +40,8 @@ struct ColumnEncoding {
   std::int64_t max_length = 0;   ///< lists: keep n; 0: all; 1: that one, or "missing"
   bool keep_first = false;       ///< lists: the first n, not the last
   Padding padding = Padding::kNone;
-  std::int64_t hashes = 1;       ///< more than one: each value has so many ids, and a single one becomes a list
+  std::int64_t ids_per_value = 1;  ///< hashes, or the halves of a key; with more than one a single value lies in a batch as a list
+  bool single_key = false;         ///< dynamic: each row has exactly one, that for missing values where there is none
 };
 
 /// What resolve_schema() made of columns and settings.

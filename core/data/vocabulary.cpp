@@ -13,8 +13,6 @@
 namespace rechost {
 namespace {
 
-constexpr std::int32_t kMissingVocabularyRow = 1;
-
 std::int32_t scale(std::uint64_t hash, std::int64_t rows) {
   return static_cast<std::int32_t>((static_cast<unsigned __int128>(hash) * static_cast<std::uint64_t>(rows)) >> 64);
 }
@@ -45,9 +43,12 @@ const char* encoder_name(EncoderKind kind) {
     case EncoderKind::kVocabulary: return "vocabulary";
     case EncoderKind::kHash: return "hash";
     case EncoderKind::kBucket: return "bucket";
+    case EncoderKind::kDynamic: return "dynamic";
   }
   return "";
 }
+
+const char* eviction_name(EvictionRule rule) { return rule == EvictionRule::kAge ? "age" : "frequency"; }
 
 Vocabulary::Vocabulary(TableEncoding encoding) : encoding_(std::move(encoding)) {
   switch (encoding_.encoder) {
@@ -67,8 +68,13 @@ Vocabulary::Vocabulary(TableEncoding encoding) : encoding_(std::move(encoding)) 
       break;
     case EncoderKind::kVocabulary:
       rows_ = kFirstValueRow;
-      missing_row_ = kMissingVocabularyRow;
+      missing_row_ = kMissingRow;
       break;
+    case EncoderKind::kDynamic:
+      rows_ = checked_rows(kFirstValueRow + encoding_.max_rows, encoding_.name);
+      missing_row_ = kMissingRow;
+      salts_ = salts_of(encoding_);
+      return;  // what a row occurs for changes: nothing is counted
   }
   counts_.append(0, rows_);
 }
@@ -87,7 +93,7 @@ Vocabulary::Vocabulary(TableEncoding encoding, StringRows values) : Vocabulary(s
 
 bool Vocabulary::is_value_row(std::int32_t row) const {
   if (row < 0 || row >= rows_ || row == missing_row_) return false;
-  return encoding_.encoder != EncoderKind::kVocabulary || row != kUnknownRow;
+  return (encoding_.encoder != EncoderKind::kVocabulary && !dynamic()) || row != kUnknownRow;
 }
 
 std::int32_t Vocabulary::row(std::int64_t value) const {
@@ -98,6 +104,8 @@ std::int32_t Vocabulary::row(std::int64_t value) const {
       return hashed_row(value, 0);
     case EncoderKind::kBucket:
       return static_cast<std::int32_t>(std::upper_bound(boundary_keys_.begin(), boundary_keys_.end(), value) - boundary_keys_.begin());
+    case EncoderKind::kDynamic:
+      fail<Error>("table \"{}\" gives rows to keys while training: no value has one by itself", encoding_.name);
     case EncoderKind::kVocabulary:
       break;
   }
@@ -111,6 +119,16 @@ std::int32_t Vocabulary::hashed_row(std::int64_t value, std::int64_t hash) const
 
 std::int32_t Vocabulary::hashed_row(std::string_view value, std::int64_t hash) const {
   return scale(XXH3_64bits_withSeed(value.data(), value.size(), salts_[static_cast<std::size_t>(hash)]), encoding_.hash_rows);
+}
+
+std::int64_t Vocabulary::key(std::string_view value) const {
+  const auto key = static_cast<std::int64_t>(XXH3_64bits_withSeed(value.data(), value.size(), salts_.front()));
+  return key == kMissingKey ? kMissingKey + 1 : key;
+}
+
+std::string Vocabulary::key_text(std::int64_t key) const {
+  if (encoding_.values == ValueKind::kInteger) return std::to_string(key);
+  return fmt::format("<key {:016x}>", static_cast<std::uint64_t>(key));
 }
 
 std::int32_t Vocabulary::row(std::string_view value) const {
@@ -165,6 +183,8 @@ std::string Vocabulary::value_text(std::int32_t row) const {
       const std::string from = at == 0 ? "(-inf" : fmt::format("[{}", limits[at - 1]);
       return at == limits.size() ? from + ", inf)" : fmt::format("{}, {})", from, limits[at]);
     }
+    case EncoderKind::kDynamic:
+      return row == kUnknownRow ? "<unknown>" : fmt::format("<row {}>", row);
     case EncoderKind::kVocabulary:
       break;
   }

@@ -16,11 +16,23 @@
 
 namespace rechost {
 
-enum class EncoderKind { kIdentity, kVocabulary, kHash, kBucket };
+enum class EncoderKind { kIdentity, kVocabulary, kHash, kBucket, kDynamic };
 enum class ValueKind { kInteger, kString };
+/// Which key of a full dynamic table gives its row to a new one: the one not used for longest, or the one that has occurred least often.
+enum class EvictionRule { kAge, kFrequency };
+
+/// A value of a dynamic table is a 64-bit key: an integer as it is, a string by a hash. Batches hold it as two 32-bit ids, the lower half first;
+/// which row it reads, and when, is up to whoever trains. This one stands for a missing value.
+inline constexpr std::int64_t kMissingKey = static_cast<std::int64_t>(0x8000000080000000u);
+inline constexpr std::int64_t kIdsPerKey = 2;
+inline std::int64_t key_of_ids(const std::int32_t* ids) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(static_cast<std::uint32_t>(ids[1])) << 32 | static_cast<std::uint32_t>(ids[0]));
+}
 
 /// "identity", ...: as in features.<name>.encoder.
 const char* encoder_name(EncoderKind kind);
+/// "age", "frequency".
+const char* eviction_name(EvictionRule rule);
 
 /// How the values of the features of one table become its rows.
 ///   identity    value v in [0, cardinality) is row v; row `cardinality` is "missing", when something can be missing
@@ -30,6 +42,8 @@ const char* encoder_name(EncoderKind kind);
 ///               each by another salt: two values that share one seldom share all
 ///   bucket      n boundaries cut the numbers into n + 1 buckets, a boundary belongs to the one above it; bucket b is row b, row n + 1 is
 ///               "missing". Values are integers, the order_key() of numbers
+///   dynamic     row 0 is "unknown", row 1 "missing"; max_rows more are given to keys while training, and taken from them. A string's key is
+///               xxh3(value, salt)
 struct TableEncoding {
   std::string name;
   EncoderKind encoder = EncoderKind::kVocabulary;
@@ -37,11 +51,13 @@ struct TableEncoding {
   std::int64_t cardinality = 0;   ///< identity
   std::int64_t hash_rows = 0;     ///< hash
   std::int64_t hashes = 1;        ///< hash: rows per value
-  std::string salt;               ///< hash: a word of the user's; empty: the name
+  std::string salt;               ///< hash, dynamic: a word of the user's; empty: the name
   std::vector<double> boundaries; ///< bucket: ascending; empty while they are to be learnt
   std::int64_t buckets = 0;       ///< bucket: so many are to be learnt
-  std::int64_t min_count = 1;     ///< vocabulary: rarer values are "unknown"
-  std::int64_t max_rows = 0;      ///< vocabulary: only so many values, the most frequent; 0: all
+  std::int64_t min_count = 1;     ///< vocabulary, dynamic: rarer values are "unknown"
+  std::int64_t max_rows = 0;      ///< vocabulary: only so many values, the most frequent; 0: all. Dynamic: as many as have a row at one time
+  double admit_probability = 1.0; ///< dynamic: that an occurrence gets its key a row
+  EvictionRule evict = EvictionRule::kAge;  ///< dynamic
   bool can_be_missing = false;
 
   /// Does it need the values of the training rows?
@@ -51,10 +67,11 @@ struct TableEncoding {
 /// The encoder of one table, finished. Immutable but for the counts; reading is safe from any thread.
 class Vocabulary {
  public:
-  static constexpr std::int32_t kUnknownRow = 0;     ///< vocabulary only
-  static constexpr std::int32_t kFirstValueRow = 2;  ///< vocabulary only
+  static constexpr std::int32_t kUnknownRow = 0;     ///< vocabulary and dynamic
+  static constexpr std::int32_t kMissingRow = 1;     ///< vocabulary and dynamic
+  static constexpr std::int32_t kFirstValueRow = 2;  ///< vocabulary and dynamic
 
-  /// Identity, hash or buckets with boundaries, complete; a vocabulary without values: every value is unknown.
+  /// Identity, hash, dynamic or buckets with boundaries, complete; a vocabulary without values: every value is unknown.
   explicit Vocabulary(TableEncoding encoding);
   /// With values in order of rows from kFirstValueRow on.
   Vocabulary(TableEncoding encoding, IntegerRows values);
@@ -66,6 +83,9 @@ class Vocabulary {
   std::int64_t rows() const { return rows_; }
   /// -1: nothing can be missing (identity).
   std::int32_t missing_row() const { return missing_row_; }
+  bool dynamic() const { return encoding_.encoder == EncoderKind::kDynamic; }
+  /// What stands in a batch for a missing value: that row, or each half of kMissingKey.
+  std::int32_t missing_id() const { return dynamic() ? static_cast<std::int32_t>(kMissingKey >> 32) : missing_row_; }
   /// Does the row stand for a value of the data, and not for "unknown" or "missing"?
   bool is_value_row(std::int32_t row) const;
 
@@ -75,14 +95,20 @@ class Vocabulary {
   /// The row by one of encoding().hashes.
   std::int32_t hashed_row(std::int64_t value, std::int64_t hash) const;
   std::int32_t hashed_row(std::string_view value, std::int64_t hash) const;
+  /// Dynamic: the key of a value, never kMissingKey for a string.
+  std::int64_t key(std::int64_t value) const { return value; }
+  std::int64_t key(std::string_view value) const;
   /// rows[i] for values[i]; faster than one by one.
   void rows_of(std::span<const std::int64_t> values, std::int32_t* rows) const;
   void rows_of(std::span<const std::string_view> values, std::int32_t* rows) const;
 
-  /// The original value as text; "<unknown>", "<missing>", for a hash "<hash 17>", for a bucket "[0.5, 2)".
+  /// The original value as text; "<unknown>", "<missing>", for a hash "<hash 17>", for a bucket "[0.5, 2)". Dynamic: "<row 17>", whichever key has it.
   std::string value_text(std::int32_t row) const;
 
-  /// How often each row occurs in the training split, over all features of the table. [rows()]
+  /// The original value of a key as text; of a string its hash, "<key 0123456789abcdef>".
+  std::string key_text(std::int64_t key) const;
+
+  /// How often each row occurs in the training split, over all features of the table. [rows()]; dynamic: none
   const RowCounts& counts() const { return counts_; }
   void set_counts(RowCounts counts);
 
@@ -95,7 +121,7 @@ class Vocabulary {
   TableEncoding encoding_;
   std::int64_t rows_ = 0;
   std::int32_t missing_row_ = -1;
-  std::vector<std::uint64_t> salts_;              ///< hash: one for each
+  std::vector<std::uint64_t> salts_;              ///< hash: one for each; dynamic: one
   std::vector<std::int64_t> boundary_keys_;       ///< bucket: order_key() of the boundaries
   IntegerRows integers_;
   StringRows strings_;

@@ -107,7 +107,7 @@ void ChunkValues::clear() {
 }
 
 VocabularyBuilder::VocabularyBuilder(TableEncoding encoding) : encoding_(std::move(encoding)) {
-  if (encoding_.learns_values()) return;
+  if (encoding_.learns_values() || encoding_.encoder == EncoderKind::kDynamic) return;
   tally_ = RowTally(Vocabulary(encoding_).rows());
 }
 
@@ -198,6 +198,7 @@ void VocabularyBuilder::spill(const std::filesystem::path& directory) {
 }
 
 Vocabulary VocabularyBuilder::finish(std::vector<std::int32_t>* row_of_number) {
+  if (encoding_.encoder == EncoderKind::kDynamic) return Vocabulary(encoding_);
   if (!encoding_.learns_values()) {
     Vocabulary made(encoding_);
     made.set_counts(tally_.finish());

@@ -1,6 +1,7 @@
 // Vocabulary::save and load. Per table two files that need no rechost to be read:
 //   <table>.json  what the table is: encoder, rows, which rows mean unknown and missing, how a hash is made
-//   <table>.tsv   line r + 1 belongs to row r: count in the training split, tab, value (vocabulary tables; empty for unknown and missing)
+//   <table>.tsv   line r + 1 belongs to row r: count in the training split, tab, value (vocabulary tables; empty for unknown and missing);
+//                 empty for a dynamic table, whose keys are learnt with the model and lie beside its rows
 
 #include <algorithm>
 #include <charconv>
@@ -21,6 +22,8 @@ constexpr const char* kFormat = "rechost.vocabulary/1";
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 constexpr const char* kScalingFile = "dense.scaling";  // no table's file ends like that
 constexpr const char* kScalingFormat = "rechost.scaling/1";
+constexpr const char* kKeyRule = "key = the integer; of a string xxh3_64(UTF-8 bytes, seed = salt) as a signed number, one more where that would be 0x8000000080000000, which "
+                                 "stands for a missing value";
 constexpr const char* kHashRule =
     "row = (xxh3_64(value, seed = salt) * hash_rows) >> 64, value as 8 little-endian bytes, strings as their UTF-8 bytes; hash h > 0 has the salt "
     "xxh3_64(h as 8 little-endian bytes, seed = salt)";
@@ -80,7 +83,7 @@ bool parse_integer(std::string_view text, std::int64_t& value) {
 }
 
 EncoderKind encoder_kind(const std::string& name, const fs::path& file) {
-  for (const EncoderKind kind : {EncoderKind::kIdentity, EncoderKind::kVocabulary, EncoderKind::kHash, EncoderKind::kBucket}) {
+  for (const EncoderKind kind : {EncoderKind::kIdentity, EncoderKind::kVocabulary, EncoderKind::kHash, EncoderKind::kBucket, EncoderKind::kDynamic}) {
     if (name == encoder_name(kind)) return kind;
   }
   fail<DataError>("{}: unknown encoder \"{}\"", file.string(), name);
@@ -178,7 +181,7 @@ void Vocabulary::save(const fs::path& directory, std::vector<std::string>& files
   header["encoder"] = encoder_name(encoding_.encoder);
   header["values"] = encoding_.values == ValueKind::kInteger ? "integer" : "string";
   header["rows"] = rows_;
-  header["unknown_row"] = has_values ? nlohmann::ordered_json(kUnknownRow) : nlohmann::ordered_json(nullptr);
+  header["unknown_row"] = has_values || dynamic() ? nlohmann::ordered_json(kUnknownRow) : nlohmann::ordered_json(nullptr);
   header["missing_row"] = missing_row_ >= 0 ? nlohmann::ordered_json(missing_row_) : nlohmann::ordered_json(nullptr);
   header["rows_file"] = stem + ".tsv";
   switch (encoding_.encoder) {
@@ -200,10 +203,19 @@ void Vocabulary::save(const fs::path& directory, std::vector<std::string>& files
       header["min_count"] = encoding_.min_count;
       header["max_rows"] = encoding_.max_rows;
       break;
+    case EncoderKind::kDynamic:
+      header["min_count"] = encoding_.min_count;
+      header["max_rows"] = encoding_.max_rows;
+      header["admit_probability"] = encoding_.admit_probability;
+      header["evict"] = eviction_name(encoding_.evict);
+      header["salt"] = salt_text(salts_.front());
+      if (!encoding_.salt.empty()) header["salt_word"] = encoding_.salt;
+      header["key"] = kKeyRule;
+      break;
   }
 
   TextWriter rows(directory / (stem + ".tsv"));
-  for (std::int32_t row = 0; row < rows_; ++row) {
+  for (std::int32_t row = 0; row < counts_.size(); ++row) {
     rows.text += std::to_string(counts_[row]);
     if (has_values) {
       rows.text += '\t';
@@ -242,6 +254,8 @@ Vocabulary Vocabulary::load(const fs::path& header_file) {
     encoding.buckets = header.value("buckets", std::int64_t{0});
     encoding.min_count = header.value("min_count", std::int64_t{1});
     encoding.max_rows = header.value("max_rows", std::int64_t{0});
+    encoding.admit_probability = header.value("admit_probability", 1.0);
+    if (header.value("evict", std::string{}) == eviction_name(EvictionRule::kFrequency)) encoding.evict = EvictionRule::kFrequency;
     salt = header.value("salt", std::string{});
     rows = header.at("rows").get<std::int64_t>();
     rows_file = header_file.parent_path() / fs::path(header.at("rows_file").get<std::string>()).filename();
@@ -279,7 +293,8 @@ Vocabulary Vocabulary::load(const fs::path& header_file) {
     }
     integers.push_back(integer);
   });
-  if (lines != rows) fail<DataError>("{} has {} lines, {} announces {} rows", rows_file.string(), lines, header_file.string(), rows);
+  const bool dynamic = encoding.encoder == EncoderKind::kDynamic;
+  if (lines != (dynamic ? 0 : rows)) fail<DataError>("{} has {} lines, {} announces {} rows", rows_file.string(), lines, header_file.string(), rows);
 
   const auto make = [&] {
     if (!has_values) return Vocabulary(encoding);
@@ -292,9 +307,10 @@ Vocabulary Vocabulary::load(const fs::path& header_file) {
   };
   Vocabulary made = make();
   if (made.rows() != rows) fail<DataError>("{}: {} rows announced, its encoder has {}", header_file.string(), rows, made.rows());
-  if (encoding.encoder == EncoderKind::kHash && salt != salt_text(made.salts_.front())) {
+  if ((encoding.encoder == EncoderKind::kHash || dynamic) && salt != salt_text(made.salts_.front())) {
     fail<DataError>("{}: salt \"{}\" does not belong to table \"{}\"", header_file.string(), salt, encoding.name);
   }
+  if (dynamic) return made;
   made.set_counts(has_values ? std::move(value_counts) : RowCounts(counts));
   return made;
 }

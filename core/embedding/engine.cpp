@@ -137,6 +137,13 @@ void EmbeddingEngine::read_rows(std::size_t table, std::int64_t first, std::int6
   of.storage->read(first, count, rows, state);
 }
 
+void EmbeddingEngine::start_rows(std::size_t table, std::span<const std::int32_t> rows, std::span<const std::int64_t> numbers) {
+  Impl::Table& of = impl_->tables.at(table);
+  if (rows.size() != numbers.size()) fail<Error>("{} rows of table \"{}\" and {} numbers", rows.size(), of.config.name, numbers.size());
+  for (const std::int32_t row : rows) check_range(of.config, row, 1);
+  of.storage->start_rows(of.config, impl_->seed, rows, numbers);
+}
+
 void EmbeddingEngine::write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) {
   Impl::Table& of = impl_->tables.at(table);
   check_range(of.config, first, count);

@@ -135,6 +135,10 @@ class EmbeddingEngine {
   void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const;
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state);
 
+  /// Rows of a table start anew, row rows[i] with the values that row numbers[i] of a table without bounds would start with: what an admission of
+  /// key numbers[i] does. Between update() and the next forward().
+  void start_rows(std::size_t table, std::span<const std::int32_t> rows, std::span<const std::int64_t> numbers);
+
   struct Impl;  ///< of this floor's own source files
   const Impl& impl() const { return *impl_; }
 

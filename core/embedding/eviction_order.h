@@ -18,8 +18,6 @@ class EvictionOrder {
   /// KeyTable::kNone when it is empty.
   std::int32_t first() const { return lists_.empty() ? KeyTable::kNone : lists_.begin()->second.first; }
 
-  std::uint64_t memory_bytes() const { return links_.capacity() * sizeof(Link); }
-
  private:
   struct Link {
     std::int32_t before = KeyTable::kNone;

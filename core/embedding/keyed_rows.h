@@ -45,6 +45,7 @@ class KeyedRows {
     std::int64_t evictions = 0;
     std::int64_t ids = 0;
     std::int64_t unadmitted_ids = 0;
+    double unadmitted_share() const { return ids > 0 ? static_cast<double>(unadmitted_ids) / static_cast<double>(ids) : 0.0; }
     bool operator==(const Counters&) const = default;
   };
 

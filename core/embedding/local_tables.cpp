@@ -14,6 +14,10 @@ std::vector<TableSize> table_sizes(const std::vector<TableConfig>& tables) {
   return sizes;
 }
 
+void EmbeddingTables::start_rows(std::size_t table, std::span<const std::int32_t> /*rows*/, std::span<const std::int64_t> /*numbers*/) {
+  fail<ConfigError>("table \"{}\" has features with encoder = \"dynamic\", which train on the CPU and in one process alone", this->table(table).name);
+}
+
 LocalTables::LocalTables(std::vector<TableConfig> tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,
                          std::uint64_t seed, ThreadPool& pool)
     : placement_(table_sizes(tables), 1), engine_(std::move(tables), std::move(lookups), std::move(blocks), seed, pool) {}

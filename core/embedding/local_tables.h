@@ -26,6 +26,9 @@ class LocalTables final : public EmbeddingTables {
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) override {
     engine_.write_rows(table, first, count, rows, state);
   }
+  void start_rows(std::size_t table, std::span<const std::int32_t> rows, std::span<const std::int64_t> numbers) override {
+    engine_.start_rows(table, rows, numbers);
+  }
   std::uint64_t memory_bytes() const override { return engine_.memory_bytes(); }
 
  private:

@@ -23,6 +23,7 @@ class PlannedTables final : public EmbeddingTables {
   /// There are none to read or to write: both throw.
   void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const override;
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) override;
+  void start_rows(std::size_t /*table*/, std::span<const std::int32_t> /*rows*/, std::span<const std::int64_t> /*numbers*/) override {}
   /// What they would take.
   std::uint64_t memory_bytes() const override;
 

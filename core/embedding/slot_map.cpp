@@ -72,6 +72,7 @@ std::int32_t SlotMap::take_row(std::int64_t step, const KeyEntry& entry, RowChan
   if (at >= state_.max_keys()) {
     at = row_order_.first();
     if (at == KeyTable::kNone) {
+      failed_step_ = step;
       fail<DataError>("step {}: the batch has more keys with a row in table \"{}\" than the {} that fit it: raise max_rows, or lower data.batch_size", step,
                       state_.table(), state_.max_keys());
     }
@@ -86,6 +87,8 @@ std::int32_t SlotMap::take_row(std::int64_t step, const KeyEntry& entry, RowChan
 
 void SlotMap::assign(std::int64_t step, std::span<const std::int64_t> keys, std::span<const std::int64_t> counts, std::span<std::int32_t> rows,
                      RowChanges& changes) {
+  // Batches behind one that failed are prepared already; nobody will get them.
+  if (failed_step_ != 0) fail<DataError>("step {}: rows of table \"{}\" could not be given in step {}", step, state_.table(), failed_step_);
   changes.clear();
   changes.step = step;
   KeyTable& table = state_.rows_;

@@ -8,9 +8,6 @@
 
 namespace rechost {
 
-/// Which key of a full dynamic table gives its row to a new one: the one not used for longest, or the one that has occurred least often.
-enum class EvictionRule { kAge, kFrequency };
-
 /// Gives rows of a dynamic table to 64-bit keys, batch after batch in order of steps: admission, eviction, and the changes that each batch makes.
 /// It runs ahead of the steps; a KeyedRows to which the changes are applied as steps begin says how things stand at a step. One thread at a
 /// time. All of it is a function of settings, seed and batches.
@@ -38,7 +35,6 @@ class SlotMap {
               RowChanges& changes);
 
   const KeyedRows& state() const { return state_; }
-  std::uint64_t memory_bytes() const { return state_.memory_bytes() + row_order_.memory_bytes() + pending_order_.memory_bytes(); }
 
  private:
   std::int64_t rank_of(const KeyEntry& entry) const { return settings_.evict == EvictionRule::kFrequency ? entry.count : 0; }
@@ -53,6 +49,7 @@ class SlotMap {
   EvictionOrder row_order_;      ///< entries of state_.rows_ that the batch in work does not have
   EvictionOrder pending_order_;  ///< the same of state_.pending_
   std::uint64_t draw_seed_ = 0;
+  std::int64_t failed_step_ = 0;  ///< whose batch had too many keys; 0: none
 };
 
 }  // namespace rechost

@@ -80,29 +80,49 @@ TableStorage::TableStorage(const TableConfig& config)
       stride_(row_stride(value_floats_ + state_floats_)),
       buffer_(storage_bytes(config, stride_), fmt::format("table \"{}\"", config.name)) {}
 
+/// Fills rows with their starting values and state. One for each thread.
+class TableStorage::RowStarter {
+ public:
+  RowStarter(const TableConfig& config, std::uint64_t seed)
+      : config_(config),
+        random_(derive_seed(seed, name_seed(config.name))),
+        values_(static_cast<std::size_t>(config.dim), static_cast<float>(config.initializer.a)) {
+    const OptimizerKind optimizer = config.optimizer.kind;
+    const bool accumulates = optimizer == OptimizerKind::kAdagrad || optimizer == OptimizerKind::kRowwiseAdagrad;
+    state_ = accumulates ? static_cast<float>(config.optimizer.initial_accumulator) : 0.0f;
+  }
+
+  void start(const TableStorage& storage, float* row, std::int64_t number) {
+    if (config_.initializer.kind != Initializer::Kind::kConstant) draw_row(config_.initializer, random_, number, values_);
+    std::fill_n(row, storage.stride_, 0.0f);
+    if (narrow_values(config_.precision, values_.data(), config_.dim, row) < config_.dim) {
+      fail<ConfigError>("table \"{}\": its starting values go beyond {}, the largest of {}; use a smaller init_scale, or bf16 or fp32", config_.name,
+                        largest_value(config_.precision), row_precision_name(config_.precision));
+    }
+    std::fill_n(row + storage.value_floats_, storage.state_floats_, state_);
+  }
+
+ private:
+  const TableConfig& config_;
+  Philox random_;
+  std::vector<float> values_;
+  float state_ = 0.0f;
+};
+
 void TableStorage::fill(const TableConfig& config, std::uint64_t seed, ThreadPool& pool) {
-  const OptimizerKind optimizer = config.optimizer.kind;
-  const bool accumulates = optimizer == OptimizerKind::kAdagrad || optimizer == OptimizerKind::kRowwiseAdagrad;
-  const float state = accumulates ? static_cast<float>(config.optimizer.initial_accumulator) : 0.0f;
-  const Philox random(derive_seed(seed, name_seed(config.name)));
   // About a huge page of rows at a time: a page is then touched by one thread.
   const std::int64_t rows_per_chunk =
       std::max<std::int64_t>(1, static_cast<std::int64_t>(HostBuffer::kAlignment / sizeof(float)) / stride_);
-  float* const all_rows = rows();
   pool.parallel_for((config.rows + rows_per_chunk - 1) / rows_per_chunk, [&](std::int64_t chunk) {
-    std::vector<float> values(static_cast<std::size_t>(config.dim), static_cast<float>(config.initializer.a));
+    RowStarter starter(config, seed);
     const std::int64_t end = std::min(config.rows, (chunk + 1) * rows_per_chunk);
-    for (std::int64_t index = chunk * rows_per_chunk; index < end; ++index) {
-      if (config.initializer.kind != Initializer::Kind::kConstant) draw_row(config.initializer, random, config.first_row + index, values);
-      float* const row = all_rows + index * stride_;
-      std::fill_n(row, stride_, 0.0f);
-      if (narrow_values(config.precision, values.data(), config.dim, row) < config.dim) {
-        fail<ConfigError>("table \"{}\": its starting values go beyond {}, the largest of {}; use a smaller init_scale, or bf16 or fp32",
-                          config.name, largest_value(config.precision), row_precision_name(config.precision));
-      }
-      std::fill_n(row + value_floats_, state_floats_, state);
-    }
+    for (std::int64_t index = chunk * rows_per_chunk; index < end; ++index) starter.start(*this, rows() + index * stride_, config.first_row + index);
   });
+}
+
+void TableStorage::start_rows(const TableConfig& config, std::uint64_t seed, std::span<const std::int32_t> rows, std::span<const std::int64_t> numbers) {
+  RowStarter starter(config, seed);
+  for (std::size_t i = 0; i < rows.size(); ++i) starter.start(*this, this->rows() + rows[i] * stride_, numbers[i]);
 }
 
 void TableStorage::read(std::int64_t first, std::int64_t count, float* rows, float* state) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "base/thread_pool.h"
 #include "device/host_buffer.h"
@@ -20,6 +21,9 @@ class TableStorage {
   /// memory first.
   void fill(const TableConfig& config, std::uint64_t seed, ThreadPool& pool);
 
+  /// The same for single rows, each as if it had another number: row rows[i] starts as row numbers[i] would in fill().
+  void start_rows(const TableConfig& config, std::uint64_t seed, std::span<const std::int32_t> rows, std::span<const std::int64_t> numbers);
+
   float* rows() { return buffer_.view<float>().data(); }
   const float* rows() const { return buffer_.view<float>().data(); }
   std::int64_t stride() const { return stride_; }
@@ -33,6 +37,8 @@ class TableStorage {
   std::int64_t write(std::int64_t first, std::int64_t count, const float* rows, const float* state);
 
  private:
+  class RowStarter;
+
   std::int64_t dim_ = 0;
   RowPrecision precision_ = RowPrecision::kFp32;
   std::int64_t value_floats_ = 0;

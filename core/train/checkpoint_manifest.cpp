@@ -192,17 +192,28 @@ ScalarType rows_type(RowPrecision precision) {
   return ScalarType::kF32;
 }
 
-std::string table_part_path(std::string_view table, std::int64_t part, std::int64_t parts) {
+namespace {
+
+/// A table's name as a file's.
+std::string file_name(std::string_view table) {
   constexpr std::size_t kLongestName = 200;  // file systems stop at 255 bytes
-  std::string directory;
+  std::string name;
   for (const char c : table) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = std::isalnum(byte) != 0 || c == '_' || c == '-' || (c == '.' && !directory.empty());
-    directory += plain && byte < 0x80 ? std::string(1, c) : fmt::format("%{:02X}", byte);
+    const bool plain = std::isalnum(byte) != 0 || c == '_' || c == '-' || (c == '.' && !name.empty());
+    name += plain && byte < 0x80 ? std::string(1, c) : fmt::format("%{:02X}", byte);
   }
-  if (directory.size() > kLongestName) directory = directory.substr(0, kLongestName - 17) + "-" + checksum_of(table).substr(5);
-  return fmt::format("tables/{}/{}-of-{}.safetensors", directory, part, parts);
+  if (name.size() > kLongestName) name = name.substr(0, kLongestName - 17) + "-" + checksum_of(table).substr(5);
+  return name;
 }
+
+}  // namespace
+
+std::string table_part_path(std::string_view table, std::int64_t part, std::int64_t parts) {
+  return fmt::format("tables/{}/{}-of-{}.safetensors", file_name(table), part, parts);
+}
+
+std::string keys_path(std::string_view table) { return fmt::format("keys/{}.safetensors", file_name(table)); }
 
 std::string checkpoint_directory_name(std::int64_t step) { return fmt::format("step-{:010}", step); }
 

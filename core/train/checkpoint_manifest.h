@@ -88,6 +88,11 @@ ScalarType rows_type(RowPrecision precision);
 /// "tables/<table>/<part>-of-<parts>.safetensors". Characters of a table's name that a file name should not have are percent-encoded.
 std::string table_part_path(std::string_view table, std::int64_t part, std::int64_t parts);
 
+/// "keys/<table>.safetensors": which keys have which rows of a dynamic table. Tensors, all I64: `keys` [n], of rows 2, 3, ..., n + 1 of the tables that
+/// it names; `counts` and `last_steps` [n], how often a key has occurred in training and in which step last; the same three with `pending_` before
+/// the name, of keys that have no row yet; `counters` [4]: admissions, evictions, ids, ids without a row. Metadata: `table` and `rows_of`.
+std::string keys_path(std::string_view table);
+
 /// "step-0000001000"
 std::string checkpoint_directory_name(std::int64_t step);
 

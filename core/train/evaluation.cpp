@@ -207,13 +207,13 @@ void Evaluator::rank_candidates(MetricReport& report) {
       // As in collect_user_items(): without a label every row is a positive. One without candidates has nothing to be ranked among.
       if (labels > 0 && batch.labels[row * labels] < retrieval.threshold) continue;
       if (batch.candidates.offsets[row] == batch.candidates.offsets[row + 1]) continue;
-      const std::int32_t user = retrieval.users->entry_of(user_keys.ids[row]);
-      const std::int32_t item = retrieval.items->entry_of(item_keys.ids[row]);
+      const std::int32_t user = retrieval.users->entry_of(user_keys, row);
+      const std::int32_t item = retrieval.items->entry_of(item_keys, row);
       negatives.clear();
-      const auto begin = static_cast<std::size_t>(batch.candidates.offsets[row]);
-      const auto end = static_cast<std::size_t>(batch.candidates.offsets[row + 1]);
+      const auto begin = static_cast<std::size_t>(batch.candidates.offsets[row]) / retrieval.items->ids_per_key();
+      const auto end = static_cast<std::size_t>(batch.candidates.offsets[row + 1]) / retrieval.items->ids_per_key();
       for (std::size_t i = begin; i < end && user >= 0; ++i) {
-        const std::int32_t candidate = retrieval.items->entry_of(batch.candidates.ids[i]);
+        const std::int32_t candidate = retrieval.items->entry_of(batch.candidates, i);
         if (candidate >= 0) negatives.push_back(score(user, candidate));
       }
       if (user < 0 || item < 0) {

@@ -12,7 +12,7 @@ constexpr std::uint64_t kPreparedBytesPerId = 4 + 16 + 4 + 4 + 4 + 4;
 
 MemoryPlan plan_memory(const Config& config, const RunData& data, const ModelRuntime& model) {
   MemoryPlan plan;
-  plan.tables = model.table_bytes();
+  plan.tables = model.table_bytes() + model.dynamic().most_memory_bytes();
   plan.dense = model.dense_bytes();
   double ids_per_row = 0.0;
   for (const Dataset* split : {data.prepared.train.get(), data.prepared.valid.get(), data.prepared.test.get()}) {

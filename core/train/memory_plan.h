@@ -13,7 +13,7 @@ struct MemoryPlan {
   /// What a process occupies that has loaded LibTorch and made one step of a small model (measured, version 2.11).
   static constexpr std::uint64_t kLibraries = 130'000'000;
 
-  std::uint64_t tables = 0;        ///< rows, optimizer state beside them, padding
+  std::uint64_t tables = 0;        ///< rows, optimizer state beside them, padding; keys of dynamic tables
   std::uint64_t dense = 0;         ///< parameters, gradients, optimizer state
   std::uint64_t decoded_rows = 0;  ///< of all splits
   std::uint64_t batches = 0;       ///< prepared ahead, with their deduplicated ids, and the embedding rows of the one in work

@@ -90,6 +90,56 @@ std::filesystem::path help_to_write(ModelRuntime& model, const CheckpointFacts& 
   return broadcast_text(ranks, "");
 }
 
+void write_keys(CheckpointWriter& writer, const DynamicFeatures& dynamic, const EmbeddingTables& tables, const CheckpointPosition& position) {
+  for (const KeyedRows* const keys : dynamic.all()) {
+    const KeyArrays rows = keys->row_arrays();
+    const KeyArrays pending = keys->pending_arrays();
+    const KeyedRows::Counters& counted = keys->counters();
+    const std::vector<std::int64_t> counters{counted.admissions, counted.evictions, counted.ids, counted.unadmitted_ids};
+    std::vector<TensorSource> tensors;
+    const auto add = [&tensors](std::string name, const std::vector<std::int64_t>& values) {
+      tensors.push_back(tensor_of(std::move(name), {static_cast<std::int64_t>(values.size())}, values));
+    };
+    add("keys", rows.keys);
+    add("counts", rows.counts);
+    add("last_steps", rows.last_steps);
+    add("pending_keys", pending.keys);
+    add("pending_counts", pending.counts);
+    add("pending_last_steps", pending.last_steps);
+    add("counters", counters);
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < tables.table_count(); ++i) {
+      if (dynamic.keys_of(i) == keys) names.push_back(tables.table(i).name);
+    }
+    const TensorMetadata metadata{{"table", keys->table()}, {"rows_of", json_line(Json(names))}, {"step", std::to_string(position.step)}};
+    writer.add_file(keys_path(keys->table()), [&](const std::filesystem::path& path) { write_safetensors(path, tensors, metadata); });
+  }
+}
+
+std::vector<std::int64_t> read_integers(const SafetensorsFile& file, const char* name) {
+  const SafetensorsFile::Tensor* const found = file.find(name);
+  if (found == nullptr) fail<CheckpointError>("{} has no tensor {}; restore it from a copy, or use another checkpoint", file.path().string(), name);
+  const SafetensorsFile::Tensor& tensor = file.require(name, ScalarType::kI64, std::vector<std::int64_t>{found->elements()});
+  std::vector<std::int64_t> values(static_cast<std::size_t>(tensor.elements()));
+  file.read(tensor, 0, tensor.elements(), values.data());
+  return values;
+}
+
+void load_keys(const CheckpointReader& checkpoint, DynamicFeatures& dynamic) {
+  for (const KeyedRows* const keys : dynamic.all()) {
+    const SafetensorsFile file(checkpoint.file(keys_path(keys->table())));
+    const KeyArrays rows{read_integers(file, "keys"), read_integers(file, "counts"), read_integers(file, "last_steps")};
+    const KeyArrays pending{read_integers(file, "pending_keys"), read_integers(file, "pending_counts"), read_integers(file, "pending_last_steps")};
+    const std::vector<std::int64_t> counters = read_integers(file, "counters");
+    if (counters.size() != 4) fail<CheckpointError>("{} has {} counters, not 4; restore it from a copy, or use another checkpoint", file.path().string(), counters.size());
+    try {
+      dynamic.restore(keys->table(), rows, pending, {counters[0], counters[1], counters[2], counters[3]});
+    } catch (const DataError& error) {
+      fail<CheckpointError>("{} is damaged: {}; restore it from a copy, or use another checkpoint", file.path().string(), error.what());
+    }
+  }
+}
+
 void write_vocabularies(CheckpointWriter& writer, const Vocabularies& vocabularies) {
   for (const std::string& name : vocabularies.save(writer.staging() / kVocabularyFolder)) {
     // Already written by save(); the writer makes it durable and records its checksum.
@@ -141,6 +191,7 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
     const std::string text(reinterpret_cast<const char*>(packet.data()), packet.size());
     for (const Json& part : Json::parse(text)) writer.add_part(CheckpointWriter::WrittenPart::from_json(part));
   }
+  write_keys(writer, model.dynamic(), tables, facts.position);
   if (facts.earlier.empty() || !link_vocabularies(writer, facts.earlier)) write_vocabularies(writer, vocabularies);
   writer.add_file(kConfigFile, facts.config_text);
   if (!facts.mosaic_state.empty()) writer.add_file(kMosaicStateFile, facts.mosaic_state);
@@ -151,6 +202,7 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
 
 void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& model, bool with_optimizer_state) {
   model.dense().load(checkpoint, with_optimizer_state);
+  load_keys(checkpoint, model.dynamic());
   EmbeddingTables& tables = model.tables();
   std::vector<float> rows;
   std::vector<float> state;

@@ -81,8 +81,6 @@ LossKind head_loss(ModelSpec::Head::Kind kind) {
   }
 }
 
-IdColumnView view_of(const IdColumn& column, std::int64_t rows, std::string_view name) { return {column.ids, column.offsets, rows, name, column.weights}; }
-
 double weight_of(const Batch& batch) {
   return batch.weights.empty() ? static_cast<double>(batch.rows) : std::accumulate(batch.weights.begin(), batch.weights.end(), 0.0);
 }
@@ -237,6 +235,18 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
     rows_needed[embedding.table] = std::max(rows_needed[embedding.table], vocabularies.at(feature.table).rows());
   }
 
+  std::vector<DynamicFeatures::ColumnSource> columns;
+  for (const LookupConfig& lookup : lookups) columns.push_back({lookup.table, lookup.id_column, &schema_.sparse[id_sources_[lookup.id_column].sparse]});
+  dynamic_ = std::make_unique<DynamicFeatures>(vocabularies, columns, derive_seed(runtime.seed, kTableSeed));
+  if (dynamic_->any() && trainable_ && !runtime.planned_tables && (gpu_ != nullptr || slice_plan_.slices > 1)) {
+    fail<ConfigError>("features of table \"{}\" have encoder = \"dynamic\", and their rows are given to keys in one process, on the CPU, for whole batches: {}, or set "
+                      "another encoder for them",
+                      dynamic_->all().front()->table(),
+                      gpu_ != nullptr                      ? "set run.device = \"cpu\""
+                      : communicator_.world_size() > 1 ? "start one rank"
+                                                       : "leave out run.deterministic (one rank on a fixed number of threads has the same bits anyway)");
+  }
+
   std::vector<TableConfig> tables;
   for (std::size_t i = 0; i < spec.tables.size(); ++i) {
     const ModelSpec::Table& table = spec.tables[i];
@@ -297,7 +307,7 @@ void ModelRuntime::number_entities(const Batch& batch, PreparedBatch& prepared) 
   prepared.entity_index.resize(static_cast<std::size_t>(batch.rows));
   prepared.log_probability.resize(static_cast<std::size_t>(batch.rows));
   for (std::size_t row = 0; row < static_cast<std::size_t>(batch.rows); ++row) {
-    const std::int32_t entry = catalogue.entry_of(keys.ids[row]);
+    const std::int32_t entry = catalogue.entry_of(keys, row);
     prepared.entity_index[row] = entry;
     // A key without an entry (a rare value folded into "unknown") counts as rare as the rarest.
     prepared.log_probability[row] = entry >= 0 ? indexed_log_probabilities_[static_cast<std::size_t>(entry)] : rarest_log_probability_;
@@ -322,7 +332,24 @@ void ModelRuntime::add_negatives(const Batch& batch, PreparedBatch& prepared) co
   }
 }
 
-void ModelRuntime::prepare(const Batch& batch, PreparedBatch& prepared, Purpose purpose) const {
+/// Dynamic features have no rows yet: their views follow in prepare_ids().
+void ModelRuntime::take_column(const IdColumn& column, std::int64_t rows, std::size_t source, PreparedBatch& prepared) const {
+  prepared.columns.push_back({.ids = column.ids, .offsets = column.offsets, .rows = rows, .name = schema_.sparse[id_sources_[source].sparse].name, .weights = column.weights});
+  if (dynamic_->is_dynamic(source)) dynamic_->take(column, rows, source, prepared.keyed);
+}
+
+void ModelRuntime::prepare_ids(PreparedBatch& prepared) const {
+  for (std::size_t source = 0; source < id_sources_.size(); ++source) {
+    if (!dynamic_->is_dynamic(source)) continue;
+    const KeyedBatch::Column& column = prepared.keyed.columns[source];
+    prepared.columns[source].ids = column.ids;
+    prepared.columns[source].offsets = column.offsets;
+  }
+  ThreadPool own(1);
+  tables_->lookups().prepare(prepared.columns, prepared.ids, own);
+}
+
+void ModelRuntime::prepare(const Batch& batch, PreparedBatch& prepared, Purpose purpose, const BatchPipeline::InOrder& in_order) const {
   const bool training = purpose == Purpose::kTrain;
   if (training && !trainable_) throw Error("this model was loaded for use, not for training");
   prepared.negatives.rows = 0;
@@ -337,18 +364,29 @@ void ModelRuntime::prepare(const Batch& batch, PreparedBatch& prepared, Purpose 
     gather_columns(batch.dense, batch.rows, schema_.dense.size(), columns, prepared.dense);
   }
   prepared.columns.clear();
-  for (const IdSource& source : id_sources_) {
-    const std::string& name = schema_.sparse[source.sparse].name;
+  for (std::size_t i = 0; i < id_sources_.size(); ++i) {
+    const IdSource& source = id_sources_[i];
     if (source.group == InputGroup::kSamples) {
-      prepared.columns.push_back(view_of(batch.sparse[source.position], batch.rows, name));
+      take_column(batch.sparse[source.position], batch.rows, i, prepared);
     } else if (training) {
-      prepared.columns.push_back(view_of(prepared.negatives.sparse[source.position], prepared.negatives.rows, name));
+      take_column(prepared.negatives.sparse[source.position], prepared.negatives.rows, i, prepared);
     } else {
-      prepared.columns.push_back({.ids = {}, .offsets = {}, .rows = 0, .name = name});
+      take_column({}, 0, i, prepared);
     }
   }
-  ThreadPool own(1);
-  tables_->lookups().prepare(prepared.columns, prepared.ids, own);
+  if (training && dynamic_->any()) {
+    dynamic_->count(prepared.keyed);
+    const auto assign = [&] { dynamic_->assign(batch.step + 1, prepared.keyed); };
+    if (in_order) {
+      in_order(assign);
+    } else {
+      assign();
+    }
+    dynamic_->place(prepared.keyed);
+  } else {
+    dynamic_->find(prepared.keyed);
+  }
+  prepare_ids(prepared);
 }
 
 void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entries, PreparedBatch& prepared) const {
@@ -369,20 +407,21 @@ void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entri
   // Features of other entities: empty bags.
   prepared.empty_offsets.assign(static_cast<std::size_t>(entries.rows) + 1, 0);
   prepared.columns.clear();
-  for (const IdSource& source : id_sources_) {
-    const std::string& name = schema_.sparse[source.sparse].name;
+  for (std::size_t i = 0; i < id_sources_.size(); ++i) {
+    const IdSource& source = id_sources_[i];
     const auto& columns = catalogue.sparse_columns();
     const auto found = std::find(columns.begin(), columns.end(), source.sparse);
     if (source.group == InputGroup::kNegatives) {
-      prepared.columns.push_back({.ids = {}, .offsets = {}, .rows = 0, .name = name});
+      take_column({}, 0, i, prepared);
     } else if (found != columns.end()) {
-      prepared.columns.push_back(view_of(entries.sparse[static_cast<std::size_t>(found - columns.begin())], entries.rows, name));
+      take_column(entries.sparse[static_cast<std::size_t>(found - columns.begin())], entries.rows, i, prepared);
     } else {
-      prepared.columns.push_back({.ids = {}, .offsets = prepared.empty_offsets, .rows = entries.rows, .name = name});
+      prepared.columns.push_back({.ids = {}, .offsets = prepared.empty_offsets, .rows = entries.rows, .name = schema_.sparse[source.sparse].name});
+      if (dynamic_->is_dynamic(i)) dynamic_->take_empty_bags(entries.rows, i, prepared.keyed);
     }
   }
-  ThreadPool own(1);
-  tables_->lookups().prepare(prepared.columns, prepared.ids, own);
+  dynamic_->find(prepared.keyed);
+  prepare_ids(prepared);
 }
 
 void ModelRuntime::set_inputs(StepPhase phase, std::int64_t step, std::uint64_t step_seed, std::uint64_t heads, std::size_t slice,
@@ -477,7 +516,7 @@ double ModelRuntime::compute_losses(double weight, double total_weight) {
 }
 
 void ModelRuntime::fail_not_finite(std::int64_t step, std::span<const Batch> slices) const {
-  fail("{}", describe_not_finite({step, model_.spec(), schema_, *vocabularies_, *dense_, *tables_, *memory_, slices, communicator_}));
+  fail("{}", describe_not_finite({step, model_.spec(), schema_, *vocabularies_, *dense_, *tables_, *dynamic_, *memory_, slices, communicator_}));
 }
 
 /// Gets the rows of all slices; returns the weight of the global batch.
@@ -532,6 +571,11 @@ ModelRuntime::StepResult ModelRuntime::train_step(std::span<const Batch> slices,
                                                   const StepSettings& settings, StepTimes& times) {
   StepResult result;
   auto begin = std::chrono::steady_clock::now();
+  // Rows that change hands do so after the update of the step before: until then they belong to its keys.
+  if (dynamic_->any()) dynamic_->apply(prepared.front().keyed, *tables_);
+  times.lookup += seconds_since(begin);
+
+  begin = std::chrono::steady_clock::now();
   result.weight = fetch(slices, prepared, settings, result.stop);
   times.comm += seconds_since(begin);
 

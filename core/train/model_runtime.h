@@ -13,6 +13,7 @@
 #include "data/batch.h"
 #include "data/catalogue.h"
 #include "data/negative_sampler.h"
+#include "data/pipeline.h"
 #include "data/vocabulary.h"
 #include "comm/communicator.h"
 #include "comm/single_communicator.h"
@@ -22,6 +23,7 @@
 #include "plugin/model_instance.h"
 #include "train/dense_gradients.h"
 #include "train/dense_parameters.h"
+#include "train/dynamic_features.h"
 #include "train/slice_plan.h"
 #include "train/step_memory.h"
 
@@ -39,13 +41,14 @@ struct PreparedBatch {
   std::vector<float> negative_dense;
 
   std::uint64_t memory_bytes() const {
-    return ids.memory_bytes() + rechost::memory_bytes(negatives) + (entity_index.size() + negative_index.size() + empty_offsets.size()) * sizeof(std::int64_t) +
+    return ids.memory_bytes() + keyed.memory_bytes() + rechost::memory_bytes(negatives) + (entity_index.size() + negative_index.size() + empty_offsets.size()) * sizeof(std::int64_t) +
            (log_probability.size() + negative_log_probability.size() + dense.size() + negative_dense.size()) * sizeof(float) + drawn.size() * sizeof(std::int32_t);
   }
 
  private:
   friend class ModelRuntime;
   std::vector<IdColumnView> columns;
+  KeyedBatch keyed;
   std::vector<std::int32_t> drawn;
   std::vector<std::int64_t> empty_offsets;  ///< [rows + 1] zeros, where prepare_entity() has no ids
 };
@@ -89,13 +92,19 @@ class ModelRuntime {
   int threads() const { return pool_.size(); }
   int world_size() const { return communicator_.world_size(); }
   const SlicePlan& slice_plan() const { return slice_plan_; }
+  DynamicFeatures& dynamic() { return *dynamic_; }
+  const DynamicFeatures& dynamic() const { return *dynamic_; }
   DenseParameters& dense() { return *dense_; }
   const DenseParameters& dense() const { return *dense_; }
 
   enum class Purpose { kTrain, kUse };
 
-  /// Checks and deduplicates ids; for training draws negatives and numbers entities. Any thread, each with its own `prepared`.
-  void prepare(const Batch& batch, PreparedBatch& prepared, Purpose purpose) const;
+  /// Checks and deduplicates ids; for training draws negatives and numbers entities. Any thread, each with its own `prepared`. Dynamic features: keys
+  /// become rows; in training some get and lose theirs, after begin_training(), in order of steps: `in_order` sees to it (null: the caller), and
+  /// every batch must be trained on.
+  void prepare(const Batch& batch, PreparedBatch& prepared, Purpose purpose, const BatchPipeline::InOrder& in_order = {}) const;
+  /// Before the first batch is prepared for training, and again where training goes on elsewhere than those prepared so far.
+  void begin_training() { dynamic_->begin_training(); }
   /// The same for rows of which only one entity's features are known, such as entries of a catalogue: other id columns are empty bags.
   void prepare_entity(const Catalogue& catalogue, const Batch& entries, PreparedBatch& prepared) const;
 
@@ -138,6 +147,8 @@ class ModelRuntime {
 
   void build_tables(const Config& config, const Vocabularies& vocabularies, const Settings& settings);
   void build_catalogues(const Dataset* train, std::uint64_t seed);
+  void take_column(const IdColumn& column, std::int64_t rows, std::size_t source, PreparedBatch& prepared) const;
+  void prepare_ids(PreparedBatch& prepared) const;
   void add_negatives(const Batch& batch, PreparedBatch& prepared) const;
   void number_entities(const Batch& batch, PreparedBatch& prepared) const;
   double fetch(std::span<const Batch> slices, std::span<const PreparedBatch> prepared, const StepSettings& settings, bool& stop);
@@ -164,6 +175,7 @@ class ModelRuntime {
   std::shared_ptr<const Gpu> gpu_;
   std::unique_ptr<StepMemory> memory_;
   std::unique_ptr<EmbeddingTables> tables_;
+  std::unique_ptr<DynamicFeatures> dynamic_;
   std::unique_ptr<DenseParameters> dense_;
   std::unique_ptr<DenseGradients> dense_gradients_;  ///< null with one slice: there is nothing to add
   std::unique_ptr<StepBuilder> step_;

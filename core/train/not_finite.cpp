@@ -37,13 +37,28 @@ std::string in_batch(const FailedStep& failed) {
   return "";
 }
 
+/// What reads a table: rows, or keys of a dynamic table that have one.
+struct RowReader {
+  const KeyedRows* keys = nullptr;
+
+  std::int64_t ids_per_value() const { return keys == nullptr ? 1 : kIdsPerKey; }
+  std::int32_t row(const std::vector<std::int32_t>& ids, std::size_t value) const {
+    if (keys == nullptr) return ids[value];
+    const std::int64_t key = key_of_ids(ids.data() + value * static_cast<std::size_t>(kIdsPerKey));
+    return key == kMissingKey ? Vocabulary::kMissingRow : keys->row_of(key);
+  }
+};
+
 /// A sample of this rank's part of the batch that reads the row; empty: none does.
-std::string reader_of(const FailedStep& failed, std::size_t sparse, std::int64_t row) {
+std::string reader_of(const FailedStep& failed, std::size_t table, std::size_t sparse, std::int64_t row) {
+  const RowReader reader{failed.dynamic.keys_of(table)};
   for (const Batch& batch : failed.slices) {
     const IdColumn& column = batch.sparse[sparse];
-    const auto found = std::find(column.ids.begin(), column.ids.end(), static_cast<std::int32_t>(row));
-    if (found == column.ids.end()) continue;
-    std::int64_t sample = found - column.ids.begin();
+    const std::size_t values = column.ids.size() / static_cast<std::size_t>(reader.ids_per_value());
+    std::size_t found = 0;
+    while (found < values && reader.row(column.ids, found) != row) ++found;
+    if (found == values) continue;
+    std::int64_t sample = static_cast<std::int64_t>(found) * reader.ids_per_value();
     if (!column.offsets.empty()) sample = std::upper_bound(column.offsets.begin(), column.offsets.end(), sample) - column.offsets.begin() - 1;
     return fmt::format(", read by sample {}", batch.samples[static_cast<std::size_t>(sample)]);
   }
@@ -58,7 +73,7 @@ std::string describe_row(const FailedStep& failed, std::size_t table, std::int64
     const Vocabulary* const vocabulary = failed.vocabularies.find(failed.schema.sparse[embedding.sparse].table);
     const bool named = vocabulary != nullptr && row < vocabulary->rows();
     std::string text = fmt::format(" (feature {}{})", embedding.feature, named ? fmt::format(" = \"{}\"", vocabulary->value_text(static_cast<std::int32_t>(row))) : "");
-    reader = reader_of(failed, embedding.sparse, row);
+    reader = reader_of(failed, table, embedding.sparse, row);
     if (feature.empty() || !reader.empty()) feature = std::move(text);
     if (!reader.empty()) break;
   }
@@ -80,7 +95,10 @@ std::string in_rows_of_batch(const FailedStep& failed) {
     const RowRange own = failed.tables.own_range(embedding.table);
     for (const Batch& batch : failed.slices) {
       if (batch.rows == 0) continue;
-      for (const std::int32_t row : batch.sparse[embedding.sparse].ids) {
+      const RowReader reader{failed.dynamic.keys_of(embedding.table)};
+      const std::vector<std::int32_t>& ids = batch.sparse[embedding.sparse].ids;
+      for (std::size_t value = 0; value < ids.size() / static_cast<std::size_t>(reader.ids_per_value()); ++value) {
+        const std::int32_t row = reader.row(ids, value);
         const bool here = row >= own.first && row < own.end();
         if (here && bad_row(failed.tables, embedding.table, row, values)) return describe_row(failed, embedding.table, row);
       }

@@ -10,6 +10,7 @@
 #include "embedding/embedding_tables.h"
 #include "plugin/model_instance.h"
 #include "train/dense_parameters.h"
+#include "train/dynamic_features.h"
 #include "train/step_memory.h"
 
 namespace rechost {
@@ -22,6 +23,7 @@ struct FailedStep {
   const Vocabularies& vocabularies;
   const DenseParameters& dense;
   const EmbeddingTables& tables;
+  const DynamicFeatures& dynamic;
   StepMemory& memory;  ///< outputs of the last slice
   std::span<const Batch> slices;
   Communicator& communicator;

@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "embedding/keyed_rows.h"
 #include "train/metrics.h"
 #include "train/sentinels.h"
 
@@ -30,6 +32,7 @@ struct IntervalReport {
   double loss = 0.0;
   double lr_factor = 1.0;
   std::optional<double> gradient_norm;  ///< of all dense parameters together in the last step, after clip_value; nothing: there are none
+  std::vector<const KeyedRows*> dynamic_tables;  ///< as of this step; borrowed for the call
 };
 
 struct EvaluationReport {

@@ -17,7 +17,7 @@ void for_each_prediction(ModelRuntime& model, const Dataset& split, std::int64_t
   settings.stride = ranks;
   settings.prefetch = 2;
   std::vector<PreparedBatch> prepared(static_cast<std::size_t>(settings.prefetch) + 1);
-  BatchPipeline pipeline(split, order, settings, [&](Batch& batch, int place) {
+  BatchPipeline pipeline(split, order, settings, [&](Batch& batch, int place, const BatchPipeline::InOrder&) {
     PreparedBatch& own = prepared[static_cast<std::size_t>(place)];
     model.prepare(batch, own, ModelRuntime::Purpose::kUse);
     return own.memory_bytes();

@@ -33,11 +33,11 @@ double median(std::vector<double>& values) {
 /// The batches of a run as one of its ranks gets them, with what it prepares of each.
 class Readers {
  public:
-  Readers(const Config& config, const RunData& data, const ModelRuntime& model, int ranks)
-      : prepared_(static_cast<std::size_t>(config.data.prefetch) + 1),
-        pipeline_(*data.prepared.train, training_order(config, data.prepared.train->streams()), settings(config, ranks), [&](Batch& batch, int place) {
+  Readers(const Config& config, const RunData& data, ModelRuntime& model, int ranks)
+      : prepared_(places(config, model)),
+        pipeline_(*data.prepared.train, training_order(config, data.prepared.train->streams()), settings(config, ranks), [&](Batch& batch, int place, const BatchPipeline::InOrder& in_order) {
           PreparedBatch& own = prepared_[static_cast<std::size_t>(place)];
-          model.prepare(batch, own, ModelRuntime::Purpose::kTrain);
+          model.prepare(batch, own, ModelRuntime::Purpose::kTrain, in_order);
           return own.memory_bytes();
         }) {}
 
@@ -48,6 +48,12 @@ class Readers {
   const PreparedBatch& prepared() const { return prepared_[static_cast<std::size_t>(pipeline_.place())]; }
 
  private:
+  /// Each time a run begins anew.
+  static std::size_t places(const Config& config, ModelRuntime& model) {
+    model.begin_training();
+    return static_cast<std::size_t>(config.data.prefetch) + 1;
+  }
+
   static BatchPipeline::Settings settings(const Config& config, int ranks) {
     BatchPipeline::Settings settings;
     settings.slices = ranks;
@@ -79,7 +85,8 @@ void add_traffic(const ModelRuntime& model, const Batch& batch, const PreparedBa
   for (const ModelSpec::Embedding& embedding : model.spec().embeddings) {
     // Entries that are drawn have the columns of their catalogue alone; each has one id of its key.
     const bool drawn = embedding.group == InputGroup::kNegatives;
-    tables[embedding.table].ids += static_cast<double>(drawn ? prepared.negatives.rows : static_cast<std::int64_t>(batch.sparse[embedding.sparse].ids.size()));
+    const auto ids = static_cast<std::int64_t>(batch.sparse[embedding.sparse].ids.size()) / (model.schema().sparse[embedding.sparse].dynamic ? kIdsPerKey : 1);
+    tables[embedding.table].ids += static_cast<double>(drawn ? prepared.negatives.rows : ids);
   }
   const EmbeddingEngine& lookups = model.tables().lookups();
   for (std::size_t t = 0; t < tables.size(); ++t) tables[t].distinct += static_cast<double>(lookups.unique_rows(prepared.ids, t).size());

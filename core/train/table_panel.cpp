@@ -36,6 +36,19 @@ void add_encoder(const Vocabulary& vocabulary, Json& entry) {
   if (vocabulary.encoding().encoder == EncoderKind::kHash) entry["hash"] = hash_facts(vocabulary);
 }
 
+Json key_facts(const KeyedRows& keys) {
+  const KeyedRows::Counters& counters = keys.counters();
+  Json facts = Json::object();
+  facts["keys"] = keys.keys();
+  facts["max_rows"] = keys.max_keys();
+  facts["admissions"] = counters.admissions;
+  facts["evictions"] = counters.evictions;
+  facts["key_bytes"] = keys.memory_bytes();
+  facts["pending_keys"] = keys.pending().size();
+  facts["unadmitted_share"] = counters.unadmitted_share();
+  return facts;
+}
+
 }  // namespace
 
 std::optional<double> estimated_values(std::int64_t rows, std::int64_t occupied) {
@@ -49,6 +62,7 @@ Json table_panel(const ModelRuntime& model, const Vocabularies& vocabularies, st
     const TableFacts& facts = tables[t];
     const TableConfig& config = model.tables().table(t);
     const Vocabulary* const vocabulary = vocabulary_of_table(model, vocabularies, t);
+    const KeyedRows* const keys = model.dynamic().keys_of(t);
     Json entry = Json::object();
     entry["table"] = facts.name;
     entry["rows"] = facts.rows;
@@ -64,11 +78,16 @@ Json table_panel(const ModelRuntime& model, const Vocabularies& vocabularies, st
     if (facts.largest_row >= 0) {
       entry["norm"] = {{"min", facts.least_norm}, {"median", facts.median_norm}, {"max", facts.largest_norm}};
       entry["largest_row"] = {{"row", facts.largest_row}, {"norm", facts.largest_norm}};
-      if (vocabulary != nullptr && facts.largest_row < vocabulary->rows()) {
+      if (vocabulary != nullptr && keys != nullptr && facts.largest_row >= Vocabulary::kFirstValueRow) {
+        if (facts.largest_row - Vocabulary::kFirstValueRow < keys->keys()) {
+          entry["largest_row"]["value"] = vocabulary->key_text(keys->entry_of(static_cast<std::int32_t>(facts.largest_row)).key);
+        }
+      } else if (vocabulary != nullptr && facts.largest_row < vocabulary->rows()) {
         entry["largest_row"]["value"] = vocabulary->value_text(static_cast<std::int32_t>(facts.largest_row));
       }
     }
     if (vocabulary != nullptr) add_encoder(*vocabulary, entry);
+    if (keys != nullptr) entry["dynamic"] = key_facts(*keys);
     panel.push_back(std::move(entry));
   }
   return panel;

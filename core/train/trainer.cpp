@@ -235,9 +235,10 @@ TrainingResult Trainer::run() {
   settings.threads = config_.data.reader_threads > 0 ? static_cast<int>(config_.data.reader_threads) : 1;
   const auto slice_count = static_cast<std::size_t>(slices.count);
   std::vector<PreparedBatch> prepared((static_cast<std::size_t>(settings.prefetch) + 1) * slice_count);
-  BatchPipeline pipeline(*parts_.data->prepared.train, order_, settings, [&](Batch& batch, int place) {
+  parts_.model->begin_training();
+  BatchPipeline pipeline(*parts_.data->prepared.train, order_, settings, [&](Batch& batch, int place, const BatchPipeline::InOrder& in_order) {
     PreparedBatch& own = prepared[static_cast<std::size_t>(place)];
-    parts_.model->prepare(batch, own, ModelRuntime::Purpose::kTrain);
+    parts_.model->prepare(batch, own, ModelRuntime::Purpose::kTrain, in_order);
     return own.memory_bytes();
   });
 
@@ -278,7 +279,7 @@ TrainingResult Trainer::run() {
     if (step_ % config_.run.log_every_steps == 0 || last) {
       std::optional<double> gradient_norm;
       if (parts_.model->dense().count() > 0) gradient_norm = parts_.model->dense().gradient_norm(*parts_.pool);
-      parts_.observer->on_interval({step_, batch.epoch, course_.interval_loss / course_.interval_weight, step.lr_factor, gradient_norm});
+      parts_.observer->on_interval({step_, batch.epoch, course_.interval_loss / course_.interval_weight, step.lr_factor, gradient_norm, parts_.model->dynamic().all()});
       sentinels_.look_at_gradient(step_, gradient_norm);
       sentinels_.judge_labels(step_, last && first_step == 0, parts_.model->communicator());
       course_.interval_loss = 0.0;

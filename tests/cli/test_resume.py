@@ -11,7 +11,7 @@ from program import BIN, SMALL, expect, folder, main, rechost
 
 KILLS = int(os.environ.get("RECHOST_TEST_KILLS", "20"))
 SEED = int(os.environ.get("RECHOST_TEST_SEED", str(random.SystemRandom().randrange(1 << 30))))
-# Batch normalisation, dropout, a decaying learning rate, rows rounded at random: everything that a careless resume would get wrong.
+# Batch normalisation, dropout, a decaying learning rate, rows rounded at random, rows that change hands: everything that a careless resume would get wrong.
 RUN = [
     "run", "--plugin", "dlrm", "--set", "data.rows=60000", "--set", "data.valid_rows=2000", "--set", "data.test_rows=2000",
     "--set", "data.batch_size=256", "--set", "run.threads=1", "--set", "run.epochs=2", "--set", "run.log_every_steps=10",
@@ -19,6 +19,8 @@ RUN = [
     "--set", "schedule.kind=\"cosine\"", "--set", "schedule.warmup_steps=20", "--set", "eval.every_steps=100",
     "--set", "optimizer.sparse.kind=\"adam\"", "--set", "optimizer.sparse.lr=0.01",
     "--set", "tables.\"user*\".precision=\"bf16\"", "--set", "tables.\"item*\".precision=\"fp16\"",
+    "--set", "data.cardinality=[3000]", "--set", "features.user_0.encoder=\"dynamic\"", "--set", "features.user_0.max_rows=500", "--set", "features.user_0.min_count=2",
+    "--set", "features.item_0.encoder=\"dynamic\"", "--set", "features.item_0.max_rows=400", "--set", "features.item_0.evict=\"frequency\"",
 ]
 CHECKPOINTS = ["--set", "checkpoint.every_steps=15"]
 
@@ -111,7 +113,9 @@ def a_stop_signal_writes_a_checkpoint_and_exits_75():
 
 def a_second_signal_ends_at_once():
     with folder() as place:
-        process = subprocess.Popen([BIN, *RUN, "--set", "run.epochs=1000", "--set", "data.batch_size=60000", "--out", place],
+        # One batch has all ids, so all must have rows at once.
+        roomy = ["--set", "features.user_0.max_rows=3000", "--set", "features.item_0.max_rows=3000"]
+        process = subprocess.Popen([BIN, *RUN, *roomy, "--set", "run.epochs=1000", "--set", "data.batch_size=60000", "--out", place],
                                    stderr=subprocess.PIPE, text=True)
         for line in process.stderr:
             if line.startswith("memory:"):

@@ -54,14 +54,15 @@ TEST_CASE("a catalogue has every known entity once, with the values last seen") 
   Batch batch;
   items.fill(0, 3, batch);
   CHECK(batch.dense == std::vector<float>{5, 21, 30});
-  CHECK(batch.sparse[0].ids == std::vector<std::int32_t>{items.key_row(0), items.key_row(1), items.key_row(2)});
+  const std::vector<std::int64_t> keys{items.key(0), items.key(1), items.key(2)};
+  CHECK(batch.sparse[0].ids == std::vector<std::int32_t>(keys.begin(), keys.end()));
   CHECK(batch.sparse[1].offsets == std::vector<std::int64_t>{0, 1, 2, 2});
   items.fill(std::vector<std::int32_t>{2, 0, 2}, batch);
   CHECK(batch.dense == std::vector<float>{30, 5, 30});
   CHECK(batch.samples == std::vector<std::int64_t>{2, 0, 2});
   CHECK_THROWS_WITH(items.fill(2, 2, batch), Contains("no entry 3"));
 
-  for (std::int64_t entry = 0; entry < items.size(); ++entry) CHECK(items.entry_of(items.key_row(entry)) == entry);
+  for (std::int64_t entry = 0; entry < items.size(); ++entry) CHECK(items.entry_of(items.key(entry)) == entry);
   CHECK(items.entry_of(Vocabulary::kUnknownRow) == -1);
   CHECK(Catalogue("user", splits).size() == 3);
   CHECK(Catalogue("user", std::span(splits).first(1)).size() == 2);

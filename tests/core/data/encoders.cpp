@@ -454,6 +454,65 @@ TEST_CASE("weights that do not fit their ids make a row bad") {
   CHECK(prepared.train->samples() == 1);
 }
 
+TEST_CASE("values of dynamic features are keys of 64 bits, and no vocabulary is counted") {
+  const auto key_texts = [](const Vocabulary& vocabulary, const IdColumn& column) {
+    std::string text;
+    for (std::size_t row = 0; row + 1 < column.offsets.size(); ++row) {
+      for (std::int64_t i = column.offsets[row]; i < column.offsets[row + 1]; i += kIdsPerKey) {
+        const std::int64_t key = key_of_ids(column.ids.data() + i);
+        text += (i > column.offsets[row] ? " " : "") + (key == kMissingKey ? std::string("<missing>") : vocabulary.key_text(key));
+      }
+      text += "|";
+    }
+    return text;
+  };
+  const std::int64_t large = std::int64_t{1} << 62;
+  const auto data = source(2);
+  data->ids("user", {-3, std::nullopt, large}).words("city", {"a", "b", "a"}).lists("history", {{}, {large, 1}, {3, 2, 1}}).lists("last", {{5, 6}, {}, {7}});
+  DataFixture fixture;
+  fixture.features["user"] = {.encoder = "dynamic", .max_rows = 5};
+  fixture.features["city"] = {.encoder = "dynamic", .min_count = 2, .max_rows = 7, .admit_probability = 0.5, .evict = "frequency"};
+  fixture.features["history"] = {.encoder = "dynamic", .max_rows = 5, .max_length = 2, .padding = "front"};
+  fixture.features["last"] = {.encoder = "dynamic", .max_rows = 5, .max_length = 1};
+  const PreparedData prepared = fixture.prepare("train", data);
+  const Batch batch = all_rows(*prepared.train);
+  const BatchSchema& schema = prepared.train->schema();
+  const Vocabulary& user = prepared.vocabularies->at("user");
+  CHECK(schema.sparse[0].dynamic);
+  CHECK_FALSE(schema.sparse[0].is_list);
+  CHECK(schema.sparse[0].max_length == 1);
+  CHECK(schema.sparse[2].is_list);
+  CHECK(schema.sparse[2].max_length == 2);
+  CHECK_FALSE(schema.sparse[3].is_list);
+  CHECK(user.rows() == 7);
+  CHECK(user.counts().size() == 0);
+  CHECK(key_texts(user, batch.sparse[0]) == "-3|<missing>|4611686018427387904|");
+  CHECK(key_texts(user, batch.sparse[2]) == "<missing> <missing>|4611686018427387904 1|2 1|");
+  CHECK(key_texts(user, batch.sparse[3]) == "6|<missing>|7|");
+  // Strings: by a hash that the salt alone decides, and that a saved vocabulary makes again.
+  const std::string cities = key_texts(prepared.vocabularies->at("city"), batch.sparse[1]);
+  CHECK(cities.starts_with("<key "));
+  const test::Folder folder;
+  prepared.vocabularies->save(folder.path());
+  const Vocabularies loaded = Vocabularies::load(folder.path());
+  const Vocabulary& city = loaded.at("city");
+  CHECK(fmt::format("{0}|{1}|{0}|", city.key_text(city.key("a")), city.key_text(city.key("b"))) == cities);
+  CHECK(city.encoding().min_count == 2);
+  CHECK(city.encoding().admit_probability == 0.5);
+  CHECK(city.encoding().evict == EvictionRule::kFrequency);
+  CHECK(city.rows() == 9);
+  fixture.features["city"].salt = "pepper";
+  CHECK(key_texts(city, all_rows(*fixture.prepare("train", data).train).sparse[1]) != cities);
+}
+
+TEST_CASE("the id that stands for a missing value is a bad row of a dynamic feature") {
+  const auto data = source();
+  data->ids("user", {1, kMissingKey});
+  DataFixture fixture;
+  fixture.features["user"] = {.encoder = "dynamic", .max_rows = 5};
+  CHECK_THROWS_WITH(fixture.prepare("train", data), Contains("stands for a missing value in dynamic tables"));
+}
+
 TEST_CASE("a raw row is encoded by what was saved as it was in training, whatever the threads, memory and disk") {
   const std::uint64_t seed = 41;
   const auto data = every_column(1500, 50, seed);
@@ -549,11 +608,18 @@ TEST_CASE("each misuse of an encoder's key is one error that names feature, key 
       {"price", {.salt = "a"}, "features.price.salt has no effect"},
       {"price", {.hashes = 2}, "features.price.hashes has no effect"},
       {"user", {.encoder = "hash", .hash_rows = 9, .hashes = 2, .pooling = "none"}, "would take them for a sequence"},
+      {"user", {.encoder = "dynamic"}, "needs max_rows"},
+      {"user", {.encoder = "dynamic", .max_rows = 5, .admit_probability = 0.0}, "no key would ever have a row"},
+      {"user", {.encoder = "dynamic", .hashes = 2, .max_rows = 5}, "features.user.hashes has no effect"},
+      {"user", {.admit_probability = 0.5}, "features.user.admit_probability has no effect"},
+      {"user", {.encoder = "hash", .hash_rows = 9, .evict = "age"}, "features.user.evict has no effect"},
       {"user", {.keep = "first"}, "holds no lists"},
       {"history", {.keep = "first"}, "features.history.keep has no effect: it needs max_length"},
       {"history", {.padding = "front"}, "features.history.padding has no effect: it needs max_length"},
       {"history", {.max_length = 1, .padding = "front"}, "features.history.padding has no effect: with max_length = 1"},
       {"price", {.keep = "first"}, "features.price.keep has no effect"},
+      {"price", {.admit_probability = 0.5}, "features.price.admit_probability has no effect"},
+      {"price", {.evict = "age"}, "features.price.evict has no effect"},
   };
   for (const auto& [feature, section, message] : cases) {
     DataFixture fixture;

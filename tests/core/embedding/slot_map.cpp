@@ -189,6 +189,7 @@ TEST_CASE("a key of the batch is not evicted by it, and a batch with too many sa
   table.step({2});
   CHECK(table.step({1, 3}) == std::vector<std::int32_t>{2, 3});
   REQUIRE_THROWS_AS(table.step({4, 5, 6}), DataError);
+  REQUIRE_THROWS_WITH(table.step({1}), Catch::Contains("could not be given in step 4"));
   SmallTable other({});
   REQUIRE_THROWS_WITH(other.step({4, 5, 6}), Catch::Contains("step 1") && Catch::Contains("\"small\" than the 2 that fit it: raise max_rows"));
 }

@@ -1,0 +1,145 @@
+# Tables whose rows are given to keys while training: from the configuration to checkpoint, plan, prediction and export.
+import json
+import pathlib
+import struct
+
+from program import SMALL, expect, folder, main, rechost
+
+RUN = ["run", "--plugin", "dlrm", *SMALL, "--set", "run.steps=60", "--set", "run.log_every_steps=5", "--set", "data.cardinality=[20000]",
+       "--set", "tables.\"*\".init=\"uniform\"", "--set", "tables.\"*\".init_scale=0.05"]
+
+
+def dynamic(feature, rows, *settings):
+    made = ["--set", f"features.{feature}.encoder=\"dynamic\"", "--set", f"features.{feature}.max_rows={rows}"]
+    for setting in settings:
+        made += ["--set", f"features.{feature}.{setting}"]
+    return made
+
+
+# Each in its own way: evicted by age, by frequency, admitted late, by chance.
+SCARCE = [*dynamic("user_0", 2000), *dynamic("item_0", 1500, "evict=\"frequency\"", "min_count=2"),
+          *dynamic("user_1", 1500, "min_count=3"), *dynamic("item_1", 1500, "admit_probability=0.3")]
+
+
+def train(place, *settings, code=0):
+    return rechost(*RUN, *settings, "--out", place, "--output", "json", code=code)
+
+
+def losses(run):
+    return [json.loads(line)["train.loss"] for line in (pathlib.Path(run) / "metrics.jsonl").read_text().splitlines() if "train.loss" in line]
+
+
+def tensors(run):
+    latest = (pathlib.Path(run) / "checkpoints" / "latest").resolve()
+    return {str(path.relative_to(latest)): path.read_bytes() for path in sorted(latest.rglob("*.safetensors"))}
+
+
+def integers(content, name):
+    """An I64 tensor of a safetensors file, as anybody can read it."""
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8:8 + size])
+    begin, end = header[name]["data_offsets"]
+    return header, list(struct.unpack(f"<{(end - begin) // 8}q", content[8 + size + begin:8 + size + end]))
+
+
+def a_table_with_room_for_all_keys_learns_what_a_static_one_does():
+    with folder() as made:
+        place = pathlib.Path(made)
+        static = train(place).json()
+        roomy = train(place, *dynamic("user_0", 60000), *dynamic("item_0", 60000)).json()
+        expect(losses(static["run_dir"]) == losses(roomy["run_dir"]) and len(losses(static["run_dir"])) == 12, "training losses")
+        panel = {entry["table"]: entry for entry in roomy["tables"]}
+        facts = panel["user_0"]["dynamic"]
+        expect(facts["evictions"] == 0 and facts["unadmitted_share"] == 0 and facts["keys"] == facts["admissions"] > 1000, facts)
+        expect("dynamic" not in panel["user_1"], panel["user_1"])
+
+
+def threads_and_prefetch_leave_no_trace():
+    with folder() as made:
+        place = pathlib.Path(made)
+        one = train(place, *SCARCE, "--set", "data.prefetch=1").json()
+        many = train(place, *SCARCE, "--set", "data.prefetch=9", "--set", "data.reader_threads=3").json()
+        expect(losses(one["run_dir"]) == losses(many["run_dir"]), "training losses")
+        expect(tensors(one["run_dir"]) == tensors(many["run_dir"]), "checkpoints")
+        expect(one["metrics"] == many["metrics"], "metrics")
+        panel = {entry["table"]: entry["dynamic"] for entry in one["tables"] if "dynamic" in entry}
+        expect(panel["user_0"]["evictions"] > 0 and panel["user_0"]["keys"] == 2000 and panel["item_0"]["evictions"] > 0, panel)
+        expect(0 < panel["item_1"]["unadmitted_share"] < 1 and panel["user_1"]["pending_keys"] > 0, panel)
+        # The curve has them, too.
+        last = json.loads([line for line in (pathlib.Path(one["run_dir"]) / "metrics.jsonl").read_text().splitlines() if "train.loss" in line][-1])
+        expect(last["tables.user_0.evictions"] == panel["user_0"]["evictions"] and last["tables.item_1.unadmitted_share"] == panel["item_1"]["unadmitted_share"], last)
+
+
+def an_interrupted_run_ends_with_the_same_bits():
+    with folder() as made:
+        place = pathlib.Path(made)
+        whole = train(place / "whole", *SCARCE, "--set", "schedule.kind=\"constant\"").json()
+        longer = ["--set", "schedule.kind=\"constant\"", "--set", "eval.every_steps=0", "--set", "eval.every_epochs=0"]
+        part = train(place / "part", *SCARCE, *longer, "--set", "run.steps=33").json()
+        rest = rechost(*RUN, *SCARCE, *longer, "--resume", part["run_dir"], "--out", place / "part", "--output", "json").json()
+        expect(tensors(whole["run_dir"]) == tensors(rest["run_dir"]), "checkpoints")
+        expect(whole["metrics"]["test"] == rest["metrics"]["test"], (whole["metrics"], rest["metrics"]))
+
+
+def keys_are_read_without_rechost_and_used_by_it():
+    with folder() as made:
+        place = pathlib.Path(made)
+        run = train(place, *SCARCE).json()["run_dir"]
+        content = tensors(run)["keys/item_0.safetensors"]
+        header, keys = integers(content, "keys")
+        expect(header["__metadata__"]["table"] == "item_0" and "item_0" in json.loads(header["__metadata__"]["rows_of"]), header["__metadata__"])
+        expect(0 < len(keys) == len(set(keys)) <= 1500, len(keys))
+        counts = integers(content, "counts")[1]
+        steps = integers(content, "last_steps")[1]
+        expect(len(counts) == len(steps) == len(keys) and min(counts) >= 2 and max(steps) == 60, (min(counts), max(steps)))
+        counters = integers(content, "counters")[1]
+        expect(counters[0] - counters[1] == len(keys) and 0 < counters[3] < counters[2] == 60 * 500, counters)
+        # Frozen: the same predictions whatever came before, and from a copy.
+        first = rechost("predict", run, "--split", "test").out
+        expect(first == rechost("predict", run, "--split", "test", "--set", "data.eval_batch_size=333").out and len(first.splitlines()) == 4000, "predictions")
+        evaluated = rechost("eval", run, "--output", "json").json()
+        expect("auc" in json.dumps(evaluated), evaluated)
+
+
+def vectors_of_a_dynamic_entity_are_exported_by_key():
+    with folder() as made:
+        place = pathlib.Path(made)
+        towers = ["run", "--plugin", "two_tower", "--set", "data.rows=6000", "--set", "data.valid_rows=500", "--set", "data.test_rows=500", "--set", "run.threads=1",
+                  "--set", "data.batch_size=250", *dynamic("user_0", 2000), *dynamic("item_0", 2000), "--out", place]
+        plain = rechost(*towers, "--output", "json").json()
+        rechost("export", plain["run_dir"], "--what", "items", "--out", place / "items")
+        ids = (place / "items" / "ids.txt").read_text().split()
+        expect(len(ids) == len(set(ids)) > 100 and all(text.isdigit() for text in ids), ids[:3])
+
+
+def a_plan_counts_the_keys():
+    plan = rechost("plan", "--plugin", "dlrm", *SMALL, *SCARCE, "--output", "json").json()
+    tables = {entry["table"]: entry for entry in plan["tables"]}
+    expect(tables["user_0"]["max_keys"] == 2000 and tables["user_0"]["rows"] == 2002, tables["user_0"])
+    expect("max_keys" not in tables["user_2"] and plan["memory_bytes"]["keys"] > 6500 * 50, plan["memory_bytes"])
+    text = rechost("plan", "--plugin", "dlrm", *SMALL, *SCARCE, "--no-time")
+    expect("keys of \"user_0\": rows for 2,000 at one time" in text.out, text)
+    expect("their rows are given to keys in one process" in rechost("plan", "--plugin", "dlrm", *SMALL, *SCARCE, "--nproc", "2", code=78).err, "plan of two ranks")
+
+
+def what_cannot_be_is_refused_with_a_remedy():
+    with folder() as made:
+        place = pathlib.Path(made)
+        for settings, message in (
+            (["--set", "features.user_0.encoder=\"dynamic\""], "needs max_rows"),
+            (["--set", "features.user_0.evict=\"age\""], "features.user_0.evict has no effect"),
+            (dynamic("user_0", 100, "evict=\"random\""), "evict"),
+            ([*SCARCE, "--set", "run.deterministic=true"], "leave out run.deterministic"),
+        ):
+            refused = train(place, *settings, code=78)
+            expect(message in refused.err, refused)
+        # A batch reads more keys than there are rows.
+        few = train(place, *dynamic("user_0", 50), code=None)
+        expect(few.code != 0 and "more keys with a row in table \"user_0\" than the 50 that fit it: raise max_rows" in few.err, few)
+        ranks = rechost(*RUN, *SCARCE, "--nproc", "2", "--out", place, code=None)
+        expect(ranks.code != 0 and "start one rank" in ranks.err, ranks)
+
+
+main([a_table_with_room_for_all_keys_learns_what_a_static_one_does, threads_and_prefetch_leave_no_trace, an_interrupted_run_ends_with_the_same_bits,
+      keys_are_read_without_rechost_and_used_by_it, vectors_of_a_dynamic_entity_are_exported_by_key, a_plan_counts_the_keys,
+      what_cannot_be_is_refused_with_a_remedy])
