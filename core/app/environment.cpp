@@ -107,6 +107,7 @@ fs::path registry_directory() {
 }
 
 void keep_freed_memory() {
+  setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
   const std::string tunables = environment_variable("GLIBC_TUNABLES").value_or("");
   if (tunables.find("glibc.malloc.") != std::string::npos) return;
   constexpr int kMebibyte = 1 << 20;

@@ -9,82 +9,158 @@
 namespace rechost {
 namespace {
 
-/// Samples of a block that a thread takes at once: their outputs stay in its second-level cache while lookup after lookup fills them.
-constexpr std::int64_t kSamplesPerChunk = 256;
+/// Samples of a block that a thread takes at once.
+constexpr std::int64_t kSamplesPerItem = 256;
+/// Rows that are listed before they are read: the list stays in the nearest cache.
+constexpr std::int64_t kRowsPerList = 1024;
 constexpr std::int64_t kFloatsPerLine = 16;
 
-/// Rows to ask for ahead: about as many cache lines as a core keeps under way.
-std::int64_t rows_ahead(std::int64_t row_floats) {
-  constexpr std::int64_t kLinesAhead = 48;
-  return std::clamp<std::int64_t>(kLinesAhead / ((row_floats + kFloatsPerLine - 1) / kFloatsPerLine), 3, 24);
+/// As many as a core can wait for at once.
+std::int64_t rows_at_once(std::int64_t row_floats) {
+  constexpr std::int64_t kLines = 32;
+  return std::clamp<std::int64_t>(kLines / ((row_floats + kFloatsPerLine - 1) / kFloatsPerLine), 4, 32);
 }
 
-/// Asks for the first rows of a job, while the job before it still runs.
-void prefetch_first_rows(const LookupJob& job) {
-  const std::int64_t first = job.offsets == nullptr ? job.begin : job.offsets[job.begin];
-  const std::int64_t last = std::min(first + job.prefetch_ahead, job.ids_end);
-  const std::int64_t floats = row_value_floats(job.precision, job.dim);
-  for (std::int64_t i = first; i < last; ++i) prefetch_row(job.table + job.ids[i] * job.stride, floats);
+bool on_lines(const float* rows, std::int64_t stride) {
+  return reinterpret_cast<std::uintptr_t>(rows) % (kFloatsPerLine * sizeof(float)) == 0 && stride % kFloatsPerLine == 0;
 }
 
-/// Where the rows of a table are, as lookups of this batch number them.
+/// Where the rows of a lookup are, and which of them its bags have.
 struct RowSource {
   const float* rows = nullptr;
   std::int64_t stride = 0;
   RowPrecision precision = RowPrecision::kFp32;
-  const std::int32_t* ids = nullptr;  ///< of the table's group
+  const std::int32_t* ids = nullptr;      ///< of the column
+  const std::int64_t* offsets = nullptr;  ///< null: sample i has exactly ids[i]
+  const float* weights = nullptr;         ///< of the ids; null: all 1
+  bool mean = false;
+
+  std::int64_t first_id(std::int64_t sample) const { return offsets == nullptr ? sample : offsets[sample]; }
 };
 
-/// `source_of(table, group)`
+/// The rows of some samples, listed for the loops. One for each thread, kept for its memory.
+class RowList {
+ public:
+  /// Those of samples [begin, end), sample after sample.
+  void list(std::span<const RowSource> sources, std::int64_t begin, std::int64_t end, LookupJob& job) {
+    const bool plain = std::all_of(sources.begin(), sources.end(), [](const RowSource& source) { return source.offsets == nullptr && source.weights == nullptr; });
+    const auto slots = static_cast<std::int64_t>(sources.size());
+    job.bags = (end - begin) * slots;
+    job.row_count = 0;
+    for (const RowSource& source : sources) job.row_count += source.first_id(end) - source.first_id(begin);
+    rows_.resize_unspecified(job.row_count);
+    job.rows = rows_.data();
+    job.bag_ends = nullptr;
+    job.weights = nullptr;
+    job.scales = nullptr;
+    if (plain) {
+      for (std::int64_t slot = 0; slot < slots; ++slot) {
+        const RowSource& source = sources[static_cast<std::size_t>(slot)];
+        const float** to = rows_.data() + slot;
+        for (std::int64_t sample = begin; sample < end; ++sample, to += slots) *to = source.rows + source.ids[sample] * source.stride;
+      }
+      return;
+    }
+    const bool weighted = std::any_of(sources.begin(), sources.end(), [](const RowSource& source) { return source.weights != nullptr; });
+    const bool scaled = std::any_of(sources.begin(), sources.end(), [](const RowSource& source) { return source.mean; });
+    bag_ends_.resize_unspecified(job.bags);
+    if (weighted) weights_.resize_unspecified(job.row_count);
+    if (scaled) scales_.resize_unspecified(job.bags);
+    std::int32_t listed = 0;
+    std::int64_t bag = 0;
+    for (std::int64_t sample = begin; sample < end; ++sample) {
+      for (const RowSource& source : sources) {
+        const std::int64_t first = source.first_id(sample);
+        const std::int64_t last = source.first_id(sample + 1);
+        for (std::int64_t i = first; i < last; ++i, ++listed) {
+          rows_[listed] = source.rows + source.ids[i] * source.stride;
+          if (weighted) weights_[listed] = source.weights == nullptr ? 1.0f : source.weights[i];
+        }
+        if (scaled) scales_[bag] = source.mean && last > first ? 1.0f / static_cast<float>(last - first) : 1.0f;
+        bag_ends_[bag++] = listed;
+      }
+    }
+    job.bag_ends = bag_ends_.data();
+    if (weighted) job.weights = weights_.data();
+    if (scaled) job.scales = scales_.data();
+  }
+
+ private:
+  ReusedArray<const float*> rows_;
+  ReusedArray<std::int32_t> bag_ends_;
+  ReusedArray<float> weights_;
+  ReusedArray<float> scales_;
+};
+
+thread_local RowList thread_list;
+
+/// Neighbouring lookups of a block whose rows have the same precision: what one loop does in one go.
+struct LookupRun {
+  std::vector<RowSource> sources;
+  float* output = nullptr;  ///< of sample 0
+  std::int64_t output_stride = 0;
+  std::int64_t dim = 0;
+  bool on_lines = true;
+
+  /// Of samples [begin, end).
+  void pool(std::int64_t begin, std::int64_t end) const {
+    const RowPrecision precision = sources.front().precision;
+    LookupJob job{.precision = precision, .on_lines = on_lines, .dim = dim, .bags_together = static_cast<std::int64_t>(sources.size())};
+    job.output_stride = output_stride;
+    job.rows_at_once = rows_at_once(row_value_floats(precision, dim));
+    const auto loop = choose_twin(lookup_baseline, lookup_avx2, lookup_avx512)(precision, dim);
+    std::int64_t rows = 0;
+    for (const RowSource& source : sources) rows += source.first_id(end) - source.first_id(begin);
+    const std::int64_t samples_per_list = std::max<std::int64_t>(1, kRowsPerList * (end - begin) / std::max<std::int64_t>(rows, 1));
+    for (std::int64_t first = begin; first < end; first += samples_per_list) {
+      thread_list.list(sources, first, std::min(end, first + samples_per_list), job);
+      job.output = output + first * output_stride;
+      loop(job);
+    }
+  }
+};
+
+/// What is to be pooled into one block.
+struct BlockRuns {
+  std::int64_t samples = 0;  ///< or ids of a sequence
+  std::vector<LookupRun> runs;
+};
+
+/// `source_of(table, group)`: rows, stride, precision and the ids of the table's group.
 template <typename SourceOf>
 void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& impl, const PreparedIds& prepared, const SourceOf& source_of,
                  std::span<float* const> outputs, ThreadPool& pool) {
   impl.check_prepared(prepared);
   if (outputs.size() != impl.blocks.size()) fail<Error>("forward: {} outputs for {} blocks", outputs.size(), impl.blocks.size());
-  const auto loop_for = choose_twin(lookup_baseline, lookup_avx2, lookup_avx512);
-
-  using Block = EmbeddingEngine::Impl::Block;
-  const auto job_of = [&](const Block& block, std::size_t lookup_index, float* output, std::int64_t begin, std::int64_t end) {
-    const EmbeddingEngine::Impl::Lookup& lookup = impl.lookups[lookup_index];
-    const RowSource source = source_of(lookup.table, impl.prepared_group(prepared, lookup.table));
-    const PreparedColumn& column = impl.prepared_column(prepared, lookup);
-    const bool by_offsets = !block.sequence && !column.one_each;
-    return LookupJob{.table = source.rows,
-                     .precision = source.precision,
-                     .stride = source.stride,
-                     .dim = block.dim,
-                     .ids = source.ids + column.first,
-                     .ids_end = by_offsets ? column.offsets[end] : end,
-                     .offsets = by_offsets ? column.offsets.data() : nullptr,
-                     .weights = column.weighted && !block.sequence ? column.weights.data() : nullptr,
-                     .mean = lookup.pooling == Pooling::kMean,
-                     .begin = begin,
-                     .end = end,
-                     .output = output + lookup.slot * block.dim,
-                     .output_stride = static_cast<std::int64_t>(block.lookups.size()) * block.dim,
-                     .prefetch_ahead = rows_ahead(row_value_floats(source.precision, block.dim))};
-  };
-
-  std::vector<std::int64_t> first_chunk(impl.blocks.size() + 1, 0);
+  std::vector<BlockRuns> blocks;
+  std::vector<std::int64_t> first_item{0};
   for (std::size_t b = 0; b < impl.blocks.size(); ++b) {
-    const std::int64_t rows = outputs[b] == nullptr ? 0 : engine.block_rows(prepared, b);
-    first_chunk[b + 1] = first_chunk[b] + (rows + kSamplesPerChunk - 1) / kSamplesPerChunk;
-  }
-  pool.parallel_for(first_chunk.back(), [&](std::int64_t chunk) {
-    const auto b = static_cast<std::size_t>(std::upper_bound(first_chunk.begin(), first_chunk.end(), chunk) - first_chunk.begin() - 1);
-    const Block& block = impl.blocks[b];
-    const std::int64_t begin = (chunk - first_chunk[b]) * kSamplesPerChunk;
-    const std::int64_t end = std::min(engine.block_rows(prepared, b), begin + kSamplesPerChunk);
-    LookupJob job = job_of(block, block.lookups.front(), outputs[b], begin, end);
-    prefetch_first_rows(job);
-    for (std::size_t slot = 0; slot < block.lookups.size(); ++slot) {
-      const LookupJob current = job;
-      if (slot + 1 < block.lookups.size()) {
-        job = job_of(block, block.lookups[slot + 1], outputs[b], begin, end);
-        prefetch_first_rows(job);
+    if (outputs[b] == nullptr) continue;
+    const EmbeddingEngine::Impl::Block& block = impl.blocks[b];
+    BlockRuns to{.samples = engine.block_rows(prepared, b), .runs = {}};
+    for (const std::size_t index : block.lookups) {
+      const EmbeddingEngine::Impl::Lookup& lookup = impl.lookups[index];
+      const PreparedColumn& column = impl.prepared_column(prepared, lookup);
+      RowSource source = source_of(lookup.table, impl.prepared_group(prepared, lookup.table));
+      source.ids += column.first;
+      if (!block.sequence && !column.one_each) source.offsets = column.offsets.data();
+      if (!block.sequence && column.weighted) source.weights = column.weights.data();
+      source.mean = lookup.pooling == Pooling::kMean;
+      if (to.runs.empty() || source.offsets != nullptr || to.runs.back().sources.front().offsets != nullptr || to.runs.back().sources.front().precision != source.precision) {
+        const auto slots = static_cast<std::int64_t>(block.lookups.size());
+        to.runs.push_back({.sources = {}, .output = outputs[b] + lookup.slot * block.dim, .output_stride = slots * block.dim, .dim = block.dim});
       }
-      loop_for(current.precision, block.dim)(current);
+      to.runs.back().on_lines = to.runs.back().on_lines && on_lines(source.rows, source.stride);
+      to.runs.back().sources.push_back(source);
     }
+    first_item.push_back(first_item.back() + (to.samples + kSamplesPerItem - 1) / kSamplesPerItem);
+    blocks.push_back(std::move(to));
+  }
+  pool.parallel_for(first_item.back(), [&](std::int64_t item) {
+    const auto b = static_cast<std::size_t>(std::upper_bound(first_item.begin(), first_item.end(), item) - first_item.begin() - 1);
+    const std::int64_t begin = (item - first_item[b]) * kSamplesPerItem;
+    const std::int64_t end = std::min(blocks[b].samples, begin + kSamplesPerItem);
+    for (const LookupRun& run : blocks[b].runs) run.pool(begin, end);
   });
 }
 
@@ -94,7 +170,7 @@ void EmbeddingEngine::forward(const PreparedIds& prepared, std::span<float* cons
   const Impl& impl = *impl_;
   const auto source_of = [&](std::size_t table, const PreparedGroup& group) {
     const TableStorage& storage = impl.tables[table].storage.value();
-    return RowSource{storage.rows(), storage.stride(), impl.tables[table].config.precision, group.ids.data()};
+    return RowSource{.rows = storage.rows(), .stride = storage.stride(), .precision = impl.tables[table].config.precision, .ids = group.ids.data()};
   };
   pool_blocks(*this, impl, prepared, source_of, outputs, pool);
 }
@@ -104,7 +180,7 @@ void EmbeddingEngine::forward_from(const PreparedIds& prepared, std::span<const 
   const Impl& impl = *impl_;
   if (table_rows.size() != impl.tables.size()) fail<Error>("forward: rows of {} tables for {}", table_rows.size(), impl.tables.size());
   const auto source_of = [&](std::size_t table, const PreparedGroup& group) {
-    return RowSource{table_rows[table], impl.tables[table].config.dim, RowPrecision::kFp32, group.inverse.data()};
+    return RowSource{.rows = table_rows[table], .stride = impl.tables[table].config.dim, .ids = group.inverse.data()};
   };
   pool_blocks(*this, impl, prepared, source_of, outputs, pool);
 }
@@ -119,13 +195,12 @@ void EmbeddingEngine::gather_rows(std::size_t table, std::span<const std::int32_
     }
   }
   if (ids.empty()) return;
-  LookupJob job{.table = storage.rows(), .precision = of.config.precision, .stride = storage.stride(), .dim = dim, .ids = ids.data()};
-  job.ids_end = static_cast<std::int64_t>(ids.size());
-  job.end = job.ids_end;
-  job.output = out;
-  job.output_stride = dim;
-  job.prefetch_ahead = rows_ahead(storage.value_floats());
-  choose_twin(lookup_baseline, lookup_avx2, lookup_avx512)(job.precision, dim)(job);
+  LookupRun run{.sources = {{.rows = storage.rows(), .stride = storage.stride(), .precision = of.config.precision, .ids = ids.data()}},
+                .output = out,
+                .output_stride = dim,
+                .dim = dim,
+                .on_lines = on_lines(storage.rows(), storage.stride())};
+  run.pool(0, static_cast<std::int64_t>(ids.size()));
 }
 
 }  // namespace rechost

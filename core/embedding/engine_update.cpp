@@ -16,9 +16,10 @@ using Impl = EmbeddingEngine::Impl;
 constexpr std::int64_t kFloatsPerItem = 65536;
 constexpr std::int64_t kFloatsPerLine = 16;
 
-std::int64_t rows_ahead(std::int64_t floats) {
-  constexpr std::int64_t kLinesAhead = 32;
-  return std::clamp<std::int64_t>(kLinesAhead / ((floats + kFloatsPerLine - 1) / kFloatsPerLine), 2, 16);
+/// As many as a core can wait for at once.
+std::int64_t rows_at_once(std::int64_t floats) {
+  constexpr std::int64_t kLines = 12;
+  return std::clamp<std::int64_t>(kLines / ((floats + kFloatsPerLine - 1) / kFloatsPerLine), 2, 16);
 }
 
 /// What a thread needs to update a range of rows. One for each thread, kept from step to step for its memory.
@@ -130,7 +131,7 @@ UpdateJob job_for(Impl::Table& table, std::uint64_t seed, std::int64_t step, Roo
           .stride = table.storage->stride(),
           .dim = config.dim,
           .sum = room.sum.data(),
-          .prefetch_ahead = rows_ahead(table.storage->value_floats() + table.storage->state_floats()),
+          .rows_at_once = rows_at_once(table.storage->value_floats() + table.storage->state_floats()),
           .rounding_seed = derive_seed(derive_seed(seed, name_seed(config.name)), static_cast<std::uint64_t>(step)),
           .first_row = config.first_row};
 }

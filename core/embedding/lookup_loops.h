@@ -1,27 +1,28 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/row_precision.h"
 
 namespace rechost {
 
-/// Some samples of one lookup. Borrowed.
+/// Bags of rows, and where the sum of each goes: some neighbouring lookups of a block for some samples, sample after sample. Rows come from all over
+/// memory, sums go one behind the other. Borrowed.
 struct LookupJob {
-  const float* table = nullptr;  ///< first row
-  RowPrecision precision = RowPrecision::kFp32;  ///< of the values in it
-  std::int64_t stride = 0;       ///< floats from one table row to the next
+  const float* const* rows = nullptr;  ///< of all bags, one after another
+  std::int64_t row_count = 0;
+  const std::int32_t* bag_ends = nullptr;  ///< [bags]: into `rows`; null: each bag has exactly one row, which is copied
+  const float* weights = nullptr;          ///< [row_count], or null for all 1; only with bag_ends
+  const float* scales = nullptr;           ///< [bags]: what sums are multiplied by, or null for all 1; only with bag_ends
+  RowPrecision precision = RowPrecision::kFp32;
+  bool on_lines = false;  ///< whether every row begins on a cache line
   std::int64_t dim = 0;
-  const std::int32_t* ids = nullptr;      ///< all ids of the column
-  std::int64_t ids_end = 0;               ///< how many of them may be read ahead
-  const std::int64_t* offsets = nullptr;  ///< of the column; null: sample i has exactly ids[i]
-  const float* weights = nullptr;         ///< of all ids of the column; null: all 1
-  bool mean = false;
-  std::int64_t begin = 0;  ///< samples [begin, end)
-  std::int64_t end = 0;
-  float* output = nullptr;           ///< where sample 0 of the column would go
-  std::int64_t output_stride = 0;    ///< floats from one sample's output to the next one's
-  std::int64_t prefetch_ahead = 16;  ///< ids between the row being read and the one asked for
+  std::int64_t bags = 0;
+  std::int64_t bags_together = 1;  ///< of one sample, whose outputs are neighbours
+  float* output = nullptr;
+  std::int64_t output_stride = 0;  ///< floats from one sample's outputs to the next one's
+  std::int64_t rows_at_once = 8;   ///< that are asked for together, while as many before them are read
 };
 
 using LookupFunction = void (*)(const LookupJob& job);
@@ -31,18 +32,44 @@ LookupFunction lookup_baseline(RowPrecision precision, std::int64_t dim);
 LookupFunction lookup_avx2(RowPrecision precision, std::int64_t dim);
 LookupFunction lookup_avx512(RowPrecision precision, std::int64_t dim);
 
-/// Asks for a row's cache lines. Costs nothing where they are there already.
-[[gnu::always_inline]] inline void prefetch_row(const float* row, std::int64_t floats) {
-  constexpr std::int64_t kFloatsPerLine = 16;
-  for (std::int64_t i = 0; i < floats; i += kFloatsPerLine) __builtin_prefetch(row + i, 0, 3);
-  // A row that does not begin on a line reaches into one more.
-  __builtin_prefetch(row + floats - 1, 0, 3);
-}
+/// Asks for the rows of a job before they are read: some at once, by as few instructions as possible. A processor that has to look up the page of
+/// a row keeps what follows waiting in its queue, and the fewer instructions come between two rows, the more of them it waits for side by side.
+class RowsAhead {
+ public:
+  /// `floats`: what the values of a row take.
+  [[gnu::always_inline]] RowsAhead(const LookupJob& job, std::int64_t floats)
+      : rows_(job.rows), count_(job.row_count), at_once_(job.rows_at_once), on_lines_(job.on_lines), floats_(floats) {}
+
+  /// Before row `now` is read.
+  [[gnu::always_inline]] void ask_on(std::int64_t now) {
+    if (asked_ - now < at_once_ && asked_ < count_) ask();
+  }
+
+ private:
+  [[gnu::always_inline]] void ask() {
+    constexpr std::int64_t kFloatsPerLine = 16;
+    const std::int64_t end = std::min(asked_ + at_once_, count_);
+    for (; asked_ < end; ++asked_) {
+      const float* const row = rows_[asked_];
+      for (std::int64_t i = 0; i < floats_; i += kFloatsPerLine) __builtin_prefetch(row + i, 0, 3);
+      // A row that does not begin on a line reaches into one more.
+      if (!on_lines_) __builtin_prefetch(row + floats_ - 1, 0, 3);
+    }
+  }
+
+  const float* const* rows_;
+  std::int64_t count_;
+  std::int64_t at_once_;
+  bool on_lines_;
+  std::int64_t floats_;
+  std::int64_t asked_ = 0;
+};
 
 /// The values of one row, as float32.
 template <typename Vector, typename Element>
 struct RowValues {
   [[gnu::always_inline]] RowValues(const float* row, std::int64_t /*dim*/) : values(reinterpret_cast<const Element*>(row)) {}
+  static constexpr std::int64_t floats(std::int64_t dim) { return floats_of_values(sizeof(Element), dim); }
   [[gnu::always_inline]] Vector load_first(std::int64_t column, std::int64_t count) const { return Vector::load_first(values + column, count); }
 
   const Element* values;
@@ -52,6 +79,7 @@ template <typename Vector>
 struct RowValues<Vector, Int8> {
   [[gnu::always_inline]] RowValues(const float* row, std::int64_t dim)
       : values(reinterpret_cast<const Int8*>(row)), step(row[floats_of_values(sizeof(Int8), dim)]), least(row[floats_of_values(sizeof(Int8), dim) + 1]) {}
+  static constexpr std::int64_t floats(std::int64_t dim) { return floats_of_values(sizeof(Int8), dim) + Int8::kRowFloats; }
   [[gnu::always_inline]] Vector load_first(std::int64_t column, std::int64_t count) const {
     return multiply_add(Vector::load_first(values + column, count), step, least);
   }
@@ -61,9 +89,9 @@ struct RowValues<Vector, Int8> {
   Vector least;
 };
 
-/// The sum of the rows of ids [first, last), each times its weight if kWeighted, times `scale`. `kDim` as in lookup_loop().
+/// The sum of rows [first, last), each times its weight if kWeighted, times `scale`. `kDim` as in lookup_loop().
 template <typename Vector, typename Element, int kDim, bool kWeighted>
-[[gnu::always_inline]] inline void sum_bag(const LookupJob& job, std::int64_t first, std::int64_t last, const Vector& scale, float* output) {
+[[gnu::always_inline]] inline void sum_bag(const LookupJob& job, std::int64_t first, std::int64_t last, float scale, float* output, RowsAhead& ahead) {
   constexpr std::int64_t kWidth = Vector::kWidth;
   // Vectors that a bag is summed in: for a known dim all of it, else so many columns at a time.
   constexpr std::int64_t kSums = kDim > 0 ? (kDim + kWidth - 1) / kWidth : 4;
@@ -73,7 +101,8 @@ template <typename Vector, typename Element, int kDim, bool kWeighted>
     for (std::int64_t v = 0; v < kSums; ++v) sums[v] = Vector(0.0f);
     const std::int64_t rest = dim - block;
     for (std::int64_t i = first; i < last; ++i) {
-      const RowValues<Vector, Element> row(job.table + job.ids[i] * job.stride, dim);
+      if (block == 0) ahead.ask_on(i);
+      const RowValues<Vector, Element> row(job.rows[i], dim);
       const Vector weight(kWeighted ? job.weights[i] : 1.0f);
       for (std::int64_t v = 0; v < kSums; ++v) {
         if (kDim == 0 && v * kWidth >= rest) continue;
@@ -82,41 +111,39 @@ template <typename Vector, typename Element, int kDim, bool kWeighted>
       }
     }
     for (std::int64_t v = 0; v < kSums; ++v) {
-      if (kDim > 0 || v * kWidth < rest) (sums[v] * scale).store_first(output + block + v * kWidth, rest - v * kWidth);
+      if (kDim > 0 || v * kWidth < rest) (sums[v] * Vector(scale)).store_first(output + block + v * kWidth, rest - v * kWidth);
     }
   }
 }
 
 /// Rows and bags of `kDim` values (0: job.dim, known only at run time), each an `Element` in the table and a float in the output.
 template <typename Vector, typename Element, int kDim>
-void lookup_loop(const LookupJob& job) {
+void lookup_loop(const LookupJob& from) {
   constexpr std::int64_t kWidth = Vector::kWidth;
+  const LookupJob job = from;  // a copy of its own cannot change when outputs are written, so it stays in registers
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
-  constexpr std::int64_t kOutputsAhead = 6;
-  const std::int64_t last_ahead = job.ids_end - job.prefetch_ahead;
-  const std::int64_t row_floats = row_value_floats(job.precision, dim);
+  RowsAhead ahead(job, RowValues<Vector, Element>::floats(dim));
+  ahead.ask_on(0);
 
-  for (std::int64_t sample = job.begin; sample < job.end; ++sample) {
-    const std::int64_t first = job.offsets == nullptr ? sample : job.offsets[sample];
-    const std::int64_t last = job.offsets == nullptr ? sample + 1 : job.offsets[sample + 1];
-    float* output = job.output + sample * job.output_stride;
-    // Outputs of one lookup lie far apart, so the processor does not foresee the lines that they need either.
-    if (sample + kOutputsAhead < job.end) {
-      for (std::int64_t i = 0; i < dim; i += 16) __builtin_prefetch(output + kOutputsAhead * job.output_stride + i, 1, 3);
-    }
-    for (std::int64_t i = first; i < last; ++i) {
-      if (i < last_ahead) prefetch_row(job.table + job.ids[i + job.prefetch_ahead] * job.stride, row_floats);
-    }
-    if (last - first == 1 && job.weights == nullptr) {
-      const RowValues<Vector, Element> row(job.table + job.ids[first] * job.stride, dim);
-      for (std::int64_t column = 0; column < dim; column += kWidth) row.load_first(column, dim - column).store_first(output + column, dim - column);
-      continue;
-    }
-    const Vector scale(job.mean && last > first ? 1.0f / static_cast<float>(last - first) : 1.0f);
-    if (job.weights == nullptr) {
-      sum_bag<Vector, Element, kDim, false>(job, first, last, scale, output);
-    } else {
-      sum_bag<Vector, Element, kDim, true>(job, first, last, scale, output);
+  std::int64_t first = 0;
+  float* sample_output = job.output;
+  for (std::int64_t bag = 0; bag < job.bags; sample_output += job.output_stride) {
+    float* output = sample_output;
+    for (const std::int64_t end = bag + job.bags_together; bag < end; ++bag, output += dim) {
+      if (job.bag_ends == nullptr) {
+        ahead.ask_on(bag);
+        const RowValues<Vector, Element> row(job.rows[bag], dim);
+        for (std::int64_t column = 0; column < dim; column += kWidth) row.load_first(column, dim - column).store_first(output + column, dim - column);
+        continue;
+      }
+      const std::int64_t last = job.bag_ends[bag];
+      const float scale = job.scales == nullptr ? 1.0f : job.scales[bag];
+      if (job.weights == nullptr) {
+        sum_bag<Vector, Element, kDim, false>(job, first, last, scale, output, ahead);
+      } else {
+        sum_bag<Vector, Element, kDim, true>(job, first, last, scale, output, ahead);
+      }
+      first = last;
     }
   }
 }

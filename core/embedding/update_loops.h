@@ -20,7 +20,7 @@ struct UpdateJob {
   const float* const* gradients = nullptr;       ///< each [dim], to be summed in this order
   const float* scales = nullptr;                 ///< one for each gradient, or null for all 1
   float* sum = nullptr;                          ///< room for `dim` floats
-  std::int64_t prefetch_ahead = 8;               ///< rows between the one being updated and the one asked for
+  std::int64_t rows_at_once = 8;                 ///< rows that are asked for together, while as many before them are updated
 
   // For rows of 16 bits.
   std::uint64_t rounding_seed = 0;  ///< of seed, table and step
@@ -41,39 +41,44 @@ SumFunction sum_baseline(std::int64_t dim);
 SumFunction sum_avx2(std::int64_t dim);
 SumFunction sum_avx512(std::int64_t dim);
 
-/// Gradients are scattered over the batch like rows over the table, though over less memory: how many ahead of the one being summed the next
-/// one is asked for. About as many cache lines as a processor can wait for at once.
-[[gnu::always_inline]] inline std::int64_t gradients_ahead(std::int64_t dim) { return std::clamp<std::int64_t>(64 * 16 / dim, 4, 40); }
+/// Asks for the gradients that rows are updated with, which are scattered over the batch like rows over the table, though over less memory.
+class GradientsAhead {
+ public:
+  [[gnu::always_inline]] GradientsAhead(const UpdateJob& job, std::int64_t dim)
+      : gradients_(job.gradients), count_(job.first_gradient[job.row_count]), dim_(dim), asked_(job.first_gradient[0]) {}
 
-[[gnu::always_inline]] inline void prefetch_gradient(const UpdateJob& job, std::int64_t index, std::int64_t dim) {
-  constexpr std::int64_t kFloatsPerLine = 16;
-  for (std::int64_t i = 0; i < dim; i += kFloatsPerLine) __builtin_prefetch(job.gradients[index] + i, 0, 3);
-}
+  /// Those up to `end`, but no more than the nearest cache takes beside what is at work on `now`: a row may have hundreds.
+  [[gnu::always_inline]] void ask_until(std::int64_t end, std::int64_t now) {
+    constexpr std::int64_t kFloatsPerLine = 16;
+    constexpr std::int64_t kFloatsAhead = 2048;
+    const std::int64_t most = now + std::clamp<std::int64_t>(kFloatsAhead / dim_, 4, 32);
+    for (end = std::min({end, most, count_}); asked_ < end; ++asked_) {
+      for (std::int64_t i = 0; i < dim_; i += kFloatsPerLine) __builtin_prefetch(gradients_[asked_] + i, 0, 3);
+    }
+  }
+  /// While gradient `now` is being added.
+  [[gnu::always_inline]] void ask_on(std::int64_t now) { ask_until(count_, now); }
 
-/// Asks for the gradients that no other one comes far enough ahead of. Returns where asking ahead ends.
-[[gnu::always_inline]] inline std::int64_t prefetch_first_gradients(const UpdateJob& job, std::int64_t dim) {
-  const std::int64_t count = job.first_gradient[job.row_count];
-  for (std::int64_t i = job.first_gradient[0]; i < std::min(count, job.first_gradient[0] + gradients_ahead(dim)); ++i) prefetch_gradient(job, i, dim);
-  return count - gradients_ahead(dim);
-}
+ private:
+  const float* const* gradients_;
+  std::int64_t count_;
+  std::int64_t dim_;
+  std::int64_t asked_;
+};
 
-/// The sum of gradients [first, last) as `dim` floats: job.sum, or the only gradient itself. Asks for one ahead for each, up to `ask_until`:
-/// a row may have hundreds of them, more than fit the nearest cache if they came all at once.
+/// The sum of gradients [first, last) as `dim` floats: job.sum, or the only gradient itself.
 template <typename Vector, int kDim>
-[[gnu::always_inline]] inline const float* summed_gradient(const UpdateJob& job, std::int64_t first, std::int64_t last, std::int64_t ask_until) {
+[[gnu::always_inline]] inline const float* summed_gradient(const UpdateJob& job, std::int64_t first, std::int64_t last, GradientsAhead& ahead) {
   constexpr std::int64_t kWidth = Vector::kWidth;
   constexpr std::int64_t kSums = kDim > 0 ? (kDim + kWidth - 1) / kWidth : 4;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
-  if (last - first == 1 && job.scales == nullptr) {
-    if (first < ask_until) prefetch_gradient(job, first + gradients_ahead(dim), dim);
-    return job.gradients[first];
-  }
+  if (last - first == 1 && job.scales == nullptr) return job.gradients[first];
   for (std::int64_t block = 0; block < dim; block += kSums * kWidth) {
     Vector sums[kSums];
     for (std::int64_t v = 0; v < kSums; ++v) sums[v] = Vector(0.0f);
     const std::int64_t rest = dim - block;
     for (std::int64_t i = first; i < last; ++i) {
-      if (block == 0 && i < ask_until) prefetch_gradient(job, i + gradients_ahead(dim), dim);
+      if (block == 0) ahead.ask_on(i);
       const float* gradient = job.gradients[i] + block;
       const Vector scale(job.scales == nullptr ? 1.0f : job.scales[i]);
       for (std::int64_t v = 0; v < kSums; ++v) {
@@ -89,34 +94,49 @@ template <typename Vector, int kDim>
   return job.sum;
 }
 
-template <typename Vector, typename Element, OptimizerKind kKind, int kDim>
-std::int64_t update_loop(const RuleConstants& constants, const UpdateJob& job) {
-  const RuleConstants rule = constants;  // a copy of its own cannot change when rows are written, so it stays in registers
+/// Asks for the lines of rows [first, last) of a job, to be written. All of them at once and by as few instructions as possible: a processor
+/// that has to look up the page of a row keeps what follows waiting in its queue, and the fewer instructions come between two rows,
+/// the more of them it waits for side by side.
+template <typename Job>
+[[gnu::always_inline]] inline void prefetch_rows_for_writing(const Job& job, std::int64_t first, std::int64_t last, std::int64_t floats) {
   constexpr std::int64_t kFloatsPerLine = 16;
+  // A row that does not begin on a line reaches into one more.
+  const bool on_lines = job.stride % kFloatsPerLine == 0;
+  for (std::int64_t i = first; i < last; ++i) {
+    const float* const row = job.table + job.rows[i] * job.stride;
+    for (std::int64_t f = 0; f < floats; f += kFloatsPerLine) __builtin_prefetch(row + f, 1, 3);
+    if (!on_lines) __builtin_prefetch(row + floats - 1, 1, 3);
+  }
+}
+
+template <typename Vector, typename Element, OptimizerKind kKind, int kDim>
+std::int64_t update_loop(const RuleConstants& constants, const UpdateJob& from) {
+  const RuleConstants rule = constants;  // copies of its own cannot change when rows are written, so they stay in registers
+  const UpdateJob job = from;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
   const std::int64_t value_floats = floats_of_values(sizeof(Element), dim);
   const std::int64_t row_floats = value_floats + (kKind == OptimizerKind::kRowwiseAdagrad ? 1 : element_states(kKind) * dim);
-  const std::int64_t ask_until = prefetch_first_gradients(job, dim);
+  GradientsAhead ahead(job, dim);
 
-  for (std::int64_t index = 0; index < job.row_count; ++index) {
-    if (index + job.prefetch_ahead < job.row_count) {
-      const float* ahead = job.table + job.rows[index + job.prefetch_ahead] * job.stride;
-      for (std::int64_t i = 0; i < row_floats; i += kFloatsPerLine) __builtin_prefetch(ahead + i, 1, 3);
-      __builtin_prefetch(ahead + row_floats - 1, 1, 3);
-    }
-    const std::int64_t first = job.first_gradient[index];
-    const std::int64_t last = job.first_gradient[index + 1];
-    const float* gradient = summed_gradient<Vector, kDim>(job, first, last, ask_until);
-    float* row = job.table + job.rows[index] * job.stride;
-    float* state = row + value_floats;
-    if constexpr (std::is_same_v<Element, float>) {
-      PlainValues<Vector> values{row};
-      update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
-    } else {
-      const RoundingKey key = RoundingKey::of_row(job.rounding_seed, job.first_row + job.rows[index]);
-      RoundedValues<Vector, Element> values{.values = reinterpret_cast<Element*>(row), .noise = {.key = key}};
-      update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
-      if (values.beyond != 0) return job.rows[index];
+  prefetch_rows_for_writing(job, 0, std::min(job.rows_at_once, job.row_count), row_floats);
+  for (std::int64_t begin = 0; begin < job.row_count; begin += job.rows_at_once) {
+    const std::int64_t end = std::min(begin + job.rows_at_once, job.row_count);
+    const std::int64_t next_end = std::min(end + job.rows_at_once, job.row_count);
+    prefetch_rows_for_writing(job, end, next_end, row_floats);
+    ahead.ask_until(job.first_gradient[next_end], job.first_gradient[begin]);
+    for (std::int64_t index = begin; index < end; ++index) {
+      const float* gradient = summed_gradient<Vector, kDim>(job, job.first_gradient[index], job.first_gradient[index + 1], ahead);
+      float* row = job.table + job.rows[index] * job.stride;
+      float* state = row + value_floats;
+      if constexpr (std::is_same_v<Element, float>) {
+        PlainValues<Vector> values{row};
+        update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
+      } else {
+        const RoundingKey key = RoundingKey::of_row(job.rounding_seed, job.first_row + job.rows[index]);
+        RoundedValues<Vector, Element> values{.values = reinterpret_cast<Element*>(row), .noise = {.key = key}};
+        update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
+        if (values.beyond != 0) return job.rows[index];
+      }
     }
   }
   return -1;
@@ -126,12 +146,12 @@ template <typename Vector, int kDim>
 void sum_loop(const UpdateJob& from) {
   UpdateJob job = from;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
-  const std::int64_t ask_until = prefetch_first_gradients(job, dim);
+  GradientsAhead ahead(job, dim);
   for (std::int64_t index = 0; index < job.row_count; ++index) {
     const std::int64_t first = job.first_gradient[index];
-    const std::int64_t last = job.first_gradient[index + 1];
     job.sum = job.table + index * job.stride;
-    const float* sum = summed_gradient<Vector, kDim>(job, first, last, ask_until);
+    ahead.ask_on(first);
+    const float* sum = summed_gradient<Vector, kDim>(job, first, job.first_gradient[index + 1], ahead);
     if (sum == job.sum) continue;
     for (std::int64_t column = 0; column < dim; column += Vector::kWidth) {
       Vector::load_first(sum + column, dim - column).store_first(job.sum + column, dim - column);

@@ -18,6 +18,7 @@
 #include "bench/peers/json_peer.h"
 #include "bench/peers/rounds.h"
 #include "core/folder.h"
+#include "device/host_buffer.h"
 #include "device/instruction_set.h"
 #include "embedding/engine.h"
 #include "embedding/prepared_ids.h"
@@ -72,7 +73,10 @@ class Measurement {
   void run(const Point& point) {
     const std::int64_t steps = options_.quick ? 2 : 6;
     const int rounds = options_.quick ? 1 : 5;
-    output_.assign(static_cast<std::size_t>(options_.batch * layout_.dim) * kFeatures, 0.001f);
+    const std::size_t floats = static_cast<std::size_t>(options_.batch * layout_.dim) * kFeatures;
+    gradients_ = HostBuffer(floats * sizeof(float), "the gradients of a batch");
+    std::ranges::fill(gradients_.view<float>(), 0.001f);
+    output_ = HostBuffer(floats * sizeof(float), "the rows of a batch");
     offsets_.clear();
     for (std::int64_t i = 0; point.ids_per_sample > 1 && i <= options_.batch; ++i) offsets_.push_back(i * point.ids_per_sample);
     Times warm_up, times;
@@ -121,8 +125,8 @@ class Measurement {
   void our_step(const StepIds& ids, Times& times) {
     std::vector<IdColumnView> views;
     for (const auto& column : ids) views.push_back({.ids = column, .offsets = offsets_, .rows = options_.batch, .name = "c"});
-    float* const outputs[] = {output_.data()};
-    const float* const gradients[] = {output_.data()};
+    float* const outputs[] = {output_.view<float>().data()};
+    const float* const gradients[] = {gradients_.view<float>().data()};
     timed(times.prepare, [&] { engine_.prepare(views, prepared_, pool_); });
     timed(times.lookup, [&] { engine_.forward(prepared_, outputs, pool_); });
     timed(times.update, [&] { engine_.update(prepared_, gradients, {.step = ++step_}, pool_); });
@@ -207,7 +211,8 @@ class Measurement {
   PreparedIds prepared_;
   IdSource source_;
   std::int64_t step_ = 0;
-  std::vector<float> output_;  ///< of the lookup, and the gradients of the update
+  HostBuffer output_;     ///< of the lookup; on huge pages like that of a training step
+  HostBuffer gradients_;  ///< of the update; the same, see keep_freed_memory()
   std::vector<std::int64_t> offsets_;
   const test::Folder folder_;
 };
