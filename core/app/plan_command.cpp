@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/host.h"
 #include "base/json.h"
+#include "embedding/table_storage.h"
 #include "train/memory_plan.h"
 #include "train/step_plan.h"
 
@@ -28,6 +29,10 @@ Json table_list(const ModelRuntime& model, const std::vector<TableSize>& sizes, 
     entry["optimizer"] = optimizer_name(table.optimizer.kind);
     entry["state_floats_per_row"] = tables.state_floats_per_row(i);
     entry["bytes"] = table.rows * sizes[i].bytes_per_row;
+    if (table.in_file()) {
+      const TableBytes bytes = table_bytes(table);
+      entry["file"] = {{"directory", table.file_directory.string()}, {"bytes", bytes.file}, {"memory_bytes", bytes.memory}, {"cached_rows", cached_rows(table)}};
+    }
     entry["placement"] = placement.describe(i);
     if (const KeyedRows* const keys = model.dynamic().keys_of(i)) entry["max_keys"] = keys->max_keys();
     list.push_back(std::move(entry));
@@ -64,6 +69,9 @@ Json step_json(const StepPlan& plan, const EmbeddingTables& tables, const std::v
   for (std::size_t t = 0; t < plan.tables.size(); ++t) {
     const TableTraffic& traffic = plan.tables[t];
     step["tables"].push_back({{"table", tables.table(t).name}, {"ids", traffic.ids}, {"distinct_rows", traffic.distinct}, {"lookup", traffic.lookup}, {"update", traffic.update}});
+    if (!tables.table(t).in_file()) continue;
+    const FileRowSpeed& speed = traffic.file_speed;
+    step["tables"].back()["file"] = {{"missing_rows", traffic.misses}, {"seconds", traffic.file}, {"nanoseconds_per_row", {{"cached", speed.cached}, {"in_pages", speed.in_pages}, {"on_disk", speed.on_disk}}}};
   }
   return step;
 }
@@ -77,6 +85,12 @@ void print_tables(const Json& list) {
                       entry["dim"].get<std::int64_t>(), entry["precision"].get<std::string>(), entry["optimizer"].get<std::string>(), bytes_text(entry["bytes"].get<std::uint64_t>()),
                       entry["placement"].get<std::string>()));
   }
+  for (const Json& entry : list) {
+    if (!entry.contains("file")) continue;
+    const Json& file = entry["file"];
+    print(fmt::format("\n\"{}\" lies in a file: {} in {}; {} in memory, with {} of its rows\n", entry["table"].get<std::string>(), bytes_text(file["bytes"].get<std::uint64_t>()),
+                      file["directory"].get<std::string>(), bytes_text(file["memory_bytes"].get<std::uint64_t>()), count_text(file["cached_rows"].get<std::int64_t>())));
+  }
 }
 
 void print_step(const StepPlan& plan, const EmbeddingTables& tables, int ranks, bool explain) {
@@ -85,6 +99,14 @@ void print_step(const StepPlan& plan, const EmbeddingTables& tables, int ranks, 
                     plan.bound));
   print(fmt::format("  lookup {}, model {}, update {}, other {}; beside them, data {}\n", time_text(plan.lookup), time_text(plan.model), time_text(plan.update),
                     time_text(plan.other), time_text(plan.data)));
+  for (std::size_t t = 0; t < plan.tables.size(); ++t) {
+    const TableTraffic& traffic = plan.tables[t];
+    if (!tables.table(t).in_file() || traffic.ids == 0.0) continue;
+    print(fmt::format("  of the lookup, {} since \"{}\" lies in a file: of {:.0f} distinct rows of a step {:.0f} are expected not to be cached; each takes {:.2f} us from the disk, {:.2f} us "
+                      "while its page is in memory, a cached one {:.2f} us\n",
+                      time_text(traffic.file), tables.table(t).name, traffic.distinct, traffic.misses, 1e-3 * traffic.file_speed.on_disk, 1e-3 * traffic.file_speed.in_pages,
+                      1e-3 * traffic.file_speed.cached));
+  }
   if (!explain) return;
   print("  model, the optimizer of the dense part and data were measured on the first batches of the training data; rows of tables are what these batches touch,\n"
         "  at the speed of this machine\n");
@@ -142,6 +164,7 @@ int plan_command(std::span<const std::string> arguments) {
     settings.ranks = ranks;
     settings.cores = std::max(1, usable_cores() / ranks);
     settings.row_speed = [&](const RowKind& kind) -> const RowSpeed& { return speed.of_rows(kind); };
+    settings.file_row_speed = [&](const RowKind& kind, const std::filesystem::path& directory) { return measure_file_row_speed(kind, directory, *setup.pool); };
     step = plan_step(setup.config, data, *model, settings);
     plan["step"] = step_json(*step, tables, sizes, ranks);
   }

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -47,6 +48,34 @@ void TemporaryFile::read(std::uint64_t first, void* bytes, std::size_t count) co
     first += static_cast<std::uint64_t>(got);
     count -= static_cast<std::size_t>(got);
   }
+}
+
+void TemporaryFile::write(std::uint64_t first, const void* bytes, std::size_t count) {
+  const auto* from = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t put = ::pwrite(file_.number(), from, count, static_cast<off_t>(first));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) fail("cannot write a temporary file in {}: {}", directory_.string(), std::strerror(errno));
+    from += put;
+    first += static_cast<std::uint64_t>(put);
+    count -= static_cast<std::size_t>(put);
+  }
+}
+
+void TemporaryFile::reserve(std::uint64_t bytes) {
+  if (bytes <= size_) return;
+  int reason = 0;
+  do {
+    reason = ::posix_fallocate(file_.number(), 0, static_cast<off_t>(bytes));
+  } while (reason == EINTR);
+  if (reason != 0) {
+    if (::ftruncate(file_.number(), static_cast<off_t>(size_)) != 0) reason = errno;
+    struct statvfs disk {};
+    const bool known = ::statvfs(directory_.c_str(), &disk) == 0;
+    fail("a file of {} bytes in {} is refused: {}{}", bytes, directory_.string(), std::strerror(reason),
+         known ? fmt::format(" ({} bytes are free)", static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize) : "");
+  }
+  size_ = bytes;
 }
 
 }  // namespace rechost

@@ -284,6 +284,8 @@ struct TableSection {
   std::string precision = "fp32";
   std::string sharding = "auto";
   std::int64_t rank = -1;
+  std::string placement = "memory";
+  std::int64_t cached_rows = 0;
 
   template <typename Visitor>
   void describe(Visitor& visit) {
@@ -297,6 +299,8 @@ struct TableSection {
         .one_of({"fp32", "fp16", "bf16", "int8"});
     visit("sharding", sharding, "over ranks: auto splits what is large; table_wise: whole on one; row_wise: ranges of rows over all").one_of({"auto", "table_wise", "row_wise"});
     visit("rank", rank, "that holds the whole table; -1: the one with the fewest bytes").at_least(-1);
+    visit("placement", placement, "of the rows: memory, or a file in data.temporary_path for a table beyond it").one_of({"memory", "file"});
+    visit("cached_rows", cached_rows, "of a table in a file: rows that each process keeps in memory; 0: a sixteenth").at_least(0);
   }
 };
 

@@ -73,6 +73,23 @@ void EmbeddingEngine::Impl::check_prepared(const PreparedIds& prepared) const {
   if (prepared.groups().size() != groups.size()) fail<Error>("the ids were not prepared by this engine");
 }
 
+void EmbeddingEngine::Impl::bring_in(const PreparedIds& prepared, ThreadPool& pool) const {
+  if (residence.serial == prepared.serial()) return;
+  std::vector<std::size_t> in_file;
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    if (tables[t].in_file() != nullptr && tables[t].group != kNoGroup) in_file.push_back(t);
+  }
+  residence.slots.resize(tables.size());
+  pool.parallel_for(static_cast<std::int64_t>(in_file.size()), [&](std::int64_t i) {
+    const std::size_t t = in_file[static_cast<std::size_t>(i)];
+    const std::span<const std::int32_t> rows = prepared_group(prepared, t).unique_rows.view();
+    residence.slots[t].resize_unspecified(static_cast<std::int64_t>(rows.size()));
+    tables[t].in_file()->find(rows, residence.slots[t].data());
+  });
+  for (const std::size_t t : in_file) tables[t].in_file()->load(pool);
+  residence.serial = prepared.serial();
+}
+
 EmbeddingEngine::EmbeddingEngine(std::vector<TableConfig> tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,
                                  std::uint64_t seed, ThreadPool& pool, Storage storage)
     : impl_(std::make_unique<Impl>()) {
@@ -119,6 +136,11 @@ std::uint64_t EmbeddingEngine::memory_bytes() const {
   std::uint64_t bytes = 0;
   for (const Impl::Table& table : impl_->tables) bytes += table.storage ? table.storage->bytes() : 0;
   return bytes;
+}
+
+EmbeddingEngine::CacheUse EmbeddingEngine::cache_use(std::size_t table) const {
+  const FileRows* const rows = impl_->tables.at(table).in_file();
+  return rows == nullptr ? CacheUse{} : CacheUse{rows->hits(), rows->misses()};
 }
 
 namespace {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -31,6 +32,10 @@ struct TableConfig {
   OptimizerSettings optimizer;
   Sharding sharding = Sharding::kAuto;   ///< for Placement
   int rank = TableSize::kAnyRank;        ///< the same
+  std::filesystem::path file_directory;  ///< where the file lies that has the rows; empty: they are in memory
+  std::int64_t cached_rows = 0;          ///< of them, how many are in memory too; 0: a sixteenth
+
+  bool in_file() const { return !file_directory.empty(); }
 };
 
 enum class Pooling { kNone, kSum, kMean };
@@ -112,7 +117,8 @@ class EmbeddingEngine {
   };
   void update(const PreparedIds& prepared, std::span<const float* const> gradients, const UpdateSettings& settings, ThreadPool& pool);
 
-  /// Every row once, as if its gradient were l2 * w (L2 over the whole table), rows of `prepared` excepted: update() did those.
+  /// Every row once, as if its gradient were l2 * w (L2 over the whole table), rows of `prepared` excepted: update() did those. Throws Error for
+  /// tables that lie in a file.
   void decay_untouched(const PreparedIds& prepared, const UpdateSettings& settings, ThreadPool& pool);
 
   /// Shape of block b: [block_rows, block_slots, block_dim]; slots is 1 for a sequence.
@@ -127,8 +133,15 @@ class EmbeddingEngine {
   const TableConfig& table(std::size_t index) const;
   std::int64_t state_floats_per_row(std::size_t table) const;
 
-  /// Memory that the tables occupy: rows, state beside them and padding.
+  /// Memory that the tables occupy: rows, state beside them and padding; of those in a file what is cached.
   std::uint64_t memory_bytes() const;
+
+  /// Of a table in a file: how many of the distinct rows of batches were in memory so far, and how many had to come. Else both 0.
+  struct CacheUse {
+    std::uint64_t hits = 0;
+    std::uint64_t misses = 0;
+  };
+  CacheUse cache_use(std::size_t table) const;
 
   /// Rows [first, first + count) as plain row-major float32, for checkpoints and export. State: [count, state_floats_per_row]. What was read
   /// is written back without a change; else rows of 16 bits are rounded to the nearest. write_rows() throws DataError for values beyond them.

@@ -12,14 +12,8 @@ namespace {
 /// Samples of a block that a thread takes at once.
 constexpr std::int64_t kSamplesPerItem = 256;
 /// Rows that are listed before they are read: the list stays in the nearest cache.
-constexpr std::int64_t kRowsPerList = 1024;
+constexpr std::int64_t kRowsPerList = 2048;
 constexpr std::int64_t kFloatsPerLine = 16;
-
-/// As many as a core can wait for at once.
-std::int64_t rows_at_once(std::int64_t row_floats) {
-  constexpr std::int64_t kLines = 32;
-  return std::clamp<std::int64_t>(kLines / ((row_floats + kFloatsPerLine - 1) / kFloatsPerLine), 4, 32);
-}
 
 bool on_lines(const float* rows, std::int64_t stride) {
   return reinterpret_cast<std::uintptr_t>(rows) % (kFloatsPerLine * sizeof(float)) == 0 && stride % kFloatsPerLine == 0;
@@ -31,10 +25,12 @@ struct RowSource {
   std::int64_t stride = 0;
   RowPrecision precision = RowPrecision::kFp32;
   const std::int32_t* ids = nullptr;      ///< of the column
+  const std::int32_t* places = nullptr;   ///< where row number ids[i] is; null: there
   const std::int64_t* offsets = nullptr;  ///< null: sample i has exactly ids[i]
   const float* weights = nullptr;         ///< of the ids; null: all 1
   bool mean = false;
 
+  const float* row(std::int64_t id) const { return rows + (places == nullptr ? ids[id] : places[ids[id]]) * stride; }
   std::int64_t first_id(std::int64_t sample) const { return offsets == nullptr ? sample : offsets[sample]; }
 };
 
@@ -57,7 +53,7 @@ class RowList {
       for (std::int64_t slot = 0; slot < slots; ++slot) {
         const RowSource& source = sources[static_cast<std::size_t>(slot)];
         const float** to = rows_.data() + slot;
-        for (std::int64_t sample = begin; sample < end; ++sample, to += slots) *to = source.rows + source.ids[sample] * source.stride;
+        for (std::int64_t sample = begin; sample < end; ++sample, to += slots) *to = source.row(sample);
       }
       return;
     }
@@ -73,7 +69,7 @@ class RowList {
         const std::int64_t first = source.first_id(sample);
         const std::int64_t last = source.first_id(sample + 1);
         for (std::int64_t i = first; i < last; ++i, ++listed) {
-          rows_[listed] = source.rows + source.ids[i] * source.stride;
+          rows_[listed] = source.row(i);
           if (weighted) weights_[listed] = source.weights == nullptr ? 1.0f : source.weights[i];
         }
         if (scaled) scales_[bag] = source.mean && last > first ? 1.0f / static_cast<float>(last - first) : 1.0f;
@@ -102,16 +98,20 @@ struct LookupRun {
   std::int64_t dim = 0;
   bool on_lines = true;
 
-  /// Of samples [begin, end).
-  void pool(std::int64_t begin, std::int64_t end) const {
+  std::int64_t rows(std::int64_t begin, std::int64_t end) const {
+    std::int64_t rows = 0;
+    for (const RowSource& source : sources) rows += source.first_id(end) - source.first_id(begin);
+    return rows;
+  }
+
+  /// Of samples [begin, end), while about `lines_ahead` cache lines of rows are asked for before.
+  void pool(std::int64_t begin, std::int64_t end, std::int64_t lines_ahead) const {
     const RowPrecision precision = sources.front().precision;
     LookupJob job{.precision = precision, .on_lines = on_lines, .dim = dim, .bags_together = static_cast<std::int64_t>(sources.size())};
     job.output_stride = output_stride;
-    job.rows_at_once = rows_at_once(row_value_floats(precision, dim));
+    job.rows_ahead = rows_of_lines(lines_ahead, row_value_floats(precision, dim));
     const auto loop = choose_twin(lookup_baseline, lookup_avx2, lookup_avx512)(precision, dim);
-    std::int64_t rows = 0;
-    for (const RowSource& source : sources) rows += source.first_id(end) - source.first_id(begin);
-    const std::int64_t samples_per_list = std::max<std::int64_t>(1, kRowsPerList * (end - begin) / std::max<std::int64_t>(rows, 1));
+    const std::int64_t samples_per_list = std::max<std::int64_t>(1, kRowsPerList * (end - begin) / std::max<std::int64_t>(rows(begin, end), 1));
     for (std::int64_t first = begin; first < end; first += samples_per_list) {
       thread_list.list(sources, first, std::min(end, first + samples_per_list), job);
       job.output = output + first * output_stride;
@@ -146,6 +146,7 @@ void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& imp
       if (!block.sequence && !column.one_each) source.offsets = column.offsets.data();
       if (!block.sequence && column.weighted) source.weights = column.weights.data();
       source.mean = lookup.pooling == Pooling::kMean;
+      // Bags of several rows table by table: rows of one have their pages closer together, and those that come often stay in the cache.
       if (to.runs.empty() || source.offsets != nullptr || to.runs.back().sources.front().offsets != nullptr || to.runs.back().sources.front().precision != source.precision) {
         const auto slots = static_cast<std::int64_t>(block.lookups.size());
         to.runs.push_back({.sources = {}, .output = outputs[b] + lookup.slot * block.dim, .output_stride = slots * block.dim, .dim = block.dim});
@@ -156,11 +157,17 @@ void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& imp
     first_item.push_back(first_item.back() + (to.samples + kSamplesPerItem - 1) / kSamplesPerItem);
     blocks.push_back(std::move(to));
   }
+  std::int64_t rows = 0;
+  for (const BlockRuns& block : blocks) {
+    for (const LookupRun& run : block.runs) rows += run.rows(0, block.samples);
+  }
+  const std::int64_t lines = impl.lookup_lines.value();
+  const TunedWork timed(impl.lookup_lines, rows);
   pool.parallel_for(first_item.back(), [&](std::int64_t item) {
     const auto b = static_cast<std::size_t>(std::upper_bound(first_item.begin(), first_item.end(), item) - first_item.begin() - 1);
     const std::int64_t begin = (item - first_item[b]) * kSamplesPerItem;
     const std::int64_t end = std::min(blocks[b].samples, begin + kSamplesPerItem);
-    for (const LookupRun& run : blocks[b].runs) run.pool(begin, end);
+    for (const LookupRun& run : blocks[b].runs) run.pool(begin, end, lines);
   });
 }
 
@@ -168,8 +175,13 @@ void pool_blocks(const EmbeddingEngine& engine, const EmbeddingEngine::Impl& imp
 
 void EmbeddingEngine::forward(const PreparedIds& prepared, std::span<float* const> outputs, ThreadPool& pool) const {
   const Impl& impl = *impl_;
+  impl.check_prepared(prepared);
+  impl.bring_in(prepared, pool);
   const auto source_of = [&](std::size_t table, const PreparedGroup& group) {
-    const TableStorage& storage = impl.tables[table].storage.value();
+    TableStorage& storage = *impl.tables[table].storage;
+    if (FileRows* const file = storage.in_file(); file != nullptr) {
+      return RowSource{.rows = file->cached(), .stride = storage.stride(), .precision = impl.tables[table].config.precision, .ids = group.inverse.data(), .places = impl.residence.slots[table].data()};
+    }
     return RowSource{.rows = storage.rows(), .stride = storage.stride(), .precision = impl.tables[table].config.precision, .ids = group.ids.data()};
   };
   pool_blocks(*this, impl, prepared, source_of, outputs, pool);
@@ -187,7 +199,7 @@ void EmbeddingEngine::forward_from(const PreparedIds& prepared, std::span<const 
 
 void EmbeddingEngine::gather_rows(std::size_t table, std::span<const std::int32_t> ids, float* out) const {
   const Impl::Table& of = impl_->tables.at(table);
-  const TableStorage& storage = of.storage.value();
+  const TableStorage& storage = *of.storage;
   const std::int64_t dim = of.config.dim;
   for (const std::int32_t id : ids) {
     if (id < 0 || id >= of.config.rows) {
@@ -195,12 +207,16 @@ void EmbeddingEngine::gather_rows(std::size_t table, std::span<const std::int32_
     }
   }
   if (ids.empty()) return;
+  if (storage.in_file() != nullptr) {
+    for (std::size_t i = 0; i < ids.size(); ++i) storage.read(ids[i], 1, out + static_cast<std::int64_t>(i) * dim, nullptr);
+    return;
+  }
   LookupRun run{.sources = {{.rows = storage.rows(), .stride = storage.stride(), .precision = of.config.precision, .ids = ids.data()}},
                 .output = out,
                 .output_stride = dim,
                 .dim = dim,
                 .on_lines = on_lines(storage.rows(), storage.stride())};
-  run.pool(0, static_cast<std::int64_t>(ids.size()));
+  run.pool(0, static_cast<std::int64_t>(ids.size()), impl_->lookup_lines.value());
 }
 
 }  // namespace rechost

@@ -130,6 +130,10 @@ void EmbeddingEngine::prepare(std::span<const IdColumnView> id_columns, Prepared
     fill_columns(group.id_columns, id_columns, smallest_table, result);
     deduplicate(result, smallest_table.rows);
   });
+  prepared.serial_ = ++impl.last_serial;
+  for (const Impl::Table& table : impl.tables) {
+    if (table.in_file() != nullptr && table.group != Impl::kNoGroup) table.in_file()->expect(prepared.groups_[table.group].unique_rows.view());
+  }
 }
 
 }  // namespace rechost

@@ -14,13 +14,6 @@ using Impl = EmbeddingEngine::Impl;
 
 /// Floats that a thread reads and writes at once, gradients and rows together.
 constexpr std::int64_t kFloatsPerItem = 65536;
-constexpr std::int64_t kFloatsPerLine = 16;
-
-/// As many as a core can wait for at once.
-std::int64_t rows_at_once(std::int64_t floats) {
-  constexpr std::int64_t kLines = 12;
-  return std::clamp<std::int64_t>(kLines / ((floats + kFloatsPerLine - 1) / kFloatsPerLine), 2, 16);
-}
 
 /// What a thread needs to update a range of rows. One for each thread, kept from step to step for its memory.
 struct Room {
@@ -124,15 +117,16 @@ class GradientLister {
   bool scaled_ = false;
 };
 
-UpdateJob job_for(Impl::Table& table, std::uint64_t seed, std::int64_t step, Room& room) {
+UpdateJob job_for(const Impl& impl, const Impl::Table& table, std::int64_t step, Room& room) {
   const TableConfig& config = table.config;
   room.sum.resize_unspecified(config.dim);
-  return {.table = table.storage->rows(),
+  FileRows* const file = table.in_file();
+  return {.table = file != nullptr ? file->cached() : table.storage->rows(),
           .stride = table.storage->stride(),
           .dim = config.dim,
           .sum = room.sum.data(),
-          .rows_at_once = rows_at_once(table.storage->value_floats() + table.storage->state_floats()),
-          .rounding_seed = derive_seed(derive_seed(seed, name_seed(config.name)), static_cast<std::uint64_t>(step)),
+          .rows_at_once = rows_of_lines(impl.update_lines.value(), table.storage->value_floats() + table.storage->state_floats()),
+          .rounding_seed = derive_seed(derive_seed(impl.seed, name_seed(config.name)), static_cast<std::uint64_t>(step)),
           .first_row = config.first_row};
 }
 
@@ -208,11 +202,20 @@ void EmbeddingEngine::update(const PreparedIds& prepared, std::span<const float*
   for (const Impl::Table& table : impl.tables) {
     if (table.config.precision == RowPrecision::kInt8) fail<Error>("table \"{}\" has rows in int8 and cannot be updated", table.config.name);
   }
+  impl.check_prepared(prepared);
+  impl.bring_in(prepared, pool);
+  for (std::size_t t = 0; t < impl.tables.size(); ++t) {
+    if (impl.tables[t].in_file() != nullptr && impl.tables[t].group != Impl::kNoGroup) impl.tables[t].in_file()->mark_changed(impl.residence.slots[t].view());
+  }
+  std::int64_t rows = 0;
+  for (const PreparedGroup& group : prepared.groups()) rows += group.unique_rows.size();
+  const TunedWork timed(impl.update_lines, rows);
   for_each_range(impl, impl.work, prepared, gradients, pool, [&](const Impl::WorkItem& item, const GradientLister& lister) {
     Impl::Table& table = impl.tables[item.table];
     Room& room = thread_room;
-    UpdateJob job = job_for(table, impl.seed, settings.step, room);
-    job.rows = impl.prepared_group(prepared, item.table).unique_rows.data() + item.begin;
+    UpdateJob job = job_for(impl, table, settings.step, room);
+    job.numbers = impl.prepared_group(prepared, item.table).unique_rows.data() + item.begin;
+    job.rows = table.in_file() != nullptr ? impl.residence.slots[item.table].data() + item.begin : job.numbers;
     job.row_count = item.end - item.begin;
     lister.list(item.begin, item.end, room, job);
     run_update(table, settings, job);
@@ -239,6 +242,7 @@ void EmbeddingEngine::decay_untouched(const PreparedIds& prepared, const UpdateS
   impl.check_prepared(prepared);
   impl.work.clear();
   for (std::size_t t = 0; t < impl.tables.size(); ++t) {
+    if (impl.tables[t].in_file() != nullptr) fail<Error>("table \"{}\" lies in a file: its rows cannot all decay with every step", impl.tables[t].config.name);
     const std::int64_t rows = impl.tables[t].config.rows;
     const std::int64_t rows_per_item = std::max<std::int64_t>(1, kFloatsPerItem / impl.tables[t].storage->stride());
     for (std::int64_t begin = 0; begin < rows; begin += rows_per_item) {
@@ -250,7 +254,7 @@ void EmbeddingEngine::decay_untouched(const PreparedIds& prepared, const UpdateS
     Impl::Table& table = impl.tables[item.table];
     const std::span<const std::int32_t> touched = unique_rows(prepared, item.table);
     Room& room = thread_room;
-    UpdateJob job = job_for(table, impl.seed, settings.step, room);
+    UpdateJob job = job_for(impl, table, settings.step, room);
     room.rows.resize_unspecified(item.end - item.begin);
     auto next = std::lower_bound(touched.begin(), touched.end(), item.begin);
     for (std::int64_t row = item.begin; row < item.end; ++row) {
@@ -264,6 +268,7 @@ void EmbeddingEngine::decay_untouched(const PreparedIds& prepared, const UpdateS
     room.first_gradient.resize_unspecified(job.row_count + 1);
     std::fill_n(room.first_gradient.data(), job.row_count + 1, 0);
     job.rows = room.rows.data();
+    job.numbers = job.rows;
     job.first_gradient = room.first_gradient.data();
     run_update(table, settings, job);
   });

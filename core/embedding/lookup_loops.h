@@ -22,7 +22,7 @@ struct LookupJob {
   std::int64_t bags_together = 1;  ///< of one sample, whose outputs are neighbours
   float* output = nullptr;
   std::int64_t output_stride = 0;  ///< floats from one sample's outputs to the next one's
-  std::int64_t rows_at_once = 8;   ///< that are asked for together, while as many before them are read
+  std::int64_t rows_ahead = 16;    ///< between the row that is read and the one that is asked for
 };
 
 using LookupFunction = void (*)(const LookupJob& job);
@@ -32,38 +32,16 @@ LookupFunction lookup_baseline(RowPrecision precision, std::int64_t dim);
 LookupFunction lookup_avx2(RowPrecision precision, std::int64_t dim);
 LookupFunction lookup_avx512(RowPrecision precision, std::int64_t dim);
 
-/// Asks for the rows of a job before they are read: some at once, by as few instructions as possible. A processor that has to look up the page of
-/// a row keeps what follows waiting in its queue, and the fewer instructions come between two rows, the more of them it waits for side by side.
-class RowsAhead {
- public:
-  /// `floats`: what the values of a row take.
-  [[gnu::always_inline]] RowsAhead(const LookupJob& job, std::int64_t floats)
-      : rows_(job.rows), count_(job.row_count), at_once_(job.rows_at_once), on_lines_(job.on_lines), floats_(floats) {}
-
-  /// Before row `now` is read.
-  [[gnu::always_inline]] void ask_on(std::int64_t now) {
-    if (asked_ - now < at_once_ && asked_ < count_) ask();
+/// Asks for rows [first, last) of a job; `floats`: what the values of one take.
+[[gnu::always_inline]] inline void prefetch_rows(const LookupJob& job, std::int64_t first, std::int64_t last, std::int64_t floats) {
+  constexpr std::int64_t kFloatsPerLine = 16;
+  for (std::int64_t i = first; i < last; ++i) {
+    const float* const row = job.rows[i];
+    for (std::int64_t f = 0; f < floats; f += kFloatsPerLine) __builtin_prefetch(row + f, 0, 3);
+    // A row that does not begin on a line reaches into one more.
+    if (!job.on_lines) __builtin_prefetch(row + floats - 1, 0, 3);
   }
-
- private:
-  [[gnu::always_inline]] void ask() {
-    constexpr std::int64_t kFloatsPerLine = 16;
-    const std::int64_t end = std::min(asked_ + at_once_, count_);
-    for (; asked_ < end; ++asked_) {
-      const float* const row = rows_[asked_];
-      for (std::int64_t i = 0; i < floats_; i += kFloatsPerLine) __builtin_prefetch(row + i, 0, 3);
-      // A row that does not begin on a line reaches into one more.
-      if (!on_lines_) __builtin_prefetch(row + floats_ - 1, 0, 3);
-    }
-  }
-
-  const float* const* rows_;
-  std::int64_t count_;
-  std::int64_t at_once_;
-  bool on_lines_;
-  std::int64_t floats_;
-  std::int64_t asked_ = 0;
-};
+}
 
 /// The values of one row, as float32.
 template <typename Vector, typename Element>
@@ -91,17 +69,18 @@ struct RowValues<Vector, Int8> {
 
 /// The sum of rows [first, last), each times its weight if kWeighted, times `scale`. `kDim` as in lookup_loop().
 template <typename Vector, typename Element, int kDim, bool kWeighted>
-[[gnu::always_inline]] inline void sum_bag(const LookupJob& job, std::int64_t first, std::int64_t last, float scale, float* output, RowsAhead& ahead) {
+[[gnu::always_inline]] inline void sum_bag(const LookupJob& job, std::int64_t first, std::int64_t last, float scale, float* output) {
   constexpr std::int64_t kWidth = Vector::kWidth;
   // Vectors that a bag is summed in: for a known dim all of it, else so many columns at a time.
   constexpr std::int64_t kSums = kDim > 0 ? (kDim + kWidth - 1) / kWidth : 4;
   const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  const std::int64_t last_ahead = job.row_count - job.rows_ahead;
   for (std::int64_t block = 0; block < dim; block += kSums * kWidth) {
     Vector sums[kSums];
     for (std::int64_t v = 0; v < kSums; ++v) sums[v] = Vector(0.0f);
     const std::int64_t rest = dim - block;
     for (std::int64_t i = first; i < last; ++i) {
-      if (block == 0) ahead.ask_on(i);
+      if (block == 0 && i < last_ahead) prefetch_rows(job, i + job.rows_ahead, i + job.rows_ahead + 1, RowValues<Vector, Element>::floats(dim));
       const RowValues<Vector, Element> row(job.rows[i], dim);
       const Vector weight(kWeighted ? job.weights[i] : 1.0f);
       for (std::int64_t v = 0; v < kSums; ++v) {
@@ -116,36 +95,69 @@ template <typename Vector, typename Element, int kDim, bool kWeighted>
   }
 }
 
+/// Where the outputs of the bags of a job go, one after another.
+class OutputPlaces {
+ public:
+  [[gnu::always_inline]] OutputPlaces(const LookupJob& job, std::int64_t dim)
+      : output_(job.output), together_(job.bags_together), dim_(dim), gap_(job.output_stride - job.bags_together * dim) {}
+
+  [[gnu::always_inline]] float* next() {
+    float* const place = output_;
+    output_ += dim_;
+    if (++in_sample_ == together_) {
+      in_sample_ = 0;
+      output_ += gap_;
+    }
+    return place;
+  }
+
+ private:
+  float* output_;
+  std::int64_t together_;
+  std::int64_t dim_;
+  std::int64_t gap_;
+  std::int64_t in_sample_ = 0;
+};
+
+/// Bags of exactly one row. Rows are asked for a group at a time, by as few instructions as possible: a processor that has to look up the page of
+/// a row keeps what follows waiting in its queue, and the fewer instructions come between two rows, the more of them it waits for side by side.
+template <typename Vector, typename Element, int kDim>
+[[gnu::always_inline]] inline void copy_rows(const LookupJob& job) {
+  const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  const std::int64_t floats = RowValues<Vector, Element>::floats(dim);
+  OutputPlaces outputs(job, dim);
+  prefetch_rows(job, 0, std::min(job.rows_ahead, job.row_count), floats);
+  for (std::int64_t begin = 0; begin < job.row_count; begin += job.rows_ahead) {
+    const std::int64_t end = std::min(begin + job.rows_ahead, job.row_count);
+    prefetch_rows(job, end, std::min(end + job.rows_ahead, job.row_count), floats);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const RowValues<Vector, Element> row(job.rows[i], dim);
+      float* const output = outputs.next();
+      for (std::int64_t column = 0; column < dim; column += Vector::kWidth) row.load_first(column, dim - column).store_first(output + column, dim - column);
+    }
+  }
+}
+
+template <typename Vector, typename Element, int kDim, bool kWeighted>
+[[gnu::always_inline]] inline void sum_bags(const LookupJob& job) {
+  const std::int64_t dim = kDim > 0 ? kDim : job.dim;
+  OutputPlaces outputs(job, dim);
+  prefetch_rows(job, 0, std::min(job.rows_ahead, job.row_count), RowValues<Vector, Element>::floats(dim));
+  std::int64_t first = 0;
+  for (std::int64_t bag = 0; bag < job.bags; ++bag) {
+    const std::int64_t last = job.bag_ends[bag];
+    sum_bag<Vector, Element, kDim, kWeighted>(job, first, last, job.scales == nullptr ? 1.0f : job.scales[bag], outputs.next());
+    first = last;
+  }
+}
+
 /// Rows and bags of `kDim` values (0: job.dim, known only at run time), each an `Element` in the table and a float in the output.
 template <typename Vector, typename Element, int kDim>
 void lookup_loop(const LookupJob& from) {
-  constexpr std::int64_t kWidth = Vector::kWidth;
   const LookupJob job = from;  // a copy of its own cannot change when outputs are written, so it stays in registers
-  const std::int64_t dim = kDim > 0 ? kDim : job.dim;
-  RowsAhead ahead(job, RowValues<Vector, Element>::floats(dim));
-  ahead.ask_on(0);
-
-  std::int64_t first = 0;
-  float* sample_output = job.output;
-  for (std::int64_t bag = 0; bag < job.bags; sample_output += job.output_stride) {
-    float* output = sample_output;
-    for (const std::int64_t end = bag + job.bags_together; bag < end; ++bag, output += dim) {
-      if (job.bag_ends == nullptr) {
-        ahead.ask_on(bag);
-        const RowValues<Vector, Element> row(job.rows[bag], dim);
-        for (std::int64_t column = 0; column < dim; column += kWidth) row.load_first(column, dim - column).store_first(output + column, dim - column);
-        continue;
-      }
-      const std::int64_t last = job.bag_ends[bag];
-      const float scale = job.scales == nullptr ? 1.0f : job.scales[bag];
-      if (job.weights == nullptr) {
-        sum_bag<Vector, Element, kDim, false>(job, first, last, scale, output, ahead);
-      } else {
-        sum_bag<Vector, Element, kDim, true>(job, first, last, scale, output, ahead);
-      }
-      first = last;
-    }
-  }
+  if (job.bag_ends == nullptr) return copy_rows<Vector, Element, kDim>(job);
+  if (job.weights == nullptr) return sum_bags<Vector, Element, kDim, false>(job);
+  sum_bags<Vector, Element, kDim, true>(job);
 }
 
 template <typename Vector, typename Element>

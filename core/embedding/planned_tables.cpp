@@ -36,7 +36,7 @@ void PlannedTables::write_rows(std::size_t table, std::int64_t /*first*/, std::i
 
 std::uint64_t PlannedTables::memory_bytes() const {
   std::uint64_t bytes = 0;
-  for (std::size_t t = 0; t < table_count(); ++t) bytes += table_bytes(table(t));
+  for (std::size_t t = 0; t < table_count(); ++t) bytes += table_bytes(table(t)).memory;
   return bytes;
 }
 

@@ -40,6 +40,7 @@ struct PreparedGroup {
 class PreparedIds {
  public:
   const std::vector<PreparedGroup>& groups() const { return groups_; }
+  std::uint64_t serial() const { return serial_; }
   /// What the elements take up, those of the room to sort in included.
   std::uint64_t memory_bytes() const {
     std::uint64_t bytes = 0;
@@ -59,6 +60,7 @@ class PreparedIds {
  private:
   friend class EmbeddingEngine;
   std::vector<PreparedGroup> groups_;
+  std::uint64_t serial_ = 0;  ///< another for each batch of an engine
 };
 
 }  // namespace rechost

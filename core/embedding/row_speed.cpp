@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 #include "base/philox.h"
 #include "base/time.h"
 #include "embedding/engine.h"
+#include "embedding/file_rows.h"
 #include "embedding/prepared_ids.h"
 #include "embedding/table_storage.h"
 
@@ -133,7 +135,7 @@ RowSpeed RowSpeed::from_json(const Json& json) {
 
 RowSpeed measure_row_speed(const RowKind& kind, ThreadPool& pool) {
   RowSpeed speed;
-  const auto row_bytes = static_cast<double>(table_bytes(table_of(kind, 1)));
+  const auto row_bytes = static_cast<double>(table_bytes(table_of(kind, 1)).memory);
   {
     // One row for all: nothing but what a call costs.
     Bench calls(kind, 1, 1, 16, pool);
@@ -159,6 +161,67 @@ RowSpeed measure_row_speed(const RowKind& kind, ThreadPool& pool) {
     speed.points.push_back(point);
   }
   return speed;
+}
+
+FileRowSpeed measure_file_row_speed(const RowKind& kind, const std::filesystem::path& directory, ThreadPool& pool) {
+  constexpr std::int64_t kFileBytes = 1 << 28;
+  const TableConfig row = table_of(kind, 1);
+  const std::int64_t stride = row_stride(value_floats(row) + optimizer_state_floats(kind.optimizer, kind.dim));
+  const std::int64_t rows = std::max<std::int64_t>(4 * kIds, kFileBytes / (stride * static_cast<std::int64_t>(sizeof(float))));
+  FileRows file(directory, row.name, rows, stride, kIds);
+  const std::vector<float> values(static_cast<std::size_t>(kIds * stride), 0.01F);
+  for (std::int64_t i = 0; i < rows; i += kIds) file.write(i, std::min(kIds, rows - i), values.data());
+  const Philox random(11);
+  std::uint64_t drawn = 0;
+  std::vector<std::int32_t> slots(static_cast<std::size_t>(kIds));
+  const auto draw = [&] {
+    std::vector<std::int32_t> batch;
+    for (std::int64_t i = 0; i < kIds; ++i) batch.push_back(static_cast<std::int32_t>(random(drawn++)[0] % static_cast<std::uint64_t>(rows)));
+    std::sort(batch.begin(), batch.end());
+    batch.erase(std::unique(batch.begin(), batch.end()), batch.end());
+    return batch;
+  };
+  const auto use = [&](const std::vector<std::int32_t>& batch) {
+    const auto begin = std::chrono::steady_clock::now();
+    file.expect(batch);
+    file.find(batch, slots.data());
+    file.load(pool);
+    const double each = 1e9 * seconds_since(begin) / static_cast<double>(batch.size());
+    file.mark_changed(std::span(slots).first(batch.size()));
+    return each;
+  };
+  FileRowSpeed speed;
+  use(draw());
+  for (int round = 0; round < kRounds; ++round) {
+    const std::vector<std::int32_t> batch = draw();
+    const double in_pages = use(batch);
+    const double cached = use(batch);
+    file.forget_pages();
+    const double on_disk = use(draw());
+    if (round == 0 || in_pages < speed.in_pages) speed.in_pages = in_pages;
+    if (round == 0 || cached < speed.cached) speed.cached = cached;
+    if (round == 0 || on_disk < speed.on_disk) speed.on_disk = on_disk;
+  }
+  return speed;
+}
+
+double expected_misses(std::span<const std::int64_t> counts, std::int64_t rows, std::int64_t cached, double ids, double distinct) {
+  if (cached >= rows || ids <= 0.0) return 0.0;
+  double total = 0.0;
+  for (const std::int64_t count : counts) total += static_cast<double>(count);
+  if (total == 0.0) return distinct * (1.0 - static_cast<double>(cached) / static_cast<double>(rows));
+  std::vector<std::int64_t> sorted(counts.begin(), counts.end());
+  const auto kept = sorted.begin() + std::min<std::ptrdiff_t>(cached, std::ssize(sorted));
+  std::nth_element(sorted.begin(), kept, sorted.end(), std::greater<>());
+  // A row that a part p of all ids reads is in a batch of n of them with 1 - (1 - p)^n.
+  const auto in_batch = [&](std::int64_t count) { return -std::expm1(ids * std::log1p(-std::min(1.0 - 1e-12, static_cast<double>(count) / total))); };
+  double all = 0.0;
+  double missing = 0.0;
+  for (auto at = sorted.begin(); at != sorted.end(); ++at) {
+    all += in_batch(*at);
+    if (at >= kept) missing += in_batch(*at);
+  }
+  return all > 0.0 ? distinct * missing / all : 0.0;
 }
 
 }  // namespace rechost

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <span>
 #include <vector>
 
 #include "base/json.h"
@@ -47,5 +49,19 @@ struct RowSpeed {
 
 /// With the threads of `pool`; takes about a second, and 300 MB for as long.
 RowSpeed measure_row_speed(const RowKind& kind, ThreadPool& pool);
+
+/// What the rows of a table in a file cost besides what rows in memory do, in nanoseconds for each distinct row of a batch.
+struct FileRowSpeed {
+  double cached = 0.0;   ///< one that is in the cache
+  double in_pages = 0.0;  ///< one that is not, while the system has its page in memory; another row makes room and is written
+  double on_disk = 0.0;  ///< the same when its page has to be read
+};
+
+/// Of rows of that kind in `directory`, with the threads of `pool`; writes 256 MiB there and takes as long as the disk does. Throws Error as FileRows.
+FileRowSpeed measure_file_row_speed(const RowKind& kind, const std::filesystem::path& directory, ThreadPool& pool);
+
+/// How many of the distinct rows of a step that reads `ids` ids, `distinct` of them, will not be among `cached` rows in memory: those read most often by
+/// `counts`, as good as a cache can become; without counts (empty) rows are read equally often.
+double expected_misses(std::span<const std::int64_t> counts, std::int64_t rows, std::int64_t cached, double ids, double distinct);
 
 }  // namespace rechost

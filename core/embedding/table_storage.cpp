@@ -14,6 +14,8 @@ namespace rechost {
 namespace {
 
 constexpr std::int64_t kFloatsPerLine = 16;
+/// A huge page of them: one thread then touches it first.
+constexpr auto kFloatsAtOnce = static_cast<std::int64_t>(HostBuffer::kAlignment / sizeof(float));
 
 /// Values of columns [4 * block, 4 * block + 4).
 std::array<float, 4> starting_values(const Initializer& initializer, const Philox& random, std::int64_t row, std::int64_t block) {
@@ -68,8 +70,16 @@ std::int64_t row_stride(std::int64_t floats) {
   return (floats + 3) / 4 * 4;
 }
 
-std::uint64_t table_bytes(const TableConfig& config) {
-  return storage_bytes(config, row_stride(value_floats(config) + optimizer_state_floats(checked(config).optimizer.kind, config.dim)));
+std::int64_t cached_rows(const TableConfig& config) {
+  constexpr std::int64_t kShare = 16;
+  return std::clamp<std::int64_t>(config.cached_rows > 0 ? config.cached_rows : config.rows / kShare, 1, config.rows);
+}
+
+TableBytes table_bytes(const TableConfig& config) {
+  const std::int64_t stride = row_stride(value_floats(config) + optimizer_state_floats(checked(config).optimizer.kind, config.dim));
+  const std::uint64_t all = storage_bytes(config, stride);
+  if (!config.in_file()) return {.memory = all, .file = 0};
+  return {.memory = FileRows::memory_bytes(config.rows, stride, cached_rows(config)), .file = all};
 }
 
 TableStorage::TableStorage(const TableConfig& config)
@@ -78,7 +88,9 @@ TableStorage::TableStorage(const TableConfig& config)
       value_floats_(rechost::value_floats(config)),
       state_floats_(optimizer_state_floats(config.optimizer.kind, config.dim)),
       stride_(row_stride(value_floats_ + state_floats_)),
-      buffer_(storage_bytes(config, stride_), fmt::format("table \"{}\"", config.name)) {}
+      buffer_(config.in_file() ? 0 : storage_bytes(config, stride_), fmt::format("table \"{}\"", config.name)) {
+  if (config.in_file()) file_ = std::make_unique<FileRows>(config.file_directory, config.name, config.rows, stride_, cached_rows(config));
+}
 
 /// Fills rows with their starting values and state. One for each thread.
 class TableStorage::RowStarter {
@@ -109,37 +121,59 @@ class TableStorage::RowStarter {
   float state_ = 0.0f;
 };
 
+template <bool kChange, typename Use>
+void TableStorage::for_each_part(std::int64_t first, std::int64_t count, const Use& use) const {
+  if (!file_) {
+    use(first, count, const_cast<float*>(rows()) + first * stride_);
+    return;
+  }
+  const std::int64_t rows_at_once = std::min(count, std::max<std::int64_t>(1, kFloatsAtOnce / stride_));
+  std::vector<float> copy(static_cast<std::size_t>(rows_at_once * stride_));
+  for (const std::int64_t end = first + count; first < end; first += rows_at_once) {
+    const std::int64_t part = std::min(rows_at_once, end - first);
+    file_->read(first, part, copy.data());
+    use(first, part, copy.data());
+    if constexpr (kChange) file_->write(first, part, copy.data());
+  }
+}
+
 void TableStorage::fill(const TableConfig& config, std::uint64_t seed, ThreadPool& pool) {
-  // About a huge page of rows at a time: a page is then touched by one thread.
-  const std::int64_t rows_per_chunk =
-      std::max<std::int64_t>(1, static_cast<std::int64_t>(HostBuffer::kAlignment / sizeof(float)) / stride_);
+  const std::int64_t rows_per_chunk = std::max<std::int64_t>(1, kFloatsAtOnce / stride_);
   pool.parallel_for((config.rows + rows_per_chunk - 1) / rows_per_chunk, [&](std::int64_t chunk) {
     RowStarter starter(config, seed);
-    const std::int64_t end = std::min(config.rows, (chunk + 1) * rows_per_chunk);
-    for (std::int64_t index = chunk * rows_per_chunk; index < end; ++index) starter.start(*this, rows() + index * stride_, config.first_row + index);
+    const std::int64_t begin = chunk * rows_per_chunk;
+    for_each_part<true>(begin, std::min(rows_per_chunk, config.rows - begin), [&](std::int64_t first, std::int64_t count, float* rows) {
+      for (std::int64_t i = 0; i < count; ++i) starter.start(*this, rows + i * stride_, config.first_row + first + i);
+    });
   });
 }
 
 void TableStorage::start_rows(const TableConfig& config, std::uint64_t seed, std::span<const std::int32_t> rows, std::span<const std::int64_t> numbers) {
   RowStarter starter(config, seed);
-  for (std::size_t i = 0; i < rows.size(); ++i) starter.start(*this, this->rows() + rows[i] * stride_, numbers[i]);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for_each_part<true>(rows[i], 1, [&](std::int64_t, std::int64_t, float* row) { starter.start(*this, row, numbers[i]); });
+  }
 }
 
 void TableStorage::read(std::int64_t first, std::int64_t count, float* rows, float* state) const {
-  const float* row = this->rows() + first * stride_;
-  for (std::int64_t i = 0; i < count; ++i, row += stride_) {
-    if (rows != nullptr) widen_values(precision_, row, dim_, rows + i * dim_);
-    if (state != nullptr) std::copy_n(row + value_floats_, state_floats_, state + i * state_floats_);
-  }
+  for_each_part<false>(first, count, [&](std::int64_t part, std::int64_t part_count, const float* row) {
+    for (std::int64_t i = part - first; i < part - first + part_count; ++i, row += stride_) {
+      if (rows != nullptr) widen_values(precision_, row, dim_, rows + i * dim_);
+      if (state != nullptr) std::copy_n(row + value_floats_, state_floats_, state + i * state_floats_);
+    }
+  });
 }
 
 std::int64_t TableStorage::write(std::int64_t first, std::int64_t count, const float* rows, const float* state) {
-  float* row = this->rows() + first * stride_;
-  for (std::int64_t i = 0; i < count; ++i, row += stride_) {
-    if (rows != nullptr && narrow_values(precision_, rows + i * dim_, dim_, row) < dim_) return i;
-    if (state != nullptr) std::copy_n(state + i * state_floats_, state_floats_, row + value_floats_);
-  }
-  return count;
+  std::int64_t written = 0;
+  for_each_part<true>(first, count, [&](std::int64_t part, std::int64_t part_count, float* row) {
+    for (std::int64_t i = part - first; i < part - first + part_count && written == i; ++i, row += stride_) {
+      if (rows != nullptr && narrow_values(precision_, rows + i * dim_, dim_, row) < dim_) return;
+      if (state != nullptr) std::copy_n(state + i * state_floats_, state_floats_, row + value_floats_);
+      ++written;
+    }
+  });
+  return written;
 }
 
 }  // namespace rechost

@@ -14,7 +14,8 @@ struct UpdateJob {
   float* table = nullptr;   ///< first row; a row is dim values in the table's precision, then its optimizer state
   std::int64_t stride = 0;  ///< floats from one table row to the next
   std::int64_t dim = 0;
-  const std::int32_t* rows = nullptr;  ///< [row_count]
+  const std::int32_t* rows = nullptr;     ///< [row_count] where they are
+  const std::int32_t* numbers = nullptr;  ///< [row_count] what they are called; the same for a table in memory
   std::int64_t row_count = 0;
   const std::int32_t* first_gradient = nullptr;  ///< [row_count + 1] into the two arrays below
   const float* const* gradients = nullptr;       ///< each [dim], to be summed in this order
@@ -27,7 +28,7 @@ struct UpdateJob {
   std::int64_t first_row = 0;       ///< what row 0 is called in the whole table
 };
 
-/// Returns the first row that its precision can no longer hold, or -1.
+/// Returns the number of the first row that its precision can no longer hold, or -1.
 using UpdateFunction = std::int64_t (*)(const RuleConstants& rule, const UpdateJob& job);
 
 /// The loop made for rows of `precision`, `kind` and `dim`, or for any dim.
@@ -132,10 +133,10 @@ std::int64_t update_loop(const RuleConstants& constants, const UpdateJob& from) 
         PlainValues<Vector> values{row};
         update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
       } else {
-        const RoundingKey key = RoundingKey::of_row(job.rounding_seed, job.first_row + job.rows[index]);
+        const RoundingKey key = RoundingKey::of_row(job.rounding_seed, job.first_row + job.numbers[index]);
         RoundedValues<Vector, Element> values{.values = reinterpret_cast<Element*>(row), .noise = {.key = key}};
         update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
-        if (values.beyond != 0) return job.rows[index];
+        if (values.beyond != 0) return job.numbers[index];
       }
     }
   }

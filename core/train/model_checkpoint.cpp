@@ -264,7 +264,7 @@ std::string training_identity(const Config& config) {
   if (identity.eval.early_stop == 0 && !identity.eval.restore_best && identity.schedule.kind != "plateau") identity.eval = {};
   // Where rows lie.
   for (auto& [pattern, table] : identity.tables) {
-    for (const char* key : {"sharding", "rank"}) table.table().erase(key);
+    for (const char* key : {"sharding", "rank", "placement", "cached_rows"}) table.table().erase(key);
   }
   std::erase_if(identity.tables, [](const auto& entry) { return entry.second.table().empty(); });
   identity.sentinels = {};

@@ -262,6 +262,14 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
     made.precision = row_precision(section.precision);
     made.sharding = sharding_of(section.sharding);
     made.rank = static_cast<int>(std::min<std::int64_t>(section.rank, std::numeric_limits<int>::max()));
+    if (section.placement == "file") {
+      made.file_directory = config.data.temporary_path;
+      made.cached_rows = section.cached_rows;
+      if (gpu_ != nullptr) fail<ConfigError>("tables.\"{}\".placement = \"file\" is for training on the CPU: set run.device = \"cpu\", or leave it out", table.name);
+      if (trainable_ && regularization_.l2_scope == "table" && regularization_.l2_sparse > 0) {
+        fail<ConfigError>("tables.\"{}\".placement = \"file\" and regularization.l2_scope = \"table\": every step would read and write the whole file; change one of them", table.name);
+      }
+    }
     made.initializer = table_initializer(table, section, made.rows);
     if (made.precision == RowPrecision::kInt8 && trainable_) {
       fail<ConfigError>("tables.\"{}\".precision = \"int8\" is for using a trained model (predict, eval, recommend, export), and updates would be lost in it: "

@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "data/pipeline.h"
+#include "embedding/table_storage.h"
+#include "train/table_survey.h"
 
 namespace rechost {
 namespace {
@@ -92,7 +94,18 @@ void add_traffic(const ModelRuntime& model, const Batch& batch, const PreparedBa
   for (std::size_t t = 0; t < tables.size(); ++t) tables[t].distinct += static_cast<double>(lookups.unique_rows(prepared.ids, t).size());
 }
 
-void predict_tables(const ModelRuntime& model, const StepPlanSettings& settings, StepPlan& plan) {
+/// What comes to the lookups of a table because its rows lie in a file.
+void predict_file(const ModelRuntime& model, const Vocabularies& vocabularies, const StepPlanSettings& settings, std::size_t t, TableTraffic& traffic) {
+  const TableConfig& table = model.tables().table(t);
+  const Vocabulary* const vocabulary = vocabulary_of_table(model, vocabularies, t);
+  const std::vector<std::int64_t> counts = vocabulary == nullptr ? std::vector<std::int64_t>{} : vocabulary->counts().all();
+  traffic.misses = expected_misses(counts, table.rows, cached_rows(table), traffic.ids, traffic.distinct);
+  traffic.file_speed = settings.file_row_speed({table.dim, table.optimizer.kind, table.precision}, table.file_directory);
+  traffic.file = 1e-9 * (traffic.misses * traffic.file_speed.on_disk + (traffic.distinct - traffic.misses) * traffic.file_speed.cached);
+  traffic.lookup += traffic.file;
+}
+
+void predict_tables(const ModelRuntime& model, const Vocabularies& vocabularies, const StepPlanSettings& settings, StepPlan& plan) {
   const EmbeddingTables& tables = model.tables();
   // Tables share the caches.
   const auto bytes = static_cast<double>(tables.memory_bytes()) / settings.ranks;
@@ -104,6 +117,7 @@ void predict_tables(const ModelRuntime& model, const StepPlanSettings& settings,
     const double repeated = traffic.ids - traffic.distinct;
     traffic.lookup = 1e-9 * (speed.table_lookup + repeated * speed.repeated_lookup + traffic.distinct * speed.lookup(bytes));
     traffic.update = 1e-9 * (speed.table_update + repeated * speed.repeated_update + traffic.distinct * speed.update(bytes));
+    if (table.in_file()) predict_file(model, vocabularies, settings, t, traffic);
     plan.lookup += traffic.lookup;
     plan.update += traffic.update;
   }
@@ -157,7 +171,7 @@ StepPlan plan_step(const Config& config, const RunData& data, ModelRuntime& mode
   plan.model = median(model_seconds);
   plan.update = median(update_seconds);
   plan.other = median(other_seconds);
-  predict_tables(model, settings, plan);
+  predict_tables(model, *data.prepared.vocabularies, settings, plan);
   judge(settings, model.threads(), config.data.reader_threads > 0 ? static_cast<int>(config.data.reader_threads) : 1, plan);
   return plan;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,10 @@ struct TableTraffic {
   double distinct = 0.0;  ///< rows
   double lookup = 0.0;    ///< seconds, predicted
   double update = 0.0;
+  // Of a table in a file; they are part of `lookup`:
+  double misses = 0.0;   ///< rows that are expected not to be cached
+  double file = 0.0;     ///< seconds, predicted, when the pages of all of them come from the disk
+  FileRowSpeed file_speed;
 };
 
 /// How long a training step of this process will take, and why. Exchange with other ranks is not in it.
@@ -44,6 +49,8 @@ struct StepPlanSettings {
   int cores = 1;  ///< of this process
   /// Of rows of `dim` values under that rule.
   std::function<const RowSpeed&(const RowKind& kind)> row_speed;
+  /// Of such rows in a file.
+  std::function<FileRowSpeed(const RowKind& kind, const std::filesystem::path& directory)> file_row_speed;
 };
 
 /// Takes some seconds: the plugin computes steps on the first batches of the training data, since what happens inside it nobody else can know; the

@@ -88,6 +88,8 @@ Json table_panel(const ModelRuntime& model, const Vocabularies& vocabularies, st
     }
     if (vocabulary != nullptr) add_encoder(*vocabulary, entry);
     if (keys != nullptr) entry["dynamic"] = key_facts(*keys);
+    const EmbeddingEngine::CacheUse cache = model.tables().lookups().cache_use(t);
+    if (cache.hits + cache.misses > 0) entry["file_cache"] = {{"hits", cache.hits}, {"misses", cache.misses}};
     panel.push_back(std::move(entry));
   }
   return panel;

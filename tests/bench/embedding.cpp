@@ -32,7 +32,8 @@ bench_embedding --peers --threads 1
   --memory-gib N   limit for the tables of one side (default 4); as much again is used to measure the machine, and by the peer
   --only WORD      only cases whose name holds WORD; one that begins with /, as in /adagrad, may be its beginning
 Columns: prepare, lookup and update in milliseconds; "limit" is the time in which the same threads touch one float of every cache line of the
-same rows in the same order (read, or read and write), and "of it" the share of our time that this is. Medians. Times of one thread are
+same rows in the same order (read, or read and write), and "of it" the share of our time that this is; "+out" and "+grad" the same with the lines
+that a lookup writes and the gradients that an update reads in the order of rows, touched likewise. Medians. Times of one thread are
 processor times, those of more are wall times. "+prep." counts prepare, which runs ahead of the step on a thread of its own, with the update:
 the peer sorts its ids there.
 )";

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -35,8 +36,8 @@ inline std::unique_ptr<JsonPeer> start_fbgemm(int threads) {
 inline std::string machine_name(int threads) { return fmt::format("{}; {}, {} used", machine(), instruction_set_name(instruction_set()), threads); }
 
 inline void print_header(const Options& options) {
-  std::string text = fmt::format("{}; {} features, batch {}\n{:<36}{:>8}{:>9}{:>9}{:>9}{:>6}{:>9}{:>9}{:>6}", machine_name(options.threads), kFeatures, options.batch,
-                                 "optimizer/dim/ids/skew", "rows", "prepare", "lookup", "limit", "of it", "update", "limit", "of it");
+  std::string text = fmt::format("{}; {} features, batch {}\n{:<36}{:>8}{:>9}{:>9}{:>9}{:>6}{:>6}{:>9}{:>9}{:>6}{:>6}", machine_name(options.threads), kFeatures, options.batch,
+                                 "optimizer/dim/ids/skew", "rows", "prepare", "lookup", "limit", "of it", "+out", "update", "limit", "of it", "+grad");
   if (options.peers) text += fmt::format("{:>9}{:>7}{:>9}{:>7}{:>7}", "forward", "x", "backward", "x", "+prep.");
   std::fputs((text + "\n").c_str(), stderr);
 }
@@ -53,7 +54,9 @@ class Measurement {
         stride_(row_stride(layout.dim + state_)),
         rows_(std::min(options.rows, static_cast<std::int64_t>(options.memory_gib * (1 << 30) / static_cast<double>(stride_ * 4 * static_cast<std::int64_t>(layout.tables))))),
         engine_(make_engine()),
-        bare_(layout.tables, rows_, stride_, pool) {
+        bare_(layout.tables, rows_, stride_, pool),
+        gradient_lines_(1, options.batch * static_cast<std::int64_t>(kFeatures), layout.dim, pool),
+        output_lines_(1, options.batch * static_cast<std::int64_t>(kFeatures), layout.dim, pool) {
     if (peer_ != nullptr) {
       peer_->ask({{"kind", "open"}, {"optimizer", std::string(optimizer_name(layout.optimizer))}, {"tables", layout.tables}, {"features", kFeatures}, {"rows", rows_},
                   {"dim", layout.dim}});
@@ -85,7 +88,7 @@ class Measurement {
       std::vector<StepIds> ids;
       for (std::int64_t step = 0; step < steps; ++step) ids.push_back(source_.next(point, options_.batch * point.ids_per_sample, rows_));
       for (const StepIds& one : ids) our_step(one, into);
-      for (const StepIds& one : ids) touch(one, into);
+      for (const StepIds& one : ids) touch(point, one, into);
       if (peer_ != nullptr) peer_steps(point, ids, into);
     }
     report(point, times);
@@ -94,6 +97,7 @@ class Measurement {
  private:
   struct Times {
     Rounds prepare, lookup, update, read, write, forward, backward;
+    Rounds outputs, gradients;  ///< what lookups write and updates read besides rows
   };
 
   EmbeddingEngine make_engine() const {
@@ -132,8 +136,8 @@ class Measurement {
     timed(times.update, [&] { engine_.update(prepared_, gradients, {.step = ++step_}, pool_); });
   }
 
-  /// The rows of a lookup, and the distinct ones of an update.
-  void touch(const StepIds& ids, Times& times) {
+  /// The rows of a lookup and the lines that it writes; the distinct rows of an update, and the gradients of all occurrences in the order of rows.
+  void touch(const Point& point, const StepIds& ids, Times& times) {
     timed(times.read, [&] { bare_.touch<false>(ids, [&](std::size_t i) { return layout_.table_of(i); }, layout_.dim, pool_); });
     std::vector<IdColumnView> views;
     for (const auto& column : ids) views.push_back({.ids = column, .offsets = offsets_, .rows = options_.batch, .name = "c"});
@@ -144,6 +148,28 @@ class Measurement {
       unique.emplace_back(view.begin(), view.end());
     }
     timed(times.write, [&] { bare_.touch<true>(unique, [](std::size_t t) { return t; }, layout_.dim + state_, pool_); });
+    std::vector<std::vector<std::int32_t>> order;
+    for (std::size_t t = 0; t < layout_.tables; ++t) order.push_back(gradient_order(point, t));
+    const auto first = [](std::size_t) { return std::size_t{0}; };
+    timed(times.gradients, [&] { gradient_lines_.touch<false>(order, first, layout_.dim, pool_); });
+    std::vector<std::vector<std::int32_t>> all(1, std::vector<std::int32_t>(static_cast<std::size_t>(options_.batch) * kFeatures));
+    std::iota(all.front().begin(), all.front().end(), 0);
+    timed(times.outputs, [&] { output_lines_.touch<true>(all, first, layout_.dim, pool_); });
+  }
+
+  /// Rows of the gradient of the block, which is [batch, features, dim], as the update of a table reads them.
+  std::vector<std::int32_t> gradient_order(const Point& point, std::size_t table) const {
+    std::vector<std::int32_t> order;
+    const PreparedGroup& group = prepared_.groups()[table];
+    std::size_t first_feature = 0;
+    while (layout_.table_of(first_feature) != table) ++first_feature;
+    for (const std::int32_t position : group.positions.view()) {
+      std::size_t c = 0;
+      while (c + 1 < group.columns.size() && position >= group.columns[c + 1].first) ++c;
+      const std::int64_t sample = (position - group.columns[c].first) / point.ids_per_sample;
+      order.push_back(static_cast<std::int32_t>(sample * static_cast<std::int64_t>(kFeatures) + static_cast<std::int64_t>(first_feature + c)));
+    }
+    return order;
   }
 
   void peer_steps(const Point& point, const std::vector<StepIds>& ids, Times& times) {
@@ -162,8 +188,8 @@ class Measurement {
   void report(const Point& point, const Times& times) const {
     const double prepare = times.prepare.median(), lookup = times.lookup.median(), update = times.update.median();
     const double read = times.read.median(), write = times.write.median();
-    std::string text = fmt::format("{:<36}{:>8}{:>9.3f}{:>9.3f}{:>9.3f}{:>6.2f}{:>9.3f}{:>9.3f}{:>6.2f}", point.name(layout_), rows_, prepare, lookup, read, read / lookup,
-                                   update, write, write / update);
+    std::string text = fmt::format("{:<36}{:>8}{:>9.3f}{:>9.3f}{:>9.3f}{:>6.2f}{:>6.2f}{:>9.3f}{:>9.3f}{:>6.2f}{:>6.2f}", point.name(layout_), rows_, prepare, lookup, read,
+                                   read / lookup, (read + times.outputs.median()) / lookup, update, write, write / update, (write + times.gradients.median()) / update);
     std::string missed;
     if (peer_ != nullptr) {
       const double forward = times.forward.median(), backward = times.backward.median();
@@ -174,12 +200,12 @@ class Measurement {
     if (read / lookup < kLimitTarget) missed += " lookup/limit";
     if (write / update < kLimitTarget) missed += " update/limit";
     std::fputs((text + (missed.empty() ? "" : "  missed:" + missed) + "\n").c_str(), stderr);
-    line(point, "prepare", times.prepare, nullptr, nullptr, 0.0);
-    line(point, "lookup", times.lookup, &times.read, &times.forward, kLookupTarget);
-    line(point, "update", times.update, &times.write, &times.backward, layout_.update_target());
+    line(point, "prepare", times.prepare, nullptr, nullptr, 0.0, nullptr);
+    line(point, "lookup", times.lookup, &times.read, &times.forward, kLookupTarget, &times.outputs);
+    line(point, "update", times.update, &times.write, &times.backward, layout_.update_target(), &times.gradients);
   }
 
-  void line(const Point& point, const std::string& part, const Rounds& ours, const Rounds* limit, const Rounds* peer, double target) const {
+  void line(const Point& point, const std::string& part, const Rounds& ours, const Rounds* limit, const Rounds* peer, double target, const Rounds* besides) const {
     if (peer_ == nullptr) peer = nullptr;
     Json object = Json::object();
     object["case"] = point.name(layout_) + "/" + part;
@@ -193,6 +219,7 @@ class Measurement {
     object["limit"] = limit == nullptr ? Json() : Json(limit->median());
     object["limit_spread"] = limit == nullptr ? Json() : Json(limit->spread());
     object["share_of_limit"] = limit == nullptr ? Json() : Json(limit->median() / ours.median());
+    object["besides_rows"] = besides == nullptr ? Json() : Json(besides->median());
     object["rows"] = rows_;
     object["machine"] = machine_name(options_.threads);
     std::fputs((json_line(object) + "\n").c_str(), stdout);
@@ -208,6 +235,8 @@ class Measurement {
   const std::int64_t rows_;
   EmbeddingEngine engine_;
   BareTables bare_;
+  BareTables gradient_lines_;
+  BareTables output_lines_;
   PreparedIds prepared_;
   IdSource source_;
   std::int64_t step_ = 0;
