@@ -123,12 +123,6 @@ std::vector<Finding> variables_of_launchers(const std::string& forced) {
   return findings;
 }
 
-Finding messages_between_ranks() {
-  const std::filesystem::path module = host_module("rechost_gloo.so");
-  if (std::filesystem::exists(module)) return {"messages of ranks", "Gloo: " + module.string(), ""};
-  return {"messages of ranks", "none", fmt::format("{} is missing: several ranks cannot train; build it, or install the package again", module.string())};
-}
-
 Finding mlflow() {
   Config config;
   config.tracking.mlflow.timeout_seconds = 10.0;
@@ -209,7 +203,6 @@ int doctor_command(std::span<const std::string> arguments) {
   findings.push_back(disk());
   findings.push_back(gpus());
   findings.push_back(launcher(forced));
-  findings.push_back(messages_between_ranks());
   findings.push_back(mlflow());
   findings.push_back({"registry", registry_directory().string(), ""});
   add_plugins(findings);

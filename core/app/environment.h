@@ -27,7 +27,7 @@ std::filesystem::path share_directory();
 /// Environment and home are ignored when the process runs set-uid.
 std::vector<std::filesystem::path> plugin_directories();
 
-/// A module of the program's own that is opened when wanted, such as rechost_gloo.so, in the library folder beside the program.
+/// A module of the program's own that is opened when wanted, such as rechost_nccl.so, in the library folder beside the program.
 std::filesystem::path host_module(const std::string& name);
 
 /// The registry: RECHOST_REGISTRY, else $XDG_DATA_HOME/rechost/registry, else ~/.local/share/rechost/registry.

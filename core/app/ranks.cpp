@@ -10,6 +10,7 @@
 #include "app/command.h"
 #include "app/environment.h"
 #include "app/last_word.h"
+#include "app/stop_signal.h"
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -98,7 +99,7 @@ class BlamingCommunicator final : public Communicator {
 class Together final : public Ranks {
  public:
   Together(const ProcessIdentity& identity, const CommSection& comm) {
-    // Gloo may write to a connection that a dead rank has left; that is an error to report, not a reason to die.
+    // What started this rank may be gone: that nobody reads what it says is no reason to die before it has written a checkpoint.
     std::signal(SIGPIPE, SIG_IGN);
     JobSettings settings;
     settings.rank = identity.rank;
@@ -106,8 +107,11 @@ class Together final : public Ranks {
     for (const int port : identity.ports) settings.meeting.push_back({identity.host, port});
     settings.listener = FileDescriptor(identity.listener);
     settings.token = identity.token + job_secret();
+    const std::string key = settings.token;
     settings.program = std::string(version());
     settings.host = host_name();
+    settings.join_within = std::chrono::seconds(comm.join_seconds);
+    settings.stop = &catch_stop_signals();
     job_ = Job::join(std::move(settings));
 
     CommunicatorSettings peers;
@@ -115,6 +119,7 @@ class Together final : public Ranks {
     peers.world_size = identity.world_size;
     peers.host = host_name();
     peers.address = job_->address();
+    peers.key = key;
     peers.shared_memory = comm.transport == "auto";
     peers.exchange = [this](const std::string& own) { return job_->exchange(own); };
     // Whatever this process waits for will not come any more.
@@ -128,7 +133,7 @@ class Together final : public Ranks {
       leave_word(LastWord::kOfAnother, what);
       _exit(kPeerLost);
     });
-    auto opened = std::make_unique<BlamingCommunicator>(open_communicator(host_module("rechost_gloo.so"), peers), *job_);
+    auto opened = std::make_unique<BlamingCommunicator>(open_communicator(peers), *job_);
     const std::lock_guard lock(mutex_);
     communicator_ = std::move(opened);
   }

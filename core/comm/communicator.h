@@ -17,7 +17,7 @@ class Communicator {
 
   virtual int rank() const = 0;
   virtual int world_size() const = 0;
-  /// What carries the bytes: "single", "shared memory", "gloo", "shared memory and gloo", "nccl".
+  /// What carries the bytes: "single", "shared memory", "TCP", "shared memory and TCP", "nccl".
   virtual std::string name() const = 0;
 
   /// Element-wise sum over all ranks, in place; every rank ends with the same bits.

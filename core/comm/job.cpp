@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <span>
 #include <thread>
 
 #include <poll.h>
@@ -14,7 +15,7 @@
 #include "base/hexadecimal.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "comm/handshake.h"
+#include "comm/doorkeeper.h"
 
 namespace rechost {
 namespace {
@@ -24,13 +25,11 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kHeartbeat{1000};
 constexpr milliseconds kSendWait{5000};
-constexpr milliseconds kHandshakeWait{10'000};
+constexpr milliseconds kHandshakeWait{10'000};  ///< for what rank 0 says to a rank that has proved itself
 constexpr milliseconds kPatience{10'000};  ///< with rank 0, before a rank says that it waits
+constexpr milliseconds kFirstAnswer{500};
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{1000};
-constexpr std::uint32_t kLongestGreeting = 4096;  ///< bytes that are read from somebody who has proved nothing yet
-constexpr std::size_t kMostStrangers = 512;       ///< of those at once; the oldest is let go
-constexpr int kStrangersNamed = 8;                ///< in the log
 
 /// The other end of a connection, as the watching thread knows it.
 struct Peer {
@@ -43,15 +42,6 @@ struct Peer {
 };
 
 std::string name_of(const Peer& peer) { return fmt::format("rank {} on host {}", peer.rank, peer.host); }
-
-constexpr std::size_t kNonceDigits = 32;
-constexpr std::size_t kProofDigits = 64;
-
-/// The other end of a connection has nothing to do with this job.
-class NotOfThisJob : public Error {
- public:
-  using Error::Error;
-};
 
 /// Names and texts of all ranks in one body.
 std::string pack(const std::vector<std::string>& texts) {
@@ -195,49 +185,27 @@ class ProcessJob final : public Job {
     rechost::fail<CommError>("rank 0 cannot listen: the ports {} are all in use; choose one with RECHOST_MASTER_PORT or MASTER_PORT", tried);
   }
 
-  /// Somebody who has connected and has not shown yet that it is a rank of this job.
-  struct Stranger {
-    Peer peer;
-    std::string address;
-    Clock::time_point until = Clock::now() + kHandshakeWait;
-    Nonces nonces;
-  };
-
   void gather_ranks() {
     open_listener();
+    Doorkeeper doorkeeper(std::move(settings_.listener), settings_.token, "rank 0");
     const Clock::time_point deadline = Clock::now() + settings_.join_within;
     std::vector<bool> here(static_cast<std::size_t>(settings_.world_size), false);
     here[0] = true;
-    std::vector<Stranger> strangers;
     while (peers_.size() + 1 < here.size()) {
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
-      if (left.count() <= 0) give_up(here);
-      std::vector<pollfd> waiting{{.fd = settings_.listener.number(), .events = POLLIN, .revents = 0}};
-      for (const Stranger& stranger : strangers) waiting.push_back({.fd = stranger.peer.socket.number(), .events = POLLIN, .revents = 0});
-      poll(waiting.data(), waiting.size(), static_cast<int>(std::min(left, kLongestPause).count()));
-      // Nobody waits for a silent one: each is heard when it says something.
-      for (std::size_t i = 0; i < strangers.size(); ++i) {
-        if (waiting[i + 1].revents != 0) hear(strangers[i], here);
-      }
-      std::erase_if(strangers, [&](const Stranger& stranger) {
-        if (!stranger.peer.socket) return true;  // has become a peer, or was sent away
-        if (Clock::now() < stranger.until) return false;
-        send_away(stranger.address, "has not said in time who it is");
-        return true;
-      });
-      if (waiting[0].revents != 0) {
-        if (auto accepted = accept_from(settings_.listener, milliseconds(0))) {
-          Stranger stranger;
-          stranger.address = peer_address(*accepted);
-          stranger.peer.socket = std::move(*accepted);
-          stranger.peer.reader = FrameReader(kLongestGreeting);
-          strangers.push_back(std::move(stranger));
-          if (strangers.size() > kMostStrangers) strangers.erase(strangers.begin());
-        }
-      }
+      if (left.count() <= 0) give_up(here, fmt::format("within {} s", settings_.join_within.count() / 1000), doorkeeper.port());
+      if (stopped()) give_up(here, "when rank 0 was asked to stop", doorkeeper.port());
+      std::vector<pollfd> waiting;
+      for (const Peer& peer : peers_) waiting.push_back({.fd = peer.socket.number(), .events = POLLIN, .revents = 0});
+      doorkeeper.add_to(waiting);
+      poll(waiting.data(), waiting.size(), static_cast<int>(std::min(left, kHeartbeat).count()));
+      // One that has come may go while others are awaited.
+      const std::size_t come = peers_.size();
+      watch_peers(std::span(waiting).first(come));
+      if (failure_) throw CommError(failure_before_start());
+      for (Guest& guest : doorkeeper.hear(std::span(waiting).subspan(come))) admit(std::move(guest), here);
     }
     std::sort(peers_.begin(), peers_.end(), [](const Peer& a, const Peer& b) { return a.rank < b.rank; });
-    settings_.listener = FileDescriptor();
     for (Peer& peer : peers_) {
       peer.last_heard = Clock::now();
       send(peer, {Frame::Kind::kStart, ""});
@@ -245,59 +213,29 @@ class ProcessJob final : public Job {
     address_ = peers_.empty() ? "127.0.0.1" : own_address(peers_.front().socket);
   }
 
-  /// Scanners come by the hundred: some are named.
-  void send_away(const std::string& address, std::string_view why) {
-    if (++sent_away_ <= kStrangersNamed) log_warning("a connection from {} is no rank of this job: it {}", address, why);
-    if (sent_away_ == kStrangersNamed) log_warning("further connections of this kind are not told");
-  }
+  std::string failure_before_start() const { return *failure_ + (failed_by_word_ ? "" : ", before all ranks had come"); }
 
-  /// Takes what a stranger has sent. It ends up among the peers, or sent away, or waits on.
-  void hear(Stranger& stranger, std::vector<bool>& here) {
-    const auto away = [&](std::string_view why) {
-      send_away(stranger.address, why);
-      stranger.peer.socket = FileDescriptor();
-    };
-    const FrameReader::State state = stranger.peer.reader.read_from(stranger.peer.socket);
-    try {
-      while (auto frame = stranger.peer.reader.next()) {
-        if (frame->kind == Frame::Kind::kHello && stranger.nonces.host.empty()) {
-          stranger.nonces = {frame->body, random_nonce()};
-          const std::string answer = proof(settings_.token, Prover::kHost, stranger.nonces, "");
-          if (!send_frame(stranger.peer.socket, {Frame::Kind::kChallenge, stranger.nonces.host + answer}, milliseconds(0))) return away("does not listen");
-        } else if (frame->kind == Frame::Kind::kIdentity && !stranger.nonces.host.empty()) {
-          return admit(stranger, frame->body, here);
-        } else {
-          return away("does not follow the protocol");
-        }
-      }
-    } catch (const NotOfThisJob& error) {
-      return away(error.what());
-    } catch (const FrameError& error) {
-      return away(error.what());
-    }
-    if (state == FrameReader::State::kClosed) away("has gone before it said who it is");
-  }
+  bool stopped() const { return settings_.stop != nullptr && settings_.stop->load(); }
 
-  [[noreturn]] void give_up(const std::vector<bool>& here) {
+  /// `when` it was clear that no more will come.
+  [[noreturn]] void give_up(const std::vector<bool>& here, const std::string& when, int port) {
     std::vector<int> missing;
     for (std::size_t rank = 0; rank < here.size(); ++rank) {
       if (!here[rank]) missing.push_back(static_cast<int>(rank));
     }
-    const std::string text = fmt::format("of {} ranks these have not come within {} s: {}. Look at their logs; they must reach this machine's "
-                                         "port", here.size(), settings_.join_within.count() / 1000, list_ranks(missing));
+    const std::string text = fmt::format("of {} ranks these had not come {}: {}. Look at their logs; they must reach {}, port {} (set MASTER_ADDR "
+                                         "and MASTER_PORT), and have comm.join_seconds = {} to do so", here.size(), when, list_ranks(missing),
+                                         settings_.host, port, settings_.join_within.count() / 1000);
     tell_others(text, -1);
     throw CommError(text);
   }
 
   /// Refused with the reason, here and there, when it is a rank of this job that does not fit.
-  void admit(Stranger& stranger, const std::string& identity, std::vector<bool>& here) {
-    const std::size_t digits = std::min(identity.size(), kProofDigits);
-    const std::string stated = identity.substr(digits);
-    if (!same_proof(identity.substr(0, digits), proof(settings_.token, Prover::kGuest, stranger.nonces, stated))) {
-      throw NotOfThisJob("cannot prove that it is (another job, or another secret)");
-    }
-    Peer& peer = stranger.peer;
-    const Json theirs = parse_json(stated, "who a rank says it is");
+  void admit(Guest guest, std::vector<bool>& here) {
+    Peer peer;
+    peer.socket = std::move(guest.socket);
+    peer.reader = std::move(guest.reader);
+    const Json theirs = parse_json(guest.statement, "who a rank says it is");
     peer.rank = theirs.at("rank").get<int>();
     peer.host = theirs.at("host").get<std::string>();
     const std::string problem = problem_with(theirs, peer, here);
@@ -307,7 +245,6 @@ class ProcessJob final : public Job {
       throw CommError(problem);
     }
     here[static_cast<std::size_t>(peer.rank)] = true;
-    peer.reader.allow(kLongestBody);
     send(peer, {Frame::Kind::kWelcome, settings_.host});
     peers_.push_back(std::move(peer));
   }
@@ -332,71 +269,71 @@ class ProcessJob final : public Job {
   void reach_rank_zero() {
     const Clock::time_point deadline = Clock::now() + settings_.join_within;
     milliseconds pause = kFirstPause;
+    // Somebody else may have the first ports, and say nothing; rank 0 answers at once, unless its machine is very busy.
+    milliseconds patience = kFirstAnswer;
     bool said = false;
     for (;;) {
       for (const Endpoint& endpoint : settings_.meeting) {
-        if (knock(endpoint, deadline)) return;
+        if (knock(endpoint, deadline, patience)) return;
+        if (Clock::now() >= deadline || stopped()) break;
       }
+      if (stopped()) rechost::fail<CommError>("rank {} was asked to stop before it had reached rank 0 at {}", settings_.rank, meeting_text());
       if (Clock::now() >= deadline) {
-        std::vector<std::string> tried;
-        for (const Endpoint& endpoint : settings_.meeting) tried.push_back(endpoint.text());
-        const std::string other = impostor_.empty() ? "is rank 0 running, and is the address right?"
+        const std::string other = impostor_.empty() ? fmt::format("{}. Is rank 0 running, and is the address right? Set MASTER_ADDR to the machine "
+                                                                  "of rank 0; comm.join_seconds is the time it may take", silence_)
                                                     : fmt::format("at {} is rank 0 of another job, or of this one with another secret", impostor_);
         rechost::fail<CommError>("rank {} cannot reach rank 0 within {} s at {}: {}", settings_.rank, settings_.join_within.count() / 1000,
-                                 fmt::join(tried, ", "), other);
+                                 meeting_text(), other);
       }
       if (!said && Clock::now() >= deadline - settings_.join_within + kPatience) {
         said = true;
-        log_warning("rank {} still looks for rank 0 at {} and {} more ports; if the name does not resolve here, set MASTER_ADDR", settings_.rank,
-                    settings_.meeting.front().text(), settings_.meeting.size() - 1);
+        log_warning("rank {} still looks for rank 0 at {}: {}; if the address is wrong, set MASTER_ADDR", settings_.rank, meeting_text(), silence_);
       }
+      patience = std::min(patience * 2, kHandshakeWait);
       std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, kLongestPause);
     }
   }
 
-  /// Nothing from another program.
-  static std::optional<Frame> answer_of(Peer& peer) {
-    try {
-      return receive_frame(peer.socket, peer.reader, kHandshakeWait);
-    } catch (const FrameError&) {
-      return std::nullopt;
-    }
+  /// Where rank 0 is looked for.
+  std::string meeting_text() const {
+    const std::size_t more = settings_.meeting.size() - 1;
+    return settings_.meeting.front().text() + (more == 0 ? "" : fmt::format(" and {} more ports", more));
   }
 
   /// Whether this is rank 0 of this job and all ranks have come.
-  bool knock(const Endpoint& endpoint, Clock::time_point deadline) {
-    auto socket = connect_to(endpoint, kLongestPause);
+  bool knock(const Endpoint& endpoint, Clock::time_point deadline, milliseconds patience) {
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
+    auto socket = connect_to(endpoint, std::min(left, kLongestPause), &silence_);
     if (!socket) return false;
+    silence_ = "what listens there is not rank 0 of a job";
     Peer peer;
     peer.rank = 0;
     peer.host = endpoint.host;
     peer.socket = std::move(*socket);
-    Nonces nonces{random_nonce(), ""};
-    if (!send_frame(peer.socket, {Frame::Kind::kHello, nonces.guest}, kSendWait)) return false;
-    std::optional<Frame> frame = answer_of(peer);
-    if (!frame || frame->kind != Frame::Kind::kChallenge || frame->body.size() != kNonceDigits + kProofDigits) return false;
-    nonces.host = frame->body.substr(0, kNonceDigits);
-    if (!same_proof(frame->body.substr(kNonceDigits), proof(settings_.token, Prover::kHost, nonces, ""))) {
-      impostor_ = endpoint.text();  // another job, or ours with another secret
-      return false;
-    }
-    const std::string own = statement();
-    if (!send_frame(peer.socket, {Frame::Kind::kIdentity, proof(settings_.token, Prover::kGuest, nonces, own) + own}, kSendWait)) return false;
-    frame = answer_of(peer);
+    const Welcome welcome = introduce(peer.socket, peer.reader, settings_.token, statement(), patience);
+    if (welcome == Welcome::kOtherJob) impostor_ = endpoint.text();
+    if (welcome != Welcome::kProved) return false;
+    const std::optional<Frame> frame = receive_frame(peer.socket, peer.reader, kHandshakeWait);
     if (!frame) return false;
     if (frame->kind == Frame::Kind::kRefused) throw CommError(frame->body);
     if (frame->kind != Frame::Kind::kWelcome) return false;
     peer.host = frame->body;
-    // Others may come much later than this rank.
-    const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()) + kHandshakeWait;
-    frame = receive_frame(peer.socket, peer.reader, left);
-    if (!frame) rechost::fail<CommError>("{} has gone before all ranks had come", name_of(peer));
-    if (frame->kind == Frame::Kind::kFailure) throw CommError(frame->body);
-    if (frame->kind != Frame::Kind::kStart) rechost::fail<CommError>("{} does not follow the protocol", name_of(peer));
-    peer.last_heard = Clock::now();
     address_ = own_address(peer.socket);
     peers_.push_back(std::move(peer));
+    // Others may come much later than this rank.
+    while (!started_) {
+      if (stopped()) {
+        const std::string text = fmt::format("rank {} on host {} was asked to stop before all ranks had come", settings_.rank, settings_.host);
+        tell_others(text, -1);
+        throw CommError(text);
+      }
+      pollfd waiting{.fd = peers_.front().socket.number(), .events = POLLIN, .revents = 0};
+      poll(&waiting, 1, static_cast<int>(kHeartbeat.count()));
+      watch_peers(std::span(&waiting, 1));
+      if (failure_) throw CommError(failure_before_start());
+      if (peers_.front().gone) rechost::fail<CommError>("{} has left before all ranks had come", name_of(peers_.front()));
+    }
     return true;
   }
 
@@ -414,7 +351,10 @@ class ProcessJob final : public Job {
 
   void lose(Peer& peer, std::string_view how) {
     peer.gone = true;
-    set_failure(fmt::format("{} {}", name_of(peer), how), peer.rank);
+    const std::string text = fmt::format("{} {}", name_of(peer), how);
+    // It may hear although it is not heard.
+    if (settings_.rank == 0 && !over_) send_frame(peer.socket, {Frame::Kind::kFailure, failure_.value_or(text)}, milliseconds(0));
+    set_failure(text, peer.rank);
   }
 
   void set_failure(const std::string& text, int from) {
@@ -435,7 +375,11 @@ class ProcessJob final : public Job {
         changed_.notify_all();
         break;
       case Frame::Kind::kFailure:
+        failed_by_word_ = !failure_.has_value();
         set_failure(frame.body, peer.rank);
+        break;
+      case Frame::Kind::kStart:
+        started_ = true;
         break;
       case Frame::Kind::kGoodbye:
         peer.gone = true;
@@ -459,6 +403,28 @@ class ProcessJob final : public Job {
     if (state == FrameReader::State::kClosed && !peer.gone) lose(peer, "was lost: its connection has ended");
   }
 
+  /// Hears those of the first peers that have said something, loses those that are silent, and lets all know that this process lives.
+  void watch_peers(std::span<const pollfd> heard) {
+    const Clock::time_point now = Clock::now();
+    // This process itself was stopped: what the others said meanwhile is still to be read.
+    const bool slept = now - watched_ > 2 * kHeartbeat;
+    watched_ = now;
+    for (std::size_t i = 0; i < heard.size(); ++i) {
+      Peer& peer = peers_[i];
+      if (peer.gone) continue;
+      if (slept) peer.last_heard = now;
+      if (heard[i].revents != 0) listen_to(peer);
+      if (!peer.gone && now - peer.last_heard > settings_.lost_after) {
+        lose(peer, fmt::format("was lost: nothing heard of it for {} s", settings_.lost_after.count() / 1000));
+      }
+    }
+    if (now < beat_) return;
+    for (Peer& peer : peers_) {
+      if (!over_) send(peer, {Frame::Kind::kHeartbeat, ""});
+    }
+    beat_ = now + kHeartbeat;
+  }
+
   // ---- the watching thread ----
 
   void wake() {
@@ -467,8 +433,6 @@ class ProcessJob final : public Job {
   }
 
   void watch() {
-    Clock::time_point beat = Clock::now();
-    Clock::time_point before = beat;
     bool called = false;
     for (;;) {
       std::vector<pollfd> waiting{{.fd = wake_.number(), .events = POLLIN, .revents = 0}};
@@ -488,39 +452,24 @@ class ProcessJob final : public Job {
         }
       }
       if (call) call(what);
-      const auto left = std::chrono::duration_cast<milliseconds>(beat - Clock::now());
+      const auto left = std::chrono::duration_cast<milliseconds>(beat_ - Clock::now());
       poll(waiting.data(), waiting.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
       if (waiting[0].revents != 0) {
         std::uint64_t count = 0;
         [[maybe_unused]] const auto taken = read(wake_.number(), &count, sizeof(count));
       }
       const std::lock_guard lock(mutex_);
-      const Clock::time_point now = Clock::now();
-      // This process itself was stopped: what the others said meanwhile is still to be read.
-      const bool slept = now - before > 2 * kHeartbeat;
-      before = now;
-      for (std::size_t i = 0; i < peers_.size(); ++i) {
-        Peer& peer = peers_[i];
-        if (peer.gone) continue;
-        if (slept) peer.last_heard = now;
-        if (waiting[i + 1].revents != 0) listen_to(peer);
-        if (!peer.gone && now - peer.last_heard > settings_.lost_after) {
-          lose(peer, fmt::format("was lost: nothing heard of it for {} s", settings_.lost_after.count() / 1000));
-        }
-      }
-      if (now >= beat) {
-        for (Peer& peer : peers_) {
-          if (!over_) send(peer, {Frame::Kind::kHeartbeat, ""});
-        }
-        beat = now + kHeartbeat;
-      }
+      watch_peers(std::span(waiting).subspan(1));
     }
   }
 
   JobSettings settings_;
   std::string address_;
   std::string impostor_;  ///< where something answered that is not this job's rank 0
-  int sent_away_ = 0;
+  std::string silence_;   ///< why the last endpoint was of no use
+  bool started_ = false;  ///< rank 0 has said that all have come
+  Clock::time_point watched_ = Clock::now();  ///< when the peers were last looked at
+  Clock::time_point beat_ = Clock::now();     ///< when the next heartbeat is due; the watching thread's once there is one
   FileDescriptor wake_;
 
   std::mutex mutex_;
@@ -529,6 +478,7 @@ class ProcessJob final : public Job {
   std::vector<std::deque<std::string>> packets_;  ///< rank 0: by rank, what is not yet answered
   std::deque<std::string> answers_;               ///< others: of rank 0
   std::optional<std::string> failure_;
+  bool failed_by_word_ = false;  ///< a peer has said so, and not only gone
   std::function<void(const std::string&)> call_;
   bool over_ = false;     ///< this rank has told the others that it fails
   bool leaving_ = false;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -24,7 +25,8 @@ struct JobSettings {
   std::string program;             ///< version of rechost; all ranks must run the same
   std::string host;                ///< this machine's name, for messages
   std::chrono::milliseconds join_within{300'000};  ///< ranks that have not come by then are named in the error
-  std::chrono::milliseconds lost_after{6'000};     ///< a rank that is silent for so long is lost
+  std::chrono::milliseconds lost_after{6'000};     ///< a rank that is silent for so long is lost, also while others are awaited
+  const std::atomic<bool>* stop = nullptr;         ///< set: join() ends with an error
 };
 
 /// The processes of one job, as each of them sees the others: who is there, and who has gone. Every rank keeps one connection to rank 0;
@@ -32,7 +34,8 @@ struct JobSettings {
 /// connection ends, or that is silent, is lost, and rank 0 tells the others which it was.
 class Job {
  public:
-  /// Returns when all ranks have come. CommError: ranks are missing (named) when the time is up, or this one is refused, with the reason.
+  /// Returns when all ranks have come. CommError: ranks are missing (named) when the time is up, one that had come is lost, or this one is
+  /// refused, with the reason.
   static std::unique_ptr<Job> join(JobSettings settings);
   /// Leaves: peers do not count this rank as lost.
   virtual ~Job() = default;

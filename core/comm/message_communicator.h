@@ -15,7 +15,7 @@ class MessageCommunicator final : public Communicator {
  public:
   /// A way to some of the other ranks.
   struct Route {
-    std::string name;  ///< "gloo", "shared memory"
+    std::string name;  ///< "TCP", "shared memory"
     std::vector<int> ranks;
     std::unique_ptr<Messages> messages;
   };

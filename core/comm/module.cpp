@@ -5,8 +5,10 @@
 #include <dlfcn.h>
 
 #include "base/error.h"
+#include "comm/connections.h"
 #include "comm/message_communicator.h"
 #include "comm/shared_memory.h"
+#include "comm/socket_messages.h"
 
 namespace rechost {
 namespace {
@@ -22,7 +24,7 @@ void* function_of(const std::filesystem::path& module, const char* name) {
 
 }  // namespace
 
-std::unique_ptr<Communicator> open_communicator(const std::filesystem::path& module, const CommunicatorSettings& settings) {
+std::unique_ptr<Communicator> open_communicator(const CommunicatorSettings& settings) {
   std::vector<MessageCommunicator::Route> routes;
   std::vector<int> far;
   for (int rank = 0; rank < settings.world_size; ++rank) far.push_back(rank);
@@ -31,12 +33,12 @@ std::unique_ptr<Communicator> open_communicator(const std::filesystem::path& mod
     std::erase_if(far, [&](int rank) { return std::find(near.ranks.begin(), near.ranks.end(), rank) != near.ranks.end(); });
     routes.push_back({"shared memory", std::move(near.ranks), std::move(near.messages)});
   }
-  // Its connections are made by all ranks together: all open it as soon as two need it.
+  // Connections are made by all ranks together, as soon as two need them.
   bool needed = false;
   for (const std::string& count : settings.exchange(std::to_string(far.size()))) needed = needed || count != "0";
   if (needed) {
-    std::unique_ptr<Messages> messages(reinterpret_cast<OpenMessages>(function_of(module, kOpenMessages))(settings));
-    routes.push_back({"gloo", std::move(far), std::move(messages)});
+    std::unique_ptr<Messages> messages = open_socket_messages(connect_ranks(settings, far), settings.deadline);
+    routes.push_back({"TCP", std::move(far), std::move(messages)});
   }
   return std::make_unique<MessageCommunicator>(settings.rank, settings.world_size, std::move(routes));
 }

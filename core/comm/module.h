@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "comm/communicator.h"
-#include "comm/messages.h"
 
 namespace rechost {
 
@@ -19,6 +18,7 @@ struct CommunicatorSettings {
   int world_size = 1;
   std::string host;     ///< name of this machine
   std::string address;  ///< of this machine, on the interface that reaches the others
+  std::string key;      ///< what only the ranks of the job know; never sent
   /// What each rank has put in, by rank: Job::exchange.
   std::function<std::vector<std::string>(const std::string& own)> exchange;
   /// Of one operation. A dead or silent rank is noticed long before, by the Job; this is for what nobody foresaw.
@@ -26,19 +26,14 @@ struct CommunicatorSettings {
   bool shared_memory = true;  ///< between ranks of one machine
 };
 
-/// The function that a module for messages exports under kOpenMessages, with C linkage. The module belongs to this very build.
-using OpenMessages = Messages* (*)(const CommunicatorSettings& settings);
-inline constexpr const char* kOpenMessages = "rechost_open_messages";
-
-/// The same of a module that brings a whole communicator.
+/// The function that a module for ranks exports under kOpenCommunicator, with C linkage. The module belongs to this very build.
 using OpenCommunicator = Communicator* (*)(const CommunicatorSettings& settings);
 inline constexpr const char* kOpenCommunicator = "rechost_open_communicator";
 
-/// Connects to the peers, all ranks together: by shared memory to those on this machine, by `module` (rechost_gloo.so), opened with symbols
-/// of its own, to the others. It is not opened when there are none. The module stays open as long as the process. CommError.
-std::unique_ptr<Communicator> open_communicator(const std::filesystem::path& module, const CommunicatorSettings& settings);
+/// Connects to the peers, all ranks together: by shared memory to those on this machine, by TCP to the others. CommError.
+std::unique_ptr<Communicator> open_communicator(const CommunicatorSettings& settings);
 
-/// All by a module that brings a whole communicator (rechost_nccl.so).
+/// All by `module` (rechost_nccl.so), opened with symbols of its own. It stays open as long as the process. CommError.
 std::unique_ptr<Communicator> open_module_communicator(const std::filesystem::path& module, const CommunicatorSettings& settings);
 
 }  // namespace rechost

@@ -88,17 +88,24 @@ std::optional<FileDescriptor> listen_on(const Endpoint& endpoint) {
   fail<CommError>("cannot listen on {}: {}; it must be an address of this machine", endpoint.text(), reason);
 }
 
-std::optional<FileDescriptor> connect_to(const Endpoint& endpoint, milliseconds wait) {
+std::optional<FileDescriptor> connect_to(const Endpoint& endpoint, milliseconds wait, std::string* why) {
   AddressList found;
-  if (look_up(endpoint, false, found) != 0) return std::nullopt;
+  std::string reason;
+  if (why == nullptr) why = &reason;
+  if (const int error = look_up(endpoint, false, found); error != 0) {
+    *why = fmt::format("{} cannot be looked up: {}", endpoint.host, gai_strerror(error));
+    return std::nullopt;
+  }
   for (const addrinfo* entry = found.first; entry != nullptr; entry = entry->ai_next) {
     FileDescriptor socket_of(::socket(entry->ai_family, entry->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, entry->ai_protocol));
     if (socket_of.number() < 0) continue;
     if (::connect(socket_of.number(), entry->ai_addr, entry->ai_addrlen) != 0) {
-      if (errno != EINPROGRESS || poll_one(socket_of.number(), POLLOUT, wait) <= 0) continue;
-      int error = 0;
+      int error = errno;
+      if (error == EINPROGRESS && poll_one(socket_of.number(), POLLOUT, wait) <= 0) error = ETIMEDOUT;
       socklen_t length = sizeof(error);
-      if (getsockopt(socket_of.number(), SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0) continue;
+      if (error == EINPROGRESS) getsockopt(socket_of.number(), SOL_SOCKET, SO_ERROR, &error, &length);
+      *why = error == ETIMEDOUT ? "no answer" : std::strerror(error);
+      if (error != 0) continue;
     }
     prepare_connection(socket_of.number());
     return socket_of;
@@ -114,6 +121,11 @@ std::optional<FileDescriptor> accept_from(const FileDescriptor& listener, millis
   return accepted;
 }
 
+void wait_long(const FileDescriptor& socket) {
+  const unsigned int forever = 0;
+  setsockopt(socket.number(), IPPROTO_TCP, TCP_USER_TIMEOUT, &forever, sizeof(forever));
+}
+
 std::string peer_address(const FileDescriptor& socket) {
   sockaddr_storage address{};
   socklen_t length = sizeof(address);
@@ -126,6 +138,13 @@ std::string own_address(const FileDescriptor& socket) {
   socklen_t length = sizeof(address);
   if (getsockname(socket.number(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return "?";
   return address_text(address, length);
+}
+
+int own_port(const FileDescriptor& socket) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof(address);
+  if (getsockname(socket.number(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port : reinterpret_cast<sockaddr_in&>(address).sin_port);
 }
 
 bool send_frame(const FileDescriptor& socket, const Frame& frame, milliseconds wait) {

@@ -23,15 +23,20 @@ struct Endpoint {
 /// Listens on `endpoint.port` of the interface that `endpoint.host` is an address of; "" is every interface. Nothing when the port is taken.
 std::optional<FileDescriptor> listen_on(const Endpoint& endpoint);
 
-/// One try of at most `wait`; nothing when nobody listens there, or the name cannot be looked up yet.
-std::optional<FileDescriptor> connect_to(const Endpoint& endpoint, std::chrono::milliseconds wait);
+/// One try of at most `wait`; nothing when nobody listens there, or the name cannot be looked up yet; `why`, if given, says which.
+std::optional<FileDescriptor> connect_to(const Endpoint& endpoint, std::chrono::milliseconds wait, std::string* why = nullptr);
 
 /// The next connection, or nothing after `wait`.
 std::optional<FileDescriptor> accept_from(const FileDescriptor& listener, std::chrono::milliseconds wait);
 
+/// For data: the other end may take nothing for as long as it is busy with something else.
+void wait_long(const FileDescriptor& socket);
+
 /// "10.0.0.7": the other end's, or this end's address.
 std::string peer_address(const FileDescriptor& socket);
 std::string own_address(const FileDescriptor& socket);
+/// This end's port.
+int own_port(const FileDescriptor& socket);
 
 /// A message with its length before it.
 struct Frame {

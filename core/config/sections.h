@@ -434,10 +434,12 @@ struct CheckpointSection {
 
 struct CommSection {
   std::string transport = "auto";
+  std::int64_t join_seconds = 300;
 
   template <typename Visitor>
   void describe(Visitor& visit) {
     visit("transport", transport, "between ranks; auto: shared memory on one machine, TCP between machines; tcp: always TCP").one_of({"auto", "tcp"});
+    visit("join_seconds", join_seconds, "how long ranks wait for one another at the start").between(1, 86'400);
   }
 };
 

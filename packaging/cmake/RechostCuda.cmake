@@ -52,7 +52,7 @@ if(RECHOST_CUDA AND CMAKE_CUDA_COMPILER)
     endif()
     target_link_options(rechost_cuda PRIVATE LINKER:--no-undefined LINKER:--exclude-libs,ALL LINKER:--as-needed)
 
-    # NCCL in a module of its own, as Gloo: what ranks on GPUs talk through.
+    # NCCL in a module of its own: what ranks on GPUs talk through.
     find_package(CUDAToolkit REQUIRED)
     find_package(fmt 9 REQUIRED)
     find_path(RECHOST_NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})

@@ -31,7 +31,7 @@ file(CREATE_LINK ${PROJECT_SOURCE_DIR}/packaging/launch ${PROJECT_BINARY_DIR}/sh
 
 # The libraries that distributions with rpm do not have, or not in the version that Debian 12 has: their packages bring them along.
 # What these packages may take from the distribution is listed in tests/packaging/rpm_requirements.py.
-set(RECHOST_BUNDLED_LIBRARIES "lib(boost_[a-z_]+|fmt|tomlplusplus|gloo|hiredis|bz2)[.]so[.].*")
+set(RECHOST_BUNDLED_LIBRARIES "lib(boost_[a-z_]+|fmt|tomlplusplus|bz2)[.]so[.].*")
 
 # rechost: the program
 install(TARGETS rechost RUNTIME_DEPENDENCY_SET rechost_needs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT rechost)
@@ -48,7 +48,7 @@ if(RECHOST_PACKAGE_FORMAT STREQUAL "rpm")
 endif()
 # Modules that the program opens when they are wanted: what they need is not asked of everybody.
 set(modules "")
-foreach(module IN ITEMS rechost_cuda rechost_nccl rechost_gloo)
+foreach(module IN ITEMS rechost_cuda rechost_nccl)
     if(NOT TARGET ${module})
         continue()
     endif()

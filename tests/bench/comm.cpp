@@ -61,7 +61,7 @@ void be_rank(int rank, int ranks, int port, bool shared_memory, const Options& o
   const auto job = Job::join(test::job_settings(rank, ranks, port));
   CommunicatorSettings settings = test::communicator_settings(*job, rank, ranks, "here");
   settings.shared_memory = shared_memory;
-  const auto all = open_communicator(app::host_module("rechost_gloo.so"), settings);
+  const auto all = open_communicator(settings);
   for (const std::int64_t bytes : options.sizes) {
     const std::int64_t floats = std::max<std::int64_t>(bytes / 4 / ranks, 1) * ranks;
     std::vector<float> values(static_cast<std::size_t>(floats), 1.0F);

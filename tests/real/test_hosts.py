@@ -69,7 +69,7 @@ def the_weights_are_those_of_nproc():
     launch(*RUN, *SHORT, "--nproc", 4, "--out", place / "nproc")
     with Ranks(hosts.names, place / "four", *SHORT) as four:
         expect(four.codes() == [0] * 4, four.text())
-        expect("placement: 4 ranks over gloo" in four.text(), four.text())
+        expect("placement: 4 ranks over TCP" in four.text(), four.text())
     expect_same_weights(run_folder(place / "nproc"), run_folder(place / "four"))
     # Two agents with two ranks each: shared memory on a host, TCP between hosts.
     out = place / "agents"

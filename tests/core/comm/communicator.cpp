@@ -9,7 +9,7 @@
 #include "core/comm/in_threads.h"
 
 using namespace rechost;
-using rechost::test::with_gloo;
+using rechost::test::with_tcp;
 using rechost::test::with_ranks_on;
 
 namespace {
@@ -24,7 +24,7 @@ void require(bool condition, const std::string& what) {
 void on_each_communicator(const Body& body) {
   SingleCommunicator single;
   body(single);
-  for (const int ranks : {1, 2, 3, 5}) with_gloo(ranks, body);
+  for (const int ranks : {1, 2, 3, 5}) with_tcp(ranks, body);
   for (const std::size_t ranks : {2u, 3u, 6u}) with_ranks_on(std::vector<std::string>(ranks, "one"), body);
   with_ranks_on({"one", "two", "two", "three", "one"}, body);
 }
@@ -129,8 +129,8 @@ TEST_CASE("the way between ranks follows from where they are") {
     return name;
   };
   CHECK(name_of({"one", "one"}) == "shared memory");
-  CHECK(name_of({"one", "two"}) == "gloo");
-  CHECK(name_of({"one", "two", "one"}) == "shared memory and gloo");
+  CHECK(name_of({"one", "two"}) == "TCP");
+  CHECK(name_of({"one", "two", "one"}) == "shared memory and TCP");
 }
 
 TEST_CASE("messages larger than the memory that ranks share arrive whole, while others go the other way") {
@@ -166,7 +166,7 @@ TEST_CASE("a rank that waits for one that does not come is let go by abort") {
   std::string ended;
   rechost::test::in_threads(2, [&](int rank) {
     const auto job = Job::join(rechost::test::job_settings(rank, 2, port));
-    const auto all = open_communicator(rechost::test::gloo_module(), rechost::test::communicator_settings(*job, rank, 2, hosts[static_cast<std::size_t>(rank)]));
+    const auto all = open_communicator(rechost::test::communicator_settings(*job, rank, 2, hosts[static_cast<std::size_t>(rank)]));
     if (rank == 1) {
       over.get_future().wait();
       return;

@@ -61,11 +61,10 @@ inline CommunicatorSettings communicator_settings(Job& job, int rank, int ranks,
   settings.rank = rank;
   settings.world_size = ranks;
   settings.address = job.address();
+  settings.key = "a token";
   settings.exchange = [&job](const std::string& own) { return job.exchange(own); };
   return settings;
 }
-
-inline std::filesystem::path gloo_module() { return std::filesystem::path(std::getenv("RECHOST_BUILD_DIR")) / "lib/rechost/rechost_gloo.so"; }
 
 /// Runs `body` with a communicator for each of hosts.size() ranks: what carries their bytes follows from the names of their hosts.
 inline void with_ranks_on(const std::vector<std::string>& hosts, const std::function<void(Communicator& communicator)>& body) {
@@ -73,14 +72,14 @@ inline void with_ranks_on(const std::vector<std::string>& hosts, const std::func
   const int port = free_port();
   in_threads(ranks, [&](int rank) {
     const auto job = Job::join(job_settings(rank, ranks, port));
-    const auto communicator = open_communicator(gloo_module(), communicator_settings(*job, rank, ranks, hosts[static_cast<std::size_t>(rank)]));
+    const auto communicator = open_communicator(communicator_settings(*job, rank, ranks, hosts[static_cast<std::size_t>(rank)]));
     body(*communicator);
     communicator->barrier();
   });
 }
 
 /// Each on a host of its own.
-inline void with_gloo(int ranks, const std::function<void(Communicator& communicator)>& body) {
+inline void with_tcp(int ranks, const std::function<void(Communicator& communicator)>& body) {
   std::vector<std::string> hosts;
   for (int rank = 0; rank < ranks; ++rank) hosts.push_back("host" + std::to_string(rank));
   with_ranks_on(hosts, body);

@@ -51,7 +51,7 @@ TEST_CASE("ranks that have not come are named") {
     settings.join_within = std::chrono::seconds(2);
     errors[static_cast<std::size_t>(rank)] = error_of([&] { Job::join(std::move(settings)); });
   });
-  CHECK_THAT(errors[0], Contains("of 4 ranks these have not come within 2 s: 2, 3"));
+  CHECK_THAT(errors[0], Contains("of 4 ranks these had not come within 2 s: 2, 3"));
   CHECK_THAT(errors[1], Contains("2, 3"));
 }
 

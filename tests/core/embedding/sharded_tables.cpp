@@ -119,7 +119,7 @@ TEST_CASE("rows and state have the same bits however the slices and tables are s
     if (kind == OptimizerKind::kAdam) model.weigh_ids(random);
     const Trained alone = train_in_one_process(model);
     for (const int ranks : {2, 3, 4}) {
-      const Trained together = train(model, ranks, [&](const auto& body) { with_gloo(ranks, body); });
+      const Trained together = train(model, ranks, [&](const auto& body) { with_tcp(ranks, body); });
       for (std::size_t t = 0; t < model.tables.size(); ++t) {
         INFO("table " << model.tables[t].name << ", " << ranks << " ranks");
         CHECK(together.rows[t] == alone.rows[t]);
@@ -133,7 +133,7 @@ TEST_CASE("rows of 16 bits are rounded alike wherever they lie") {
     RandomValues random(13);
     const Model model(8, OptimizerKind::kRowwiseAdagrad, Pooling::kMean, kRows, random, precision);
     const Trained alone = train_in_one_process(model);
-    const Trained together = train(model, 3, [&](const auto& body) { with_gloo(3, body); });
+    const Trained together = train(model, 3, [&](const auto& body) { with_tcp(3, body); });
     for (std::size_t t = 0; t < model.tables.size(); ++t) {
       INFO("table " << model.tables[t].name << ", " << row_precision_name(precision));
       CHECK(together.rows[t] == alone.rows[t]);
