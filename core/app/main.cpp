@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,7 @@
 
 #include "app/command.h"
 #include "app/environment.h"
+#include "app/error_text.h"
 #include "app/last_word.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -75,7 +75,7 @@ int printed(int code) {
   return code;
 }
 
-int say(int code, const char* message) {
+int say(int code, const std::string& message) {
   write_log(LogLevel::kError, message);
   leave_word(code == kPeerLost ? LastWord::kOfAnother : LastWord::kOwn, message);
   return code;
@@ -93,9 +93,7 @@ int main(int argc, char** argv) {
     return say(kBadConfig, error.what());
   } catch (const rechost::CommError& error) {
     return say(kPeerLost, error.what());
-  } catch (const std::bad_alloc&) {
-    return say(kFailed, "out of memory: use a smaller batch_size, fewer rows, or data.memory_gib");
   } catch (const std::exception& error) {
-    return say(kFailed, error.what());
+    return say(kFailed, error_text(error));
   }
 }

@@ -10,6 +10,7 @@
 #include "app/command.h"
 #include "app/compute_device.h"
 #include "app/environment.h"
+#include "app/error_text.h"
 #include "app/last_word.h"
 #include "app/ranks.h"
 #include "app/resume_point.h"
@@ -237,10 +238,11 @@ class TrainingRun {
       if (directory_) tracker_.emplace(setup_, *directory_, first_step());
       return train(config_text, json);
     } catch (const std::exception& error) {
-      ranks_.fail(error.what());
+      const std::string why = error_text(error);
+      ranks_.fail(why);
       if (directory_) {
         Json summary = Json::object();
-        summary["error"] = error.what();
+        summary["error"] = why;
         const Json written = directory_->finish(RunStatus::kFailed, summary);
         write_report(*directory_);
         if (tracker_) tracker_->finish(RunStatus::kFailed, written);

@@ -32,9 +32,13 @@ constexpr int kUsage = 2;
 constexpr int kStopped = 75;
 constexpr int kPeerLost = 76;
 constexpr int kBadConfig = 78;
-/// Peers of a failed process learn of it, write why and end by themselves, unless they still wait for others to come. All within ten seconds.
-constexpr std::chrono::seconds kPatience{8};
-constexpr std::chrono::seconds kTimeToEnd{2};
+/// Peers of a failed process learn of it, write why and end by themselves. Those that still look for it have to be asked, and end within
+/// a second. All this takes less than ten.
+constexpr std::chrono::seconds kPatience{3};
+constexpr std::chrono::seconds kTimeToEnd{5};
+/// Ranks that have met find out sooner that one of them is stopped; those that still wait for it cannot.
+constexpr std::chrono::milliseconds kLongestStop{7'500};
+constexpr std::chrono::milliseconds kBetweenLooks{500};
 
 struct Process {
   int rank = 0;
@@ -43,6 +47,7 @@ struct Process {
   std::string line;       ///< begun, not ended
   bool running = false;
   bool killed = false;    ///< by this process
+  Clock::time_point ran;  ///< when it was last seen not to be stopped
 };
 
 /// A socket on a free port of the loopback interface.
@@ -104,6 +109,7 @@ class Supervisor {
       pass_lines();
       pass_signal();
       collect();
+      look_for_stopped();
       hurry();
     }
     for (Process& process : processes_) drain(process);
@@ -241,6 +247,30 @@ class Supervisor {
     }
   }
 
+  /// One that is stopped while others run would keep them waiting: nobody else knows of a process that has not met the others yet.
+  void look_for_stopped() {
+    const Clock::time_point now = Clock::now();
+    if (code_ != 0 || now - looked_ < kBetweenLooks) return;
+    const bool slept = now - looked_ > 4 * kBetweenLooks;  // this process was stopped with them
+    looked_ = now;
+    bool all = true;
+    for (Process& process : processes_) {
+      if (!process.running) continue;
+      const bool stopped = is_stopped(process.pid);
+      if (!stopped || slept) process.ran = now;
+      all = all && stopped;
+    }
+    for (Process& process : processes_) {
+      if (all || !process.running || process.killed || now - process.ran < kLongestStop) continue;
+      log_warning("rank {} (process {}) is stopped while others wait for it: it is killed", process.rank, process.pid);
+      process.killed = kill(process.pid, SIGKILL) == 0;
+      asked_ = true;
+      for (const Process& other : processes_) {
+        if (other.running && !other.killed) kill(other.pid, SIGTERM);
+      }
+    }
+  }
+
   /// What does not end by itself after a failure is ended. Ranks that stop with a checkpoint stop together, and rank 0 has more to write.
   void hurry() {
     if (code_ == 0 || code_ == kStopped) return;
@@ -267,6 +297,7 @@ class Supervisor {
   int passed_signal_ = 0;
   bool asked_ = false;
   Clock::time_point first_failure_;
+  Clock::time_point looked_;
 };
 
 }  // namespace
