@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(os.environ["RECHOST_SOURCE_DIR"]) / "tests" / "cli"))
 
-from program import BIN, expect  # noqa: E402
+from program import BIN, SOURCE, expect  # noqa: E402
 
 RUN = [BIN, "run", "--plugin", "dlrm", "--set", "run.deterministic=true", "--set", "run.threads=1"]
+# What SHORT and RUN say, for commands that are fixed.
+SMALL_RUN = {"RECHOST_RUN__DETERMINISTIC": "true", "RECHOST_RUN__THREADS": "1", "RECHOST_RUN__STEPS": "60"}
 SHORT = ["--set", "run.steps=60"]
 ENDLESS = ["--set", "run.steps=100000000", "--set", "run.epochs=1000000", "--set", "run.log_every_steps=10"]
 
@@ -31,6 +34,31 @@ def launch(*command, env=None):
     return done.stdout
 
 
+def documented(section):
+    """The commands of that section of packaging/launch/README.md, but for those that are marked as not run."""
+    text = (SOURCE / "packaging" / "launch" / "README.md").read_text()
+    part, = re.findall(rf"^## {section}$(.*?)(?=^## |\Z)", text, re.S | re.M)
+    blocks = [block for mark, block in re.findall(r"(<!-- not run[^\n]*-->\n)?```sh\n(.*?)```", part, re.S) if not mark]
+    expect(blocks, f"no commands under {section}")
+    return "\n".join(blocks).replace("/usr/share/rechost/launch", str(SOURCE / "packaging" / "launch"))
+
+
+def as_documented(section, place, env=None, programs=None):
+    """Runs them as printed, in a folder of their own; by variables they train what RUN and SHORT train. programs: name -> command, for names
+    that mean something else on this machine. Returns what they said; their run is in place/runs."""
+    names = pathlib.Path(f"{place}.bin")
+    for folder in (pathlib.Path(place), names):
+        folder.mkdir()
+    for name, command in {"rechost": [BIN], **(programs or {})}.items():
+        (names / name).write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in map(str, command)) + ' "$@"\n')
+        (names / name).chmod(0o755)
+    environment = {**os.environ, **SMALL_RUN, "PATH": f"{names}:{os.environ['PATH']}", **(env or {})}
+    done = subprocess.run(["bash", "-ec", documented(section)], cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          stdin=subprocess.DEVNULL, text=True, timeout=300)
+    expect(done.returncode == 0, f"{section}: exit code {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
 def ranks(out):
     """pid -> environment of the processes that train into out."""
     found = {}
@@ -46,11 +74,12 @@ def ranks(out):
 
 
 @contextlib.contextmanager
-def training(out, *command):
+def training(out, *command, env=None):
     """Launches an endless run into out and waits until it trains; gives the launcher and its log. At the end nothing of it is left."""
     log = pathlib.Path(f"{out}.log")
     with log.open("w") as file:
-        launcher = subprocess.Popen(list(map(str, command)), stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        launcher = subprocess.Popen(list(map(str, command)), env={**os.environ, **(env or {})}, stdout=file, stderr=subprocess.STDOUT,
+                                    stdin=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
         while not any(metrics.stat().st_size for metrics in pathlib.Path(out).glob("dlrm-*/metrics.jsonl")):

@@ -1,4 +1,4 @@
-"""A Slurm of two nodes on this machine: a controller and two slurmd of one user, on free ports of the loopback interface."""
+"""A Slurm on this machine: a controller and a slurmd for each node, all of one user, on free ports of the loopback interface."""
 import contextlib
 import os
 import pathlib
@@ -16,7 +16,6 @@ from program import expect  # noqa: E402
 
 # Debian keeps the daemons where the path of a user who is not root does not lead.
 DAEMONS = os.environ["PATH"] + os.pathsep + "/usr/sbin"
-NODES = ["n1", "n2"]
 
 CONFIG = """
 ClusterName=rechost
@@ -55,8 +54,9 @@ def free_ports(count):
 class Slurm:
     """Runs while it is entered; then nothing of it is left, whatever happened in between. Its files lie in place."""
 
-    def __init__(self, place):
+    def __init__(self, place, nodes=("n1", "n2")):
         self.place = pathlib.Path(place)
+        self.nodes = nodes
         self.daemons = []
         # The nodes' names mean nothing to this machine's resolver, so the first one's address is given, as Slurm's users do there.
         self.env = {"SLURM_CONF": str(self.place / "slurm.conf"), "MASTER_ADDR": "127.0.0.1"}
@@ -65,10 +65,10 @@ class Slurm:
         self._configure()
         try:
             self._start("slurmctld", "-D", "-c", "-f", self.env["SLURM_CONF"])
-            for node in NODES:
+            for node in self.nodes:
                 self._start("slurmd", "-D", "-N", node, "-f", self.env["SLURM_CONF"])
             deadline = time.monotonic() + 60
-            while self.command("sinfo", "-h", "-N", "-o", "%N %T").stdout.split() != ["n1", "idle", "n2", "idle"]:
+            while self.command("sinfo", "-h", "-N", "-o", "%N %T").stdout.split() != [word for node in self.nodes for word in (node, "idle")]:
                 expect(all(daemon.poll() is None for daemon in self.daemons) and time.monotonic() < deadline, f"Slurm did not start\n{self.logs()}")
                 time.sleep(0.1)
         except BaseException:
@@ -88,10 +88,10 @@ class Slurm:
         return "\n".join(f"{path.name}: {line}" for path in sorted(self.place.glob("*.log")) for line in path.read_text().splitlines()[-10:])
 
     def _configure(self):
-        controller_port, *ports = free_ports(1 + len(NODES))
+        controller_port, *ports = free_ports(1 + len(self.nodes))
         host = socket.gethostname().split(".")[0]
         text = CONFIG.format(host=host, controller_port=controller_port, user=pwd.getpwuid(os.geteuid()).pw_name, place=self.place)
-        for node, port in zip(NODES, ports):
+        for node, port in zip(self.nodes, ports):
             (self.place / "spool" / node).mkdir(parents=True)
             (self.place / "tmp" / node).mkdir(parents=True)
             # More cores than the machine may have: the ranks share them.
