@@ -529,10 +529,10 @@ def killed_at_any_time_a_run_ends_as_if_it_had_not_been():
             for manifest in out.glob("*/checkpoints/step-*/manifest.json"):
                 rechost("checkpoint", "verify", manifest.parent)
         print(f"        all ended at the latest after {', '.join(f'{took:.1f} s ({name})' for name, took in sorted(longest.items()))}", flush=True)
-        rechost(*RUN, *steps, "--resume", "auto", "--nproc", 4, "--out", out, timeout=900)
+        rechost(*RUN, *steps, "--resume", "auto", "--nproc", 4, "--out", out, timeout=300 + 60 * kills)
         finished = [run for run in out.glob("dlrm-*") if json.loads((run / "summary.json").read_text())["status"] == "finished"]
         expect(finished, f"nothing is finished in {list(out.glob('*'))}")
-        rechost(*RUN, *steps, "--out", place / "unbroken", timeout=900)
+        rechost(*RUN, *steps, "--out", place / "unbroken", timeout=300 + 60 * kills)
         for run in finished:
             checkpoints.expect_same_weights(only_run(place / "unbroken"), run)
 

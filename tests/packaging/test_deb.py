@@ -34,7 +34,7 @@ def installs_runs_and_leaves(chroot, repository):
         expect(f"/usr/lib/x86_64-linux-gnu/rechost/plugins/{plugin}.so" in listed, f"no {plugin} in\n{listed}")
 
     launch = chroot.root / "usr/share/rechost/launch"
-    expect({"README.md", "indexed-job.yaml", "jobset.yaml"} <= {path.name for path in launch.glob("*")}, f"{list(launch.glob('*'))}")
+    expect({"README.md", "rechost.sbatch", "rechost_spark.py", "jobset.yaml"} <= {path.name for path in launch.glob("*")}, f"{list(launch.glob('*'))}")
 
     verified = chroot.run("dpkg", "--verify", "rechost", "rechost-models", "rechost-libtorch")
     expect(verified.stdout == "", verified.stdout)

@@ -26,10 +26,10 @@ def run_folder(out):
     return found[0]
 
 
-def launch(*command, env=None):
+def launch(*command, env=None, timeout=120):
     """Runs a launcher to its end; returns all that it and its ranks said."""
     done = subprocess.run(list(map(str, command)), env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          stdin=subprocess.DEVNULL, text=True, timeout=120)
+                          stdin=subprocess.DEVNULL, text=True, timeout=timeout)
     expect(done.returncode == 0, f"{command[0]}: exit code {done.returncode}\n{done.stdout}")
     return done.stdout
 
@@ -74,14 +74,14 @@ def ranks(out):
 
 
 @contextlib.contextmanager
-def training(out, *command, env=None):
-    """Launches an endless run into out and waits until it trains; gives the launcher and its log. At the end nothing of it is left."""
+def training(out, *command, env=None, starts_within=60):
+    """Launches an endless run into out and waits until it trains, so many seconds at most; gives the launcher and its log. At the end nothing of it is left."""
     log = pathlib.Path(f"{out}.log")
     with log.open("w") as file:
         launcher = subprocess.Popen(list(map(str, command)), env={**os.environ, **(env or {})}, stdout=file, stderr=subprocess.STDOUT,
                                     stdin=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + starts_within
         while not any(metrics.stat().st_size for metrics in pathlib.Path(out).glob("dlrm-*/metrics.jsonl")):
             expect(launcher.poll() is None and time.monotonic() < deadline, f"the run did not start\n{log.read_text()}")
             time.sleep(0.05)
