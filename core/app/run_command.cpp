@@ -79,15 +79,24 @@ void warn_of_changes(const CheckpointReader& checkpoint, const Setup& setup, con
 void announce_placement(const ModelRuntime& model, const Communicator& ranks) {
   const Placement& placement = model.tables().placement();
   if (placement.world_size() == 1) return;
-  std::string split;
-  for (std::size_t t = 0; t < placement.table_count(); ++t) {
-    if (placement.is_split(t)) split += (split.empty() ? "" : ", ") + model.tables().table(t).name;
+  const auto names_of = [&](Sharding sharding) {
+    std::vector<std::string> names;
+    for (std::size_t t = 0; t < placement.table_count(); ++t) {
+      if (placement.sharding(t) == sharding) names.push_back(model.tables().table(t).name);
+    }
+    return fmt::format("{}", fmt::join(names, ", "));
+  };
+  const std::string by_rows = names_of(Sharding::kRowWise);
+  std::string others;
+  for (const auto& [sharding, what] : {std::pair(Sharding::kRowWiseHash, "by hashed rows"), std::pair(Sharding::kColumnWise, "by columns"), std::pair(Sharding::kDataParallel, "copied")}) {
+    const std::string names = names_of(sharding);
+    if (!names.empty()) others += fmt::format("; {}: {}", what, names);
   }
-  log_info("placement: {} ranks over {}; split by rows: {}", placement.world_size(), ranks.name(), split.empty() ? "none" : split);
+  log_info("placement: {} ranks over {}; split by rows: {}{}", placement.world_size(), ranks.name(), by_rows.empty() ? "none" : by_rows, others);
   for (int rank = 0; rank < placement.world_size(); ++rank) {
     std::size_t whole = 0;
     for (std::size_t t = 0; t < placement.table_count(); ++t) {
-      whole += !placement.is_split(t) && placement.range(t, rank).count > 0 ? 1 : 0;
+      whole += placement.sharding(t) == Sharding::kTableWise && !placement.shard(t, rank).is_empty() ? 1 : 0;
     }
     log_info("  rank {}: {} of tables and their state, {} tables whole", rank, bytes_text(static_cast<std::uint64_t>(placement.bytes(rank))), whole);
   }

@@ -297,7 +297,8 @@ struct TableSection {
     visit("lr", lr, "another learning rate; 0: the same").at_least(0.0);
     visit("precision", precision, "of the rows in memory and checkpoints; 16 bits are rounded stochastically; int8 to use a trained model")
         .one_of({"fp32", "fp16", "bf16", "int8"});
-    visit("sharding", sharding, "over ranks: auto splits what is large; table_wise: whole on one; row_wise: ranges of rows over all").one_of({"auto", "table_wise", "row_wise"});
+    visit("sharding", sharding, "over ranks: auto splits what is large; table_wise: whole on one; row_wise, row_wise_hash, column_wise: parts on all; data_parallel: a copy on each")
+        .one_of({"auto", "table_wise", "row_wise", "row_wise_hash", "column_wise", "data_parallel"});
     visit("rank", rank, "that holds the whole table; -1: the one with the fewest bytes").at_least(-1);
     visit("placement", placement, "of the rows: memory, or a file in data.temporary_path for a table beyond it").one_of({"memory", "file"});
     visit("cached_rows", cached_rows, "of a table in a file: rows that each process keeps in memory; 0: a sixteenth").at_least(0);
@@ -443,6 +444,18 @@ struct CommSection {
   }
 };
 
+struct PlacementSection {
+  double memory_gib = 0.0;
+
+  /// 0: no limit.
+  std::int64_t bytes_per_rank() const { return static_cast<std::int64_t>(memory_gib * static_cast<double>(std::int64_t{1} << 30)); }
+
+  template <typename Visitor>
+  void describe(Visitor& visit) {
+    visit("memory_gib", memory_gib, "most that the tables of one rank may take, with their optimizer's state; 0: no limit").at_least(0.0);
+  }
+};
+
 struct RegistrySection {
   std::string model;
   std::string alias;
@@ -507,6 +520,7 @@ struct Config {
   SentinelsSection sentinels;
   CheckpointSection checkpoint;
   CommSection comm;
+  PlacementSection placement;
   RegistrySection registry;
   TrackingSection tracking;
 
@@ -527,6 +541,7 @@ struct Config {
     visit.section("sentinels", sentinels);
     visit.section("checkpoint", checkpoint);
     visit.section("comm", comm);
+    visit.section("placement", placement);
     visit.section("registry", registry);
     visit.section("tracking", tracking);
   }

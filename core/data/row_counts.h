@@ -29,6 +29,16 @@ class RowCounts {
   std::vector<std::int64_t> all() const;
   /// Of all rows together.
   std::int64_t total() const;
+  /// Calls use(first, rows, count) for runs of neighbouring rows with the same count, in their order.
+  template <typename Use>
+  void for_each_run(const Use& use) const {
+    std::int64_t begin = 0;
+    for (const Run& run : runs_) {
+      use(begin, run.end - begin, run.count);
+      begin = run.end;
+    }
+    for (std::int64_t row = 0; row < rows_ && each_ != nullptr; ++row) use(row, std::int64_t{1}, (*this)[row]);
+  }
 
  private:
   friend class RowTally;

@@ -40,10 +40,20 @@ class EmbeddingTables {
   /// The notes of the last fetch() or exchange_gradients(), by rank.
   virtual std::span<const std::vector<double>> notes() const = 0;
 
-  /// The rows that this rank holds, and access to them by their global numbers. Throws Error for rows that it does not hold.
   virtual const Placement& placement() const = 0;
-  virtual RowRange own_range(std::size_t table) const = 0;
+  /// Of this rank, as the placement has them.
+  virtual RowRange held_rows(std::size_t table) const = 0;
+  virtual RowRange shown_rows(std::size_t table) const = 0;
+  /// Rows whole, by their global numbers, `rows` [count, dim] and `state` [count, state_floats_per_row]; null skips. Throws Error where this rank
+  /// does not hold all of them.
   virtual void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const = 0;
+  /// Any rows, wherever they lie. All ranks together, each with a range of its own (`count` 0: none) of the same table.
+  virtual void read_rows_together(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const {
+    read_rows(table, first, count, rows, state);
+  }
+  /// The values of one row that this rank holds, in the order of the columns: all, some or none.
+  virtual std::vector<float> read_held_values(std::size_t table, std::int64_t row) const;
+  /// Keeps what this rank holds of them. Throws Error for rows that are not all in held_rows().
   virtual void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) = 0;
   virtual std::uint64_t memory_bytes() const = 0;
   /// As EmbeddingEngine::start_rows(), before the fetch() of the step that reads them. Throws ConfigError where rows lie elsewhere than in this

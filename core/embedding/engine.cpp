@@ -172,7 +172,7 @@ void EmbeddingEngine::write_rows(std::size_t table, std::int64_t first, std::int
   const std::int64_t fitting = of.storage->write(first, count, rows, state);
   if (fitting < count) {
     fail<DataError>("table \"{}\": row {} holds a value beyond {}, the largest of {}: set its precision to bf16 or fp32, or scale its rows down",
-                    of.config.name, of.config.first_row + first + fitting, largest_value(of.config.precision),
+                    of.config.name, of.config.number_of(first + fitting), largest_value(of.config.precision),
                     row_precision_name(of.config.precision));
   }
 }

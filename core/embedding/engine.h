@@ -25,17 +25,23 @@ struct Initializer {
 struct TableConfig {
   std::string name;
   std::int64_t rows = 0;
-  std::int64_t first_row = 0;  ///< of a part of a larger table: what row 0 is called there; starting values follow from that number
   std::int64_t dim = 0;
   RowPrecision precision = RowPrecision::kFp32;
   Initializer initializer;
   OptimizerSettings optimizer;
   Sharding sharding = Sharding::kAuto;   ///< for Placement
   int rank = TableSize::kAnyRank;        ///< the same
+  RowTraffic traffic = {};               ///< the same
   std::filesystem::path file_directory;  ///< where the file lies that has the rows; empty: they are in memory
   std::int64_t cached_rows = 0;          ///< of them, how many are in memory too; 0: a sixteenth
 
   bool in_file() const { return !file_directory.empty(); }
+
+  // Of a part of a larger table: starting values and the rounding of 16 bits follow from what its rows and columns are there.
+  RowOrder order;
+  std::int64_t first_row = 0;     ///< the place of row 0 in that order
+  std::int64_t first_column = 0;  ///< a multiple of TableSize::columns_at_once
+  std::int64_t number_of(std::int64_t row) const { return order.row_at(first_row + row); }
 };
 
 enum class Pooling { kNone, kSum, kMean };

@@ -127,7 +127,9 @@ UpdateJob job_for(const Impl& impl, const Impl::Table& table, std::int64_t step,
           .sum = room.sum.data(),
           .rows_at_once = rows_of_lines(impl.update_lines.value(), table.storage->value_floats() + table.storage->state_floats()),
           .rounding_seed = derive_seed(derive_seed(impl.seed, name_seed(config.name)), static_cast<std::uint64_t>(step)),
-          .first_row = config.first_row};
+          .order = config.order,
+          .first_row = config.first_row,
+          .first_word = static_cast<std::uint32_t>(config.first_column / 2)};
 }
 
 RuleConstants constants_for(const Impl::Table& table, const EmbeddingEngine::UpdateSettings& settings) {
@@ -141,7 +143,7 @@ void run_update(const Impl::Table& table, const EmbeddingEngine::UpdateSettings&
   if (beyond < 0) return;
   fail<Error>("step {}: the update of table \"{}\" makes row {} NaN or larger than {}, the largest number of {}: set the table's precision to {}, "
               "lower its lr, or set regularization.clip_value",
-              settings.step, config.name, config.first_row + beyond, largest_value(config.precision), row_precision_name(config.precision),
+              settings.step, config.name, config.number_of(beyond), largest_value(config.precision), row_precision_name(config.precision),
               config.precision == RowPrecision::kFp16 ? "bf16" : "fp32");
 }
 

@@ -28,7 +28,8 @@ class GpuTables final : public EmbeddingTables {
   void update(const EmbeddingEngine::UpdateSettings& settings, bool l2_on_all_rows, ThreadPool& pool) override;
   std::span<const std::vector<double>> notes() const override { return notes_; }
   const Placement& placement() const override { return placement_; }
-  RowRange own_range(std::size_t table) const override { return {0, engine_.table(table).rows}; }
+  RowRange held_rows(std::size_t table) const override { return {0, engine_.table(table).rows}; }
+  RowRange shown_rows(std::size_t table) const override { return held_rows(table); }
   void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const override;
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) override;
   /// On the GPU.

@@ -5,13 +5,41 @@
 
 namespace rechost {
 
+namespace {
+
+/// Random numbers come for four columns at once (starting values) or for 32 (the rounding of 16 bits); int8 has one scale for a row.
+std::int64_t columns_at_once(const TableConfig& table) {
+  switch (table.precision) {
+    case RowPrecision::kFp32:
+      return 4;
+    case RowPrecision::kFp16:
+    case RowPrecision::kBf16:
+      return 32;
+    case RowPrecision::kInt8:
+      break;
+  }
+  return table.dim;
+}
+
+}  // namespace
+
 std::vector<TableSize> table_sizes(const std::vector<TableConfig>& tables) {
   std::vector<TableSize> sizes;
   for (const TableConfig& table : tables) {
     const std::int64_t floats = value_floats(table) + optimizer_state_floats(table.optimizer.kind, table.dim);
-    sizes.push_back({table.name, table.rows, floats * static_cast<std::int64_t>(sizeof(float)), table.sharding, table.rank});
+    TableSize size{table.name, table.rows, floats * static_cast<std::int64_t>(sizeof(float)), table.sharding, table.rank, table.dim};
+    size.columns_at_once = columns_at_once(table);
+    if (table.optimizer.kind == OptimizerKind::kRowwiseAdagrad) size.whole_row_rule = optimizer_name(table.optimizer.kind);
+    size.traffic = table.traffic;
+    sizes.push_back(std::move(size));
   }
   return sizes;
+}
+
+std::vector<float> EmbeddingTables::read_held_values(std::size_t table, std::int64_t row) const {
+  std::vector<float> values(static_cast<std::size_t>(this->table(table).dim));
+  read_rows(table, row, 1, values.data(), nullptr);
+  return values;
 }
 
 void EmbeddingTables::start_rows(std::size_t table, std::span<const std::int32_t> /*rows*/, std::span<const std::int64_t> /*numbers*/) {

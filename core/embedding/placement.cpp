@@ -1,76 +1,134 @@
 #include "embedding/placement.h"
 
 #include <algorithm>
-#include <numeric>
+#include <array>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "base/error.h"
 #include "data/order.h"
+#include "embedding/placement_search.h"
 
 namespace rechost {
+namespace {
 
-Sharding sharding_of(std::string_view name) {
-  if (name == "auto") return Sharding::kAuto;
-  if (name == "table_wise") return Sharding::kTableWise;
-  if (name == "row_wise") return Sharding::kRowWise;
-  fail<ConfigError>("unknown sharding \"{}\"; there are auto, table_wise and row_wise", name);
+constexpr std::array<std::pair<Sharding, std::string_view>, 6> kNames{{{Sharding::kAuto, "auto"},
+                                                                       {Sharding::kTableWise, "table_wise"},
+                                                                       {Sharding::kRowWise, "row_wise"},
+                                                                       {Sharding::kRowWiseHash, "row_wise_hash"},
+                                                                       {Sharding::kColumnWise, "column_wise"},
+                                                                       {Sharding::kDataParallel, "data_parallel"}}};
+
+bool is_on_all_ranks(Sharding sharding) { return sharding != Sharding::kAuto && sharding != Sharding::kTableWise; }
+
+void check(const TableSize& table, int world_size) {
+  if (table.rank != TableSize::kAnyRank && is_on_all_ranks(table.sharding)) {
+    fail<ConfigError>("tables.\"{}\".rank = {}: with sharding = \"{}\" all ranks hold a part; leave one of the two out", table.name, table.rank,
+                      sharding_name(table.sharding));
+  }
+  if (world_size > 1 && table.rank != TableSize::kAnyRank && (table.rank < 0 || table.rank >= world_size)) {
+    fail<ConfigError>("tables.\"{}\".rank = {}: there are {} ranks, 0 to {}", table.name, table.rank, world_size, world_size - 1);
+  }
+  if (table.sharding == Sharding::kColumnWise && !table.whole_row_rule.empty()) {
+    fail<ConfigError>("tables.\"{}\".sharding = \"column_wise\": {} needs all columns of a row in one place; set tables.\"{}\".optimizer to another one "
+                      "(adagrad, adam, sgd), or another sharding",
+                      table.name, table.whole_row_rule, table.name);
+  }
 }
 
-Placement::Placement(std::vector<TableSize> tables, int world_size)
+RowRange range_of(std::int64_t count, int rank, int ranks) {
+  const PositionRange part = share_of(count, {rank, ranks});
+  return {part.begin, part.end - part.begin};
+}
+
+/// As equal as multiples of columns_at_once can be.
+ColumnRange columns_of(const TableSize& table, int rank, int ranks) {
+  const std::int64_t units = (table.dim + table.columns_at_once - 1) / table.columns_at_once;
+  const RowRange part = range_of(units, rank, ranks);
+  const std::int64_t first = std::min(part.first * table.columns_at_once, table.dim);
+  return {first, std::min(part.end() * table.columns_at_once, table.dim) - first};
+}
+
+std::int64_t bytes_of(const TableSize& table, const TableShard& shard) {
+  if (shard.is_empty()) return 0;
+  return shard.places.count * table.bytes_per_row * shard.columns.count / table.dim;
+}
+
+}  // namespace
+
+Sharding sharding_of(std::string_view name) {
+  for (const auto& [sharding, known] : kNames) {
+    if (known == name) return sharding;
+  }
+  fail<ConfigError>("unknown sharding \"{}\"; there are auto, table_wise, row_wise, row_wise_hash, column_wise and data_parallel", name);
+}
+
+std::string_view sharding_name(Sharding sharding) {
+  return std::find_if(kNames.begin(), kNames.end(), [&](const auto& entry) { return entry.first == sharding; })->second;
+}
+
+void Placement::place_on_all(std::size_t t) {
+  const TableSize& table = tables_[t];
+  if (shardings_[t] == Sharding::kRowWiseHash && table.rows > 0) orders_[t] = RowOrder::scattered(table.rows);
+  for (int rank = 0; rank < world_size_; ++rank) {
+    TableShard& shard = shards_[t][static_cast<std::size_t>(rank)];
+    const bool by_rows = shardings_[t] == Sharding::kRowWise || shardings_[t] == Sharding::kRowWiseHash;
+    shard.places = by_rows ? range_of(table.rows, rank, world_size_) : RowRange{0, table.rows};
+    shard.columns = shardings_[t] == Sharding::kColumnWise ? columns_of(table, rank, world_size_) : ColumnRange{0, table.dim};
+  }
+}
+
+void Placement::place_whole(std::size_t t, std::size_t holder) {
+  // Ranges ascend over the ranks: those before the holder end where its begins.
+  for (std::size_t rank = holder + 1; rank < shards_[t].size(); ++rank) shards_[t][rank].places.first = tables_[t].rows;
+  shards_[t][holder] = {{0, tables_[t].rows}, {0, tables_[t].dim}};
+}
+
+Placement::Placement(std::vector<TableSize> tables, int world_size, std::int64_t bytes_per_rank)
     : world_size_(world_size),
       tables_(std::move(tables)),
-      ranges_(tables_.size(), std::vector<RowRange>(static_cast<std::size_t>(world_size))),
-      split_(tables_.size(), false) {
-  const auto bytes_of = [&](std::size_t table) { return tables_[table].rows * tables_[table].bytes_per_row; };
-  std::int64_t total = 0;
-  for (std::size_t t = 0; t < tables_.size(); ++t) total += bytes_of(t);
-  std::vector<std::size_t> by_size(tables_.size());
-  std::iota(by_size.begin(), by_size.end(), std::size_t{0});
-  const auto has_rank = [&](std::size_t table) { return tables_[table].rank != TableSize::kAnyRank; };
-  // Stable: of equal tables the first in the model's order comes first, on every rank.
-  std::stable_sort(by_size.begin(), by_size.end(), [&](std::size_t a, std::size_t b) { return std::pair(has_rank(a), bytes_of(a)) > std::pair(has_rank(b), bytes_of(b)); });
-
-  std::vector<std::int64_t> load(static_cast<std::size_t>(world_size), 0);
-  for (const std::size_t t : by_size) {
-    const TableSize& table = tables_[t];
-    const std::int64_t rows = table.rows;
-    if (has_rank(t) && table.sharding == Sharding::kRowWise) {
-      fail<ConfigError>("tables.\"{}\".rank = {}: with sharding = \"row_wise\" all ranks hold a part; leave one of the two out", table.name, table.rank);
+      shardings_(tables_.size(), Sharding::kTableWise),
+      orders_(tables_.size()),
+      shards_(tables_.size(), std::vector<TableShard>(static_cast<std::size_t>(world_size))) {
+  for (const TableSize& table : tables_) check(table, world_size);
+  std::vector<ShardChoice> choices(tables_.size());
+  if (world_size > 1) choices = choose_shards(tables_, world_size, bytes_per_rank);
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    shardings_[t] = choices[t].sharding;
+    if (shardings_[t] == Sharding::kTableWise) {
+      place_whole(t, static_cast<std::size_t>(choices[t].rank));
+    } else {
+      place_on_all(t);
     }
-    if (world_size > 1 && has_rank(t) && (table.rank < 0 || table.rank >= world_size)) {
-      fail<ConfigError>("tables.\"{}\".rank = {}: there are {} ranks, 0 to {}", table.name, table.rank, world_size, world_size - 1);
-    }
-    const bool too_large = rows >= world_size && 2 * bytes_of(t) > total / world_size;
-    if (world_size > 1 && (table.sharding == Sharding::kRowWise || (table.sharding == Sharding::kAuto && !has_rank(t) && too_large))) {
-      split_[t] = true;
-      for (int rank = 0; rank < world_size; ++rank) {
-        const PositionRange part = share_of(rows, {rank, world_size});
-        ranges_[t][static_cast<std::size_t>(rank)] = {part.begin, part.end - part.begin};
-        load[static_cast<std::size_t>(rank)] += ranges_[t][static_cast<std::size_t>(rank)].count * table.bytes_per_row;
-      }
-      continue;
-    }
-    const auto lightest = static_cast<std::size_t>(std::min_element(load.begin(), load.end()) - load.begin());
-    const std::size_t holder = world_size > 1 && has_rank(t) ? static_cast<std::size_t>(table.rank) : lightest;
-    // Ranges ascend over the ranks: those before the holder end where its begins.
-    for (std::size_t rank = holder + 1; rank < load.size(); ++rank) ranges_[t][rank].first = rows;
-    ranges_[t][holder] = {0, rows};
-    load[holder] += bytes_of(t);
   }
+}
+
+RowRange Placement::held_rows(std::size_t table, int rank) const {
+  const TableShard& held = shard(table, rank);
+  if (held.is_empty()) return {held.places.first, 0};
+  return order(table).as_numbered() ? held.places : RowRange{0, tables_[table].rows};
+}
+
+RowRange Placement::shown_rows(std::size_t table, int rank) const {
+  if (is_shown_together(table) || is_copied(table)) return range_of(tables_[table].rows, rank, world_size_);
+  return shard(table, rank).places;
+}
+
+std::int64_t Placement::most_shown_rows(std::size_t table) const {
+  std::int64_t most = 0;
+  for (int rank = 0; rank < world_size_; ++rank) most = std::max(most, shown_rows(table, rank).count);
+  return most;
 }
 
 std::int64_t Placement::bytes(int rank) const {
   std::int64_t bytes = 0;
-  for (std::size_t t = 0; t < tables_.size(); ++t) bytes += range(t, rank).count * tables_[t].bytes_per_row;
+  for (std::size_t t = 0; t < tables_.size(); ++t) bytes += bytes_of(tables_[t], shard(t, rank));
   return bytes;
 }
 
 std::string Placement::describe(std::size_t table) const {
-  if (is_split(table)) return fmt::format("rows over {} ranks", world_size_);
+  if (shardings_[table] != Sharding::kTableWise) return where_text({shardings_[table], 0}, world_size_);
   for (int rank = 0; rank < world_size_; ++rank) {
-    if (range(table, rank).count > 0) return fmt::format("rank {}", rank);
+    if (!shard(table, rank).is_empty()) return where_text({Sharding::kTableWise, rank}, world_size_);
   }
   return "empty";
 }

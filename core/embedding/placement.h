@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "embedding/row_order.h"
 
 namespace rechost {
 
@@ -15,11 +16,39 @@ struct RowRange {
   std::int64_t end() const { return first + count; }
 };
 
-/// How a table is spread over ranks: as Placement sees fit, whole on one rank, or in ranges of rows over all.
-enum class Sharding { kAuto, kTableWise, kRowWise };
+/// How a table is spread over ranks.
+enum class Sharding {
+  kAuto,          ///< as Placement sees fit; never what a table has in the end
+  kTableWise,     ///< whole on one rank
+  kRowWise,       ///< ranges of rows over all ranks
+  kRowWiseHash,   ///< likewise, of the scattered RowOrder
+  kColumnWise,    ///< ranges of columns over all ranks, each of all rows
+  kDataParallel,  ///< all ranks hold all rows: lookups need nobody else, and every rank makes the same updates
+};
 
 /// Throws ConfigError for an unknown name.
 Sharding sharding_of(std::string_view name);
+std::string_view sharding_name(Sharding sharding);
+
+/// Columns [first, first + count) of a row.
+struct ColumnRange {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+};
+
+/// What one rank holds of a table: some columns of the rows at some places of the table's order.
+struct TableShard {
+  RowRange places;
+  ColumnRange columns;
+  bool is_empty() const { return places.count == 0 || columns.count == 0; }
+};
+
+/// What training reads of a table in a step, on average. 0: not known.
+struct RowTraffic {
+  double rank_rows = 0.0;      ///< distinct rows that one rank's part of a batch reads
+  double batch_rows = 0.0;     ///< distinct rows of the whole batch
+  double fullest_range = 0.0;  ///< of rank_rows, the share in that of the ranges of kRowWise which has most; 0: all have as many
+};
 
 /// What decides where a table goes.
 struct TableSize {
@@ -30,31 +59,54 @@ struct TableSize {
   std::int64_t bytes_per_row = 0;  ///< values and optimizer state
   Sharding sharding = Sharding::kAuto;
   int rank = kAnyRank;  ///< that holds the whole table
+  std::int64_t dim = 1;
+  std::int64_t columns_at_once = 1;  ///< a range of columns begins at a multiple of it
+  std::string whole_row_rule = {};   ///< the optimizer, where it needs all columns of a row in one place; empty: it does not
+  RowTraffic traffic = {};
 };
 
-/// Which rank holds which rows of which table. A pure function of the tables and the number of ranks, so every rank makes the same.
+/// Which rank holds which part of which table. A pure function of its arguments, so every rank makes the same.
 class Placement {
  public:
-  /// Of the tables that nobody has said more about: one is split by rows, in equal ranges over all ranks, when it alone is more than half of an even
-  /// share of all bytes; the others go whole to the rank with the fewest bytes so far, those with a rank of their own first, then the largest.
-  /// One rank: it holds everything. Throws ConfigError, naming the table, for a rank that is not there, or that a split table should have.
-  Placement(std::vector<TableSize> tables, int world_size);
+  /// Tables that nobody has said more about lie where choose_shards() puts them. One rank: it holds everything. `bytes_per_rank`: most that the tables
+  /// of a rank may take, with their state; 0: no limit. Throws ConfigError, naming the table, for a rank that is not there, for one that a table on all
+  /// ranks should have, and for columns of a table whose optimizer needs whole rows; and for tables that do not fit.
+  Placement(std::vector<TableSize> tables, int world_size, std::int64_t bytes_per_rank = 0);
 
   int world_size() const { return world_size_; }
   std::size_t table_count() const { return tables_.size(); }
-  RowRange range(std::size_t table, int rank) const { return ranges_[table][static_cast<std::size_t>(rank)]; }
-  /// Whether several ranks hold rows of the table.
-  bool is_split(std::size_t table) const { return split_[table]; }
+  const std::vector<TableSize>& tables() const { return tables_; }
+  Sharding sharding(std::size_t table) const { return shardings_[table]; }
+  /// In which the shards of a table are ranges.
+  const RowOrder& order(std::size_t table) const { return orders_[table]; }
+  const TableShard& shard(std::size_t table, int rank) const { return shards_[table][static_cast<std::size_t>(rank)]; }
+  /// Whether every rank holds the whole table.
+  bool is_copied(std::size_t table) const { return shardings_[table] == Sharding::kDataParallel; }
+  /// Whether a batch's rows of the table come from several ranks.
+  bool is_split(std::size_t table) const { return shardings_[table] != Sharding::kTableWise && !is_copied(table); }
+  /// Whether ranks have to fetch what they show from each other.
+  bool is_shown_together(std::size_t table) const { return shardings_[table] == Sharding::kRowWiseHash || shardings_[table] == Sharding::kColumnWise; }
+  /// The rows of which the rank has anything lie in this range.
+  RowRange held_rows(std::size_t table, int rank) const;
+  /// The rows that the rank shows to the world (in checkpoints, in figures over whole tables), so that each row is shown once and ranks share the
+  /// work where they can.
+  RowRange shown_rows(std::size_t table, int rank) const;
+  /// Rows that the rank with the most of them shows.
+  std::int64_t most_shown_rows(std::size_t table) const;
   /// Of the tables, with their state.
   std::int64_t bytes(int rank) const;
   /// "rank 2" or "rows over 4 ranks".
   std::string describe(std::size_t table) const;
 
  private:
+  void place_on_all(std::size_t table);
+  void place_whole(std::size_t table, std::size_t holder);
+
   int world_size_;
   std::vector<TableSize> tables_;
-  std::vector<std::vector<RowRange>> ranges_;  ///< by table and rank; ascending over the ranks
-  std::vector<bool> split_;
+  std::vector<Sharding> shardings_;
+  std::vector<RowOrder> orders_;
+  std::vector<std::vector<TableShard>> shards_;  ///< by table and rank; places and columns ascend over the ranks
 };
 
 }  // namespace rechost

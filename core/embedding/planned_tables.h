@@ -19,7 +19,8 @@ class PlannedTables final : public EmbeddingTables {
   void update(const EmbeddingEngine::UpdateSettings& /*settings*/, bool /*l2_on_all_rows*/, ThreadPool& /*pool*/) override {}
   std::span<const std::vector<double>> notes() const override { return notes_; }
   const Placement& placement() const override { return placement_; }
-  RowRange own_range(std::size_t /*table*/) const override { return {}; }
+  RowRange held_rows(std::size_t /*table*/) const override { return {}; }
+  RowRange shown_rows(std::size_t /*table*/) const override { return {}; }
   /// There are none to read or to write: both throw.
   void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const override;
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) override;

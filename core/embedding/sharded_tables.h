@@ -9,9 +9,11 @@
 
 namespace rechost {
 
-/// Tables whose rows are spread over ranks by a Placement. Each slice asks once for each distinct row that it reads; holders send rows
-/// back, and later get one summed gradient for each of them. A holder adds up what the slices sent in the order of the slices and updates
-/// each row once, so the result depends on how the global batch was cut into slices, but not on which rank worked on which of them.
+/// Tables that are spread over ranks by a Placement. Each slice asks once for each distinct row that it reads, every rank that holds something of
+/// it; holders send what they hold back, and later get the part of one summed gradient that belongs to it. A holder adds up what the slices sent in
+/// the order of the slices and updates each row once, so the result depends on how the global batch was cut into slices, but not on which
+/// rank worked on which of them, nor on the placement. All of a table's shards work alike; only where all ranks hold copies are rows not sent, each
+/// rank having them, and gradients go to all, so that the copies stay the same to the bit.
 ///
 /// On the wire, between each pair of ranks and step: counts (one number for each table and slice) with the note, int32 row numbers, rows,
 /// gradients with the note.
@@ -21,6 +23,7 @@ class ShardedTables final : public EmbeddingTables {
     Communicator* communicator = nullptr;  ///< outlives the tables
     std::size_t slices = 1;                ///< most that a rank works on in a step; the same on all ranks
     std::size_t note_size = 0;             ///< most numbers in a note; the same on all ranks
+    std::int64_t bytes_per_rank = 0;       ///< for the Placement
   };
 
   ShardedTables(const std::vector<TableConfig>& tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,
@@ -34,33 +37,55 @@ class ShardedTables final : public EmbeddingTables {
   void update(const EmbeddingEngine::UpdateSettings& settings, bool l2_on_all_rows, ThreadPool& pool) override;
   std::span<const std::vector<double>> notes() const override { return notes_; }
   const Placement& placement() const override { return placement_; }
-  RowRange own_range(std::size_t table) const override { return placement_.range(table, communicator_.rank()); }
+  RowRange held_rows(std::size_t table) const override { return placement_.held_rows(table, communicator_.rank()); }
+  RowRange shown_rows(std::size_t table) const override { return placement_.shown_rows(table, communicator_.rank()); }
   void read_rows(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const override;
+  void read_rows_together(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const override;
+  std::vector<float> read_held_values(std::size_t table, std::int64_t row) const override;
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) override;
   std::uint64_t memory_bytes() const override { return held_ ? held_->memory_bytes() : 0; }
 
  private:
-  /// The unique rows of one slice and table that one rank holds, in what this rank sends and receives.
+  static constexpr std::size_t kNotHeld = static_cast<std::size_t>(-1);
+
+  /// The unique rows of one slice and table of which one rank holds something, in what this rank sends and receives.
   struct Segment {
-    std::int64_t first = 0;  ///< among the unique rows of slice and table
+    std::int64_t first = 0;  ///< among the unique rows of slice and table, in the order of by_holder_ where rows are scattered
     std::int64_t count = 0;
-    std::int64_t floats = 0;  ///< where its rows begin in received_rows_, its gradients in sent_gradients_
+    std::int64_t rows = 0;       ///< where they begin in received_rows_, if they come at all
+    std::int64_t gradients = 0;  ///< where they begin in sent_gradients_, in floats
   };
   /// A segment of another rank (or this one), seen by the holder.
   struct Request {
     std::int64_t count = 0;
-    std::int64_t ids = 0;     ///< where its row numbers begin in requested_ids_
-    std::int64_t floats = 0;  ///< where its rows begin in sent_rows_, its gradients in received_gradients_
+    std::int64_t ids = 0;        ///< where its row numbers begin in requested_ids_
+    std::int64_t rows = 0;       ///< where they begin in sent_rows_, if they go at all
+    std::int64_t gradients = 0;  ///< where they begin in received_gradients_, in floats
+  };
+  /// Floats of all segments or requests of each rank.
+  struct Totals {
+    std::vector<std::int64_t> rows;
+    std::vector<std::int64_t> gradients;
   };
 
   std::size_t at(std::size_t rank, std::size_t slice, std::size_t table) const { return (rank * slices_ + slice) * table_count() + table; }
   std::vector<TableConfig> held_tables(const std::vector<TableConfig>& tables);
+  const TableShard& own_shard(std::size_t table) const { return placement_.shard(table, communicator_.rank()); }
+  std::int64_t columns(std::size_t table, std::size_t holder) const { return placement_.shard(table, static_cast<int>(holder)).columns.count; }
+  /// Whether rows of a table go from a holder to a rank that asks.
+  bool sends_rows(std::size_t table, std::size_t holder, std::size_t asking) const { return !placement_.is_copied(table) || holder == asking; }
+  std::size_t own() const { return static_cast<std::size_t>(communicator_.rank()); }
+  void find_rows(std::span<const std::int32_t> rows, std::size_t slice, std::size_t table);
   void find_segments(std::span<const PreparedIds* const> slices);
   void exchange_counts(std::span<const double> note);
   void exchange_ids(std::span<const PreparedIds* const> slices);
   void exchange_rows();
   void join_split_rows();
-  std::size_t require_held(std::size_t table, std::int64_t first, std::int64_t count) const;
+  /// Calls copy(joined, part, floats) for what a segment has of each unique row: a place in joined_ and the same in the segment.
+  template <typename Copy>
+  void for_each_piece(std::size_t holder, std::size_t slice, std::size_t table, const Copy& copy);
+  void require_held(std::size_t table, std::int64_t first, std::int64_t count) const;
+  std::vector<std::int64_t> rows_of_holder(std::size_t table, std::size_t holder, RowRange range) const;
 
   Communicator& communicator_;
   std::size_t ranks_;
@@ -76,8 +101,10 @@ class ShardedTables final : public EmbeddingTables {
   std::vector<const PreparedIds*> prepared_;
   std::vector<Segment> segments_;            ///< by at(holder, slice, table)
   std::vector<Request> requests_;            ///< by at(asking rank, slice, table)
-  std::vector<std::int64_t> segment_floats_;  ///< by holder
-  std::vector<std::int64_t> request_floats_;  ///< by asking rank
+  Totals segment_floats_;                    ///< by holder
+  Totals request_floats_;                    ///< by asking rank
+  std::vector<ReusedArray<std::int32_t>> by_holder_;  ///< by slice and table, of scattered rows: which of the unique rows, holder by holder
+  ReusedArray<std::int32_t> holders_;        ///< of the unique rows of one slice and table
   ReusedArray<std::int32_t> sent_ids_;
   ReusedArray<std::int32_t> requested_ids_;
   ReusedArray<float> sent_rows_;

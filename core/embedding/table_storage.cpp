@@ -35,9 +35,9 @@ std::array<float, 4> starting_values(const Initializer& initializer, const Philo
   return values;
 }
 
-void draw_row(const Initializer& initializer, const Philox& random, std::int64_t row, std::span<float> values) {
+void draw_row(const Initializer& initializer, const Philox& random, std::int64_t row, std::int64_t first_column, std::span<float> values) {
   for (std::size_t column = 0; column < values.size(); column += 4) {
-    const std::array<float, 4> drawn = starting_values(initializer, random, row, static_cast<std::int64_t>(column / 4));
+    const std::array<float, 4> drawn = starting_values(initializer, random, row, first_column / 4 + static_cast<std::int64_t>(column / 4));
     std::copy_n(drawn.begin(), std::min<std::size_t>(4, values.size() - column), values.begin() + static_cast<std::ptrdiff_t>(column));
   }
 }
@@ -105,7 +105,7 @@ class TableStorage::RowStarter {
   }
 
   void start(const TableStorage& storage, float* row, std::int64_t number) {
-    if (config_.initializer.kind != Initializer::Kind::kConstant) draw_row(config_.initializer, random_, number, values_);
+    if (config_.initializer.kind != Initializer::Kind::kConstant) draw_row(config_.initializer, random_, number, config_.first_column, values_);
     std::fill_n(row, storage.stride_, 0.0f);
     if (narrow_values(config_.precision, values_.data(), config_.dim, row) < config_.dim) {
       fail<ConfigError>("table \"{}\": its starting values go beyond {}, the largest of {}; use a smaller init_scale, or bf16 or fp32", config_.name,
@@ -143,7 +143,7 @@ void TableStorage::fill(const TableConfig& config, std::uint64_t seed, ThreadPoo
     RowStarter starter(config, seed);
     const std::int64_t begin = chunk * rows_per_chunk;
     for_each_part<true>(begin, std::min(rows_per_chunk, config.rows - begin), [&](std::int64_t first, std::int64_t count, float* rows) {
-      for (std::int64_t i = 0; i < count; ++i) starter.start(*this, rows + i * stride_, config.first_row + first + i);
+      for (std::int64_t i = 0; i < count; ++i) starter.start(*this, rows + i * stride_, config.number_of(first + i));
     });
   });
 }

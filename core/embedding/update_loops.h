@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "embedding/row_order.h"
 #include "kernels/optimizer_rules.h"
 #include "kernels/stochastic_rounding.h"
 
@@ -25,7 +26,9 @@ struct UpdateJob {
 
   // For rows of 16 bits.
   std::uint64_t rounding_seed = 0;  ///< of seed, table and step
-  std::int64_t first_row = 0;       ///< what row 0 is called in the whole table
+  RowOrder order;                   ///< of the whole table
+  std::int64_t first_row = 0;       ///< the place of row 0 in it
+  std::uint32_t first_word = 0;     ///< of the noise of a row of the whole table, for column 0
 };
 
 /// Returns the number of the first row that its precision can no longer hold, or -1.
@@ -133,7 +136,8 @@ std::int64_t update_loop(const RuleConstants& constants, const UpdateJob& from) 
         PlainValues<Vector> values{row};
         update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
       } else {
-        const RoundingKey key = RoundingKey::of_row(job.rounding_seed, job.first_row + job.numbers[index]);
+        RoundingKey key = RoundingKey::of_row(job.rounding_seed, job.order.row_at(job.first_row + job.numbers[index]));
+        key.low += job.first_word;
         RoundedValues<Vector, Element> values{.values = reinterpret_cast<Element*>(row), .noise = {.key = key}};
         update_elements<Vector, kKind, kDim>(rule, gradient, values, state, state + dim, dim);
         if (values.beyond != 0) return job.numbers[index];

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "config/show.h"
+#include "embedding/shown_rows.h"
 
 namespace rechost {
 namespace {
@@ -57,22 +58,28 @@ CheckpointTable describe(const EmbeddingTables& tables, std::size_t index) {
   return table;
 }
 
-/// Writes this rank's rows of all tables.
+/// Writes the rows of all tables that this rank shows.
 Json write_own_parts(const std::filesystem::path& staging, const EmbeddingTables& tables, const CheckpointPosition& position, int rank) {
   Json parts = Json::array();
   for (std::size_t i = 0; i < tables.table_count(); ++i) {
-    const RowRange own = tables.own_range(i);
-    if (own.count == 0) continue;
-    const bool split = tables.placement().is_split(i);
+    const RowRange shown = tables.shown_rows(i);
+    const bool split = shown.count < tables.table(i).rows;
+    // The tables keep rows and state side by side and hand out both; the file has all rows first, then all states.
+    ShownRows rows(tables, i, ShownRows::What::kValues);
+    ShownRows states(tables, i, ShownRows::What::kState);
     TablePartSource source;
     source.part = split ? rank + 1 : 1;
     source.parts = split ? tables.placement().world_size() : 1;
-    source.first_row = own.first;
-    source.row_count = own.count;
-    // The tables keep rows and state side by side and hand out both; the file has all rows first, then all states.
-    source.read_rows = [&, i](std::int64_t first, std::int64_t count, float* out) { tables.read_rows(i, first, count, out, nullptr); };
-    source.read_state = [&, i](std::int64_t first, std::int64_t count, float* out) { tables.read_rows(i, first, count, nullptr, out); };
-    parts.push_back(CheckpointWriter::write_table_part(staging, describe(tables, i), position, source).to_json());
+    source.first_row = shown.first;
+    source.row_count = shown.count;
+    source.read_rows = [&](std::int64_t first, std::int64_t count, float* out) { rows.read(first, count, out); };
+    source.read_state = [&](std::int64_t first, std::int64_t count, float* out) {
+      rows.finish();
+      states.read(first, count, out);
+    };
+    if (shown.count > 0) parts.push_back(CheckpointWriter::write_table_part(staging, describe(tables, i), position, source).to_json());
+    rows.finish();
+    states.finish();
   }
   return parts;
 }
@@ -217,9 +224,9 @@ void load_model_checkpoint(const CheckpointReader& checkpoint, ModelRuntime& mod
     }
     rows.resize(static_cast<std::size_t>(kRowsAtOnce * table.dim));
     state.resize(static_cast<std::size_t>(kRowsAtOnce * table.state_floats));
-    const RowRange own = tables.own_range(i);
-    for (std::int64_t first = own.first; first < own.end(); first += kRowsAtOnce) {
-      const std::int64_t count = std::min(kRowsAtOnce, own.end() - first);
+    const RowRange held = tables.held_rows(i);
+    for (std::int64_t first = held.first; first < held.end(); first += kRowsAtOnce) {
+      const std::int64_t count = std::min(kRowsAtOnce, held.end() - first);
       float* const state_out = with_optimizer_state && table.state_floats > 0 ? state.data() : nullptr;
       checkpoint.read_table(table, first, count, rows.data(), state_out);
       tables.write_rows(i, first, count, rows.data(), state_out);
@@ -270,6 +277,7 @@ std::string training_identity(const Config& config) {
   identity.sentinels = {};
   identity.checkpoint = {};
   identity.comm = {};
+  identity.placement = {};
   identity.registry = {};
   identity.tracking = {};
   return show_config(identity, ShowOrigins::kNo);

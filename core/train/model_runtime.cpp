@@ -17,6 +17,7 @@
 #include "embedding/sharded_tables.h"
 #include "kernels/losses.h"
 #include "train/not_finite.h"
+#include "train/row_traffic.h"
 
 namespace rechost {
 namespace {
@@ -125,7 +126,7 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
   for (const FeatureInfo& feature : schema_.sparse) table_rows.push_back(vocabularies_->at(feature.table).rows());
   const ModelSpec& spec = model_.declare(schema_, table_rows);
   build_catalogues(train, settings.seed);
-  build_tables(config, *vocabularies_, settings);
+  build_tables(config, *vocabularies_, train, settings);
   memory_ = gpu_ != nullptr ? make_gpu_step_memory(spec.heads.size(), gpu_) : make_host_step_memory(spec.heads.size(), pool_);
   dense_ = std::make_unique<DenseParameters>(spec, optimizer_settings(config.optimizer.dense), derive_seed(settings.seed, kDenseSeed), gpu_);
   ModelBinding binding;
@@ -205,7 +206,20 @@ void ModelRuntime::build_catalogues(const Dataset* train, std::uint64_t seed) {
   }
 }
 
-void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabularies, const Settings& runtime) {
+RowTraffic ModelRuntime::traffic_of(std::size_t table, std::int64_t rows, const Vocabularies& vocabularies, const Dataset& train, std::int64_t batch_size, int ranks) const {
+  const RowCounts* counts = nullptr;
+  double readers = 0.0;
+  for (const ModelSpec::Embedding& embedding : model_.spec().embeddings) {
+    if (embedding.table != table) continue;
+    counts = &vocabularies.at(schema_.sparse[embedding.sparse].table).counts();
+    ++readers;
+  }
+  // What was counted says how long lists are as well; else each feature has one id.
+  const double counted = counts == nullptr || train.samples() == 0 ? 0.0 : static_cast<double>(counts->total()) / static_cast<double>(train.samples());
+  return expected_traffic(counted > 0.0 ? counts : nullptr, rows, static_cast<double>(batch_size) * (counted > 0.0 ? counted : readers), ranks);
+}
+
+void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabularies, const Dataset* train, const Settings& runtime) {
   const ModelSpec& spec = model_.spec();
   std::vector<std::int64_t> rows_needed(spec.tables.size(), 0);
   std::vector<LookupConfig> lookups;
@@ -262,6 +276,8 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
     made.precision = row_precision(section.precision);
     made.sharding = sharding_of(section.sharding);
     made.rank = static_cast<int>(std::min<std::int64_t>(section.rank, std::numeric_limits<int>::max()));
+    const int ranks = runtime.planned_tables ? runtime.planned_ranks : communicator_.world_size();
+    if (train != nullptr && ranks > 1) made.traffic = traffic_of(i, made.rows, vocabularies, *train, config.data.batch_size, ranks);
     if (section.placement == "file") {
       made.file_directory = config.data.temporary_path;
       made.cached_rows = section.cached_rows;
@@ -306,6 +322,7 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
   settings.communicator = &communicator_;
   settings.slices = static_cast<std::size_t>(slice_plan_.most);
   settings.note_size = settings.slices + 1;
+  settings.bytes_per_rank = config.placement.bytes_per_rank();
   tables_ = std::make_unique<ShardedTables>(tables, std::move(lookups), std::move(blocks), table_seed, pool_, settings);
 }
 

@@ -71,6 +71,7 @@ class ModelRuntime {
     std::shared_ptr<const Gpu> gpu;  ///< where the model computes, alone and on whole batches; null: the CPU
     bool deterministic = false;           ///< the same bits for any number of ranks and threads, see SlicePlan
     bool planned_tables = false;          ///< to plan a run: the tables take no memory and learn nothing, see PlannedTables
+    int planned_ranks = 1;                ///< of the run that is planned
     Communicator* communicator = nullptr;  ///< of all ranks, which make the same model; outlives it. Null: one rank
   };
 
@@ -145,7 +146,8 @@ class ModelRuntime {
     std::size_t sparse = 0;    ///< in BatchSchema::sparse
   };
 
-  void build_tables(const Config& config, const Vocabularies& vocabularies, const Settings& settings);
+  void build_tables(const Config& config, const Vocabularies& vocabularies, const Dataset* train, const Settings& settings);
+  RowTraffic traffic_of(std::size_t table, std::int64_t rows, const Vocabularies& vocabularies, const Dataset& train, std::int64_t batch_size, int ranks) const;
   void build_catalogues(const Dataset* train, std::uint64_t seed);
   void take_column(const IdColumn& column, std::int64_t rows, std::size_t source, PreparedBatch& prepared) const;
   void prepare_ids(PreparedBatch& prepared) const;

@@ -80,27 +80,22 @@ std::string describe_row(const FailedStep& failed, std::size_t table, std::int64
   return fmt::format("row {} of table {}{}{}", row, failed.tables.table(table).name, feature, reader);
 }
 
-/// Whether the row holds a value that is not finite.
-bool bad_row(const EmbeddingTables& tables, std::size_t table, std::int64_t row, std::vector<float>& values) {
-  values.resize(static_cast<std::size_t>(tables.table(table).dim));
-  tables.read_rows(table, row, 1, values.data(), nullptr);
-  return first_bad(values) >= 0;
-}
+/// Whether what this rank has of the row holds a value that is not finite.
+bool bad_row(const EmbeddingTables& tables, std::size_t table, std::int64_t row) { return first_bad(tables.read_held_values(table, row)) >= 0; }
 
 /// Rows that this part of the batch reads come first: they are what made the loss what it is.
 std::string in_rows_of_batch(const FailedStep& failed) {
-  std::vector<float> values;
   for (const ModelSpec::Embedding& embedding : failed.spec.embeddings) {
     if (embedding.group != InputGroup::kSamples) continue;
-    const RowRange own = failed.tables.own_range(embedding.table);
+    const RowRange held = failed.tables.held_rows(embedding.table);
     for (const Batch& batch : failed.slices) {
       if (batch.rows == 0) continue;
       const RowReader reader{failed.dynamic.keys_of(embedding.table)};
       const std::vector<std::int32_t>& ids = batch.sparse[embedding.sparse].ids;
       for (std::size_t value = 0; value < ids.size() / static_cast<std::size_t>(reader.ids_per_value()); ++value) {
         const std::int32_t row = reader.row(ids, value);
-        const bool here = row >= own.first && row < own.end();
-        if (here && bad_row(failed.tables, embedding.table, row, values)) return describe_row(failed, embedding.table, row);
+        const bool here = row >= held.first && row < held.end();
+        if (here && bad_row(failed.tables, embedding.table, row)) return describe_row(failed, embedding.table, row);
       }
     }
   }
@@ -108,11 +103,10 @@ std::string in_rows_of_batch(const FailedStep& failed) {
 }
 
 std::string in_all_rows(const FailedStep& failed) {
-  std::vector<float> values;
   for (std::size_t table = 0; table < failed.tables.table_count(); ++table) {
-    const RowRange own = failed.tables.own_range(table);
-    for (std::int64_t row = own.first; row < own.end(); ++row) {
-      if (bad_row(failed.tables, table, row, values)) return describe_row(failed, table, row);
+    const RowRange held = failed.tables.held_rows(table);
+    for (std::int64_t row = held.first; row < held.end(); ++row) {
+      if (bad_row(failed.tables, table, row)) return describe_row(failed, table, row);
     }
   }
   return "";

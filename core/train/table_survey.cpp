@@ -113,9 +113,14 @@ class TableLook {
   Evidence evidence() const { return evidence_; }
 
   void look(std::int64_t first, std::int64_t count, Tally& tally) {
-    values_.resize(static_cast<std::size_t>(count * config_.dim));
-    states_.resize(static_cast<std::size_t>(count * state_floats_));
-    tables_.read_rows(table_, first, count, values_.data(), state_floats_ > 0 ? states_.data() : nullptr);
+    values_.resize(static_cast<std::size_t>(count * config_.dim) + 1);  // one more: a pointer even where there is no row
+    states_.resize(static_cast<std::size_t>(count * state_floats_) + 1);
+    float* const states = state_floats_ > 0 ? states_.data() : nullptr;
+    if (tables_.placement().is_shown_together(table_)) {
+      tables_.read_rows_together(table_, first, count, values_.data(), states);
+    } else {
+      tables_.read_rows(table_, first, count, values_.data(), states);
+    }
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t row = first + i;
       const float norm = norm_of(i);
@@ -165,9 +170,25 @@ class TableLook {
   std::vector<float> states_;
 };
 
-/// What this rank holds of a table.
-Tally look_at_own_rows(const ModelRuntime& model, const Vocabularies& vocabularies, const SurveySettings& settings, std::size_t table, ThreadPool& pool) {
-  const RowRange own = model.tables().own_range(table);
+/// What this rank shows of a table that lies with several ranks: all ranks read as many blocks, at the same time.
+Tally look_together(const ModelRuntime& model, const Vocabularies& vocabularies, const SurveySettings& settings, std::size_t table) {
+  const RowRange shown = model.tables().shown_rows(table);
+  const std::int64_t block_rows = settings.most_rows > 0 ? kBlockRows : 128 * kBlockRows;
+  const std::int64_t blocks = (model.tables().placement().most_shown_rows(table) + block_rows - 1) / block_rows;
+  const std::int64_t wanted = settings.most_rows > 0 ? std::min(blocks, std::max<std::int64_t>(1, settings.most_rows / block_rows)) : blocks;
+  TableLook look(model, vocabularies, settings, table);
+  Tally tally;
+  for (std::int64_t i = 0; i < wanted; ++i) {
+    const std::int64_t begin = std::min(blocks * i / wanted * block_rows, shown.count);
+    look.look(shown.first + begin, std::min(block_rows, shown.count - begin), tally);
+  }
+  return tally;
+}
+
+/// What this rank shows of a table.
+Tally look_at_shown_rows(const ModelRuntime& model, const Vocabularies& vocabularies, const SurveySettings& settings, std::size_t table, ThreadPool& pool) {
+  if (model.tables().placement().is_shown_together(table)) return look_together(model, vocabularies, settings, table);
+  const RowRange own = model.tables().shown_rows(table);
   const std::int64_t blocks = (own.count + kBlockRows - 1) / kBlockRows;
   const std::int64_t wanted = settings.most_rows > 0 ? std::min(blocks, std::max<std::int64_t>(1, settings.most_rows / kBlockRows)) : blocks;
   // A GPU's rows come through one stream.
@@ -254,7 +275,7 @@ const Vocabulary* vocabulary_of_table(const ModelRuntime& model, const Vocabular
 std::vector<TableFacts> survey_tables(const ModelRuntime& model, const Vocabularies& vocabularies, const SurveySettings& settings, ThreadPool& pool) {
   const EmbeddingTables& tables = model.tables();
   std::vector<Tally> tallies;
-  for (std::size_t t = 0; t < tables.table_count(); ++t) tallies.push_back(look_at_own_rows(model, vocabularies, settings, t, pool));
+  for (std::size_t t = 0; t < tables.table_count(); ++t) tallies.push_back(look_at_shown_rows(model, vocabularies, settings, t, pool));
   if (model.world_size() > 1) tallies = add_up_ranks(tallies, model.communicator());
   std::vector<TableFacts> all;
   for (std::size_t t = 0; t < tables.table_count(); ++t) {

@@ -8,6 +8,7 @@
 #include "core/comm/in_threads.h"
 #include "core/embedding/lookup_model.h"
 #include "data/order.h"
+#include "embedding/shown_rows.h"
 
 using namespace rechost;
 using namespace rechost::test;
@@ -85,12 +86,17 @@ Trained train(const Model& model, int ranks, const std::function<void(const std:
       tables.update({.step = step, .lr_factor = 0.5, .l2 = 0.01, .clip_value = 0.8}, true, pool);
     }
     for (std::size_t t = 0; t < model.tables.size(); ++t) {
-      const RowRange range = tables.own_range(t);
-      if (range.count == 0) continue;
+      const RowRange range = tables.shown_rows(t);
       const std::int64_t state = tables.state_floats_per_row(t);
       std::vector<float> rows(static_cast<std::size_t>(range.count * model.tables[t].dim));
       std::vector<float> states(static_cast<std::size_t>(range.count * state));
-      tables.read_rows(t, range.first, range.count, rows.data(), states.data());
+      ShownRows values(tables, t, ShownRows::What::kValues);
+      ShownRows all_states(tables, t, ShownRows::What::kState);
+      if (range.count > 0) values.read(range.first, range.count, rows.data());
+      values.finish();
+      if (range.count > 0 && state > 0) all_states.read(range.first, range.count, states.data());
+      all_states.finish();
+      if (range.count == 0) continue;
       const std::lock_guard lock(mutex);
       std::vector<float>& part = parts[{t, range.first}];
       for (std::int64_t row = 0; row < range.count; ++row) {
@@ -128,6 +134,25 @@ TEST_CASE("rows and state have the same bits however the slices and tables are s
   }
 }
 
+TEST_CASE("rows and state have the same bits under every sharding") {
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdagrad, OptimizerKind::kRowwiseAdagrad, OptimizerKind::kAdam}) {
+    for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise, Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
+      if (sharding == Sharding::kColumnWise && kind == OptimizerKind::kRowwiseAdagrad) continue;  // refused: see placement.cpp
+      RandomValues random(14);
+      Model model(24, kind, Pooling::kMean, kRows, random);
+      const Trained alone = train_in_one_process(model);
+      for (TableConfig& table : model.tables) table.sharding = sharding;
+      for (const int ranks : {2, 3, 4}) {
+        const Trained together = train(model, ranks, [&](const auto& body) { with_gloo(ranks, body); });
+        for (std::size_t t = 0; t < model.tables.size(); ++t) {
+          INFO("table " << model.tables[t].name << ", " << sharding_name(sharding) << ", " << optimizer_name(kind) << ", " << ranks << " ranks");
+          CHECK(together.rows[t] == alone.rows[t]);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("rows of 16 bits are rounded alike wherever they lie") {
   for (const RowPrecision precision : {RowPrecision::kFp16, RowPrecision::kBf16}) {
     RandomValues random(13);
@@ -138,6 +163,59 @@ TEST_CASE("rows of 16 bits are rounded alike wherever they lie") {
       INFO("table " << model.tables[t].name << ", " << row_precision_name(precision));
       CHECK(together.rows[t] == alone.rows[t]);
     }
+    // More columns than share random numbers, so that ranks get some each.
+    Model wide(100, OptimizerKind::kAdagrad, Pooling::kSum, kRows, random, precision);
+    const Trained wide_alone = train_in_one_process(wide);
+    for (const Sharding sharding : {Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
+      for (TableConfig& table : wide.tables) table.sharding = sharding;
+      const Trained spread = train(wide, 3, [&](const auto& body) { with_gloo(3, body); });
+      for (std::size_t t = 0; t < wide.tables.size(); ++t) {
+        INFO("table " << wide.tables[t].name << ", " << row_precision_name(precision) << ", " << sharding_name(sharding));
+        CHECK(spread.rows[t] == wide_alone.rows[t]);
+      }
+    }
+  }
+}
+
+TEST_CASE("every rank can read any rows of any sharding, and writes back what it holds of them") {
+  for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise, Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
+    RandomValues random(15);
+    Model model(24, OptimizerKind::kAdam, Pooling::kSum, kRows, random);
+    for (TableConfig& table : model.tables) table.sharding = sharding;
+    INFO(sharding_name(sharding));
+    with_gloo(3, [&](Communicator& all) {
+      ThreadPool pool(1);
+      const ShardedTables::Settings settings{.communicator = &all, .slices = 1, .note_size = 1};
+      ShardedTables tables(model.tables, model.lookups, model.blocks, 1, pool, settings);
+      for (std::size_t t = 0; t < model.tables.size(); ++t) {
+        const TableConfig& table = model.tables[t];
+        const std::int64_t states = tables.state_floats_per_row(t);
+        // What the rows become: a number for each place.
+        std::vector<float> values(static_cast<std::size_t>(table.rows * table.dim));
+        std::vector<float> state(static_cast<std::size_t>(table.rows * states));
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 100003);
+        for (std::size_t i = 0; i < state.size(); ++i) state[i] = static_cast<float>(i % 100019) + 0.5f;
+        const RowRange held = tables.held_rows(t);
+        if (held.count > 0) tables.write_rows(t, held.first, held.count, values.data() + held.first * table.dim, state.data() + held.first * states);
+        // Each rank reads others; the last one none.
+        const std::int64_t first = all.rank() == 2 ? 0 : 7 * all.rank();
+        const std::int64_t count = all.rank() == 2 ? 0 : table.rows - first - 3;
+        std::vector<float> read_values(static_cast<std::size_t>(count * table.dim) + 1);
+        std::vector<float> read_state(static_cast<std::size_t>(count * states) + 1);
+        tables.read_rows_together(t, first, count, read_values.data(), read_state.data());
+        read_values.pop_back();
+        read_state.pop_back();
+        const bool same = std::equal(read_values.begin(), read_values.end(), values.begin() + first * table.dim) &&
+                          std::equal(read_state.begin(), read_state.end(), state.begin() + first * states);
+        if (!same) throw std::runtime_error("rank " + std::to_string(all.rank()) + " reads other rows of " + table.name + " than were written");
+      }
+      try {
+        tables.write_rows(0, 0, model.tables[0].rows + 1, nullptr, nullptr);
+      } catch (const Error&) {
+        return;
+      }
+      throw std::runtime_error("a row beyond the table was written");
+    });
   }
 }
 

@@ -1,0 +1,144 @@
+#include "embedding/placement_cost.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace rechost {
+namespace {
+
+/// Of a table of which nothing is known: as if it were read by a batch of usual size.
+constexpr double kUnknownRows = 1024.0;
+
+constexpr double kIdBytes = sizeof(std::int32_t);
+
+/// What work on one table costs.
+class Estimate {
+ public:
+  Estimate(const TableSize& table, int world_size, const PlacementCosts& costs)
+      : table_(table), ranks_(world_size), costs_(costs), value_bytes_(static_cast<double>(table.dim) * sizeof(float)) {
+    const auto most = static_cast<double>(table.rows);
+    rank_rows_ = std::min(most, table.traffic.rank_rows > 0.0 ? table.traffic.rank_rows : kUnknownRows);
+    batch_rows_ = std::clamp(table.traffic.batch_rows > 0.0 ? table.traffic.batch_rows : ranks_ * rank_rows_, rank_rows_, std::min(most, ranks_ * rank_rows_));
+  }
+
+  /// Of a holder with so large a share of the rows and columns, for all ranks, and its exchange with the others.
+  RankLoad holder(double rows_share, double columns_share) const {
+    const double row_bytes = static_cast<double>(table_.bytes_per_row) * columns_share;
+    RankLoad load;
+    load.bytes = static_cast<std::int64_t>(static_cast<double>(table_.rows * table_.bytes_per_row) * rows_share * columns_share);
+    load.rows = ranks_ * rank_rows_ * rows_share;
+    const double updated = batch_rows_ * rows_share;
+    load.nanoseconds = costs_.table + load.rows * (costs_.lookup_row + 2.0 * value_bytes_ * columns_share * costs_.row_byte) +
+                       (load.rows - updated) * costs_.repeated_row + updated * (costs_.update_row + 2.0 * row_bytes * costs_.row_byte);
+    // Rows go out and gradients come in; what a rank asks of itself does not count.
+    add_wire(load, (ranks_ - 1.0) * rank_rows_ * rows_share * (kIdBytes + 2.0 * value_bytes_ * columns_share));
+    return load;
+  }
+
+  /// Of a rank that has all its rows from others.
+  RankLoad asking() const {
+    RankLoad load;
+    add_wire(load, rank_rows_ * (kIdBytes + 2.0 * value_bytes_));
+    return load;
+  }
+
+  /// Of each rank where all hold parts. `id_copies`: how many holders are asked for a row.
+  RankLoad parts(double rows_share, double columns_share, double id_copies) const {
+    RankLoad load = holder(rows_share, columns_share);
+    add_wire(load, rank_rows_ * (ranks_ - 1.0) / ranks_ * (kIdBytes * id_copies + 2.0 * value_bytes_));
+    load.nanoseconds += costs_.joined_table + 2.0 * rank_rows_ * value_bytes_ * costs_.joined_byte;
+    return load;
+  }
+
+  RankLoad hashed(double rows_share) const {
+    RankLoad load = parts(rows_share, 1.0, 1.0);
+    load.nanoseconds += 2.0 * rank_rows_ * costs_.hash;
+    return load;
+  }
+
+  /// Of each rank where all hold everything: gradients go to all and come from all.
+  RankLoad copies() const {
+    RankLoad load;
+    load.bytes = table_.rows * table_.bytes_per_row;
+    load.rows = rank_rows_;
+    const double gradients = ranks_ * rank_rows_;
+    load.nanoseconds = costs_.table + load.rows * (costs_.lookup_row + value_bytes_ * costs_.row_byte) + gradients * value_bytes_ * costs_.row_byte +
+                       (gradients - batch_rows_) * costs_.repeated_row +
+                       batch_rows_ * (costs_.update_row + 2.0 * static_cast<double>(table_.bytes_per_row) * costs_.row_byte);
+    add_wire(load, 2.0 * (ranks_ - 1.0) * rank_rows_ * (kIdBytes + value_bytes_));
+    return load;
+  }
+
+ private:
+  void add_wire(RankLoad& load, double bytes) const {
+    load.wire_bytes += bytes;
+    load.nanoseconds += bytes * costs_.wire_byte;
+  }
+
+  const TableSize& table_;
+  double ranks_;
+  const PlacementCosts& costs_;
+  double value_bytes_;
+  double rank_rows_ = 0.0;
+  double batch_rows_ = 0.0;
+};
+
+}  // namespace
+
+TableCost::TableCost(const TableSize& table, int world_size, const PlacementCosts& costs) {
+  const Estimate estimate(table, world_size, costs);
+  const double share = 1.0 / world_size;
+  const double columns_share = std::clamp(static_cast<double>(table.columns_at_once) / static_cast<double>(table.dim), share, 1.0);
+  const double fullest = std::max(share, table.traffic.fullest_range);
+  holder_ = estimate.holder(1.0, 1.0);
+  asking_ = estimate.asking();
+  by_rows_ = estimate.parts(fullest, 1.0, 1.0);
+  by_hashed_rows_ = estimate.hashed(share);
+  by_columns_ = estimate.parts(1.0, columns_share, world_size);
+  copied_ = estimate.copies();
+  by_rows_.bytes = by_hashed_rows_.bytes = holder_.bytes / world_size;  // ranges have equally many rows, however often they are read
+  best_parts_ = by_hashed_rows_.nanoseconds < by_rows_.nanoseconds ? Sharding::kRowWiseHash : Sharding::kRowWise;
+  const bool columns_allowed = table.whole_row_rule.empty() && table.dim >= table.columns_at_once * world_size;
+  if (columns_allowed && by_columns_.nanoseconds < each(best_parts_).nanoseconds) best_parts_ = Sharding::kColumnWise;
+}
+
+const RankLoad& TableCost::each(Sharding sharding) const {
+  switch (sharding) {
+    case Sharding::kRowWiseHash:
+      return by_hashed_rows_;
+    case Sharding::kColumnWise:
+      return by_columns_;
+    case Sharding::kDataParallel:
+      return copied_;
+    case Sharding::kAuto:
+    case Sharding::kTableWise:
+    case Sharding::kRowWise:
+      break;
+  }
+  return by_rows_;
+}
+
+std::vector<RankLoad> loads_of(const Placement& placement, const PlacementCosts& costs) {
+  std::vector<RankLoad> loads(static_cast<std::size_t>(placement.world_size()));
+  for (std::size_t t = 0; t < placement.table_count(); ++t) {
+    const TableCost cost(placement.tables()[t], placement.world_size(), costs);
+    const Sharding sharding = placement.sharding(t);
+    for (std::size_t rank = 0; rank < loads.size(); ++rank) {
+      const bool whole_here = sharding == Sharding::kTableWise && !placement.shard(t, static_cast<int>(rank)).is_empty();
+      const RankLoad& of = sharding != Sharding::kTableWise ? cost.each(sharding) : whole_here ? cost.holder() : cost.asking();
+      loads[rank].rows += of.rows;
+      loads[rank].wire_bytes += of.wire_bytes;
+      loads[rank].nanoseconds += of.nanoseconds;
+    }
+  }
+  for (std::size_t rank = 0; rank < loads.size(); ++rank) loads[rank].bytes = placement.bytes(static_cast<int>(rank));
+  return loads;
+}
+
+double longest(std::span<const RankLoad> loads) {
+  double most = 0.0;
+  for (const RankLoad& load : loads) most = std::max(most, load.nanoseconds);
+  return most;
+}
+
+}  // namespace rechost

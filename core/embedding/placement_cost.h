@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "embedding/placement.h"
+
+namespace rechost {
+
+/// What tables that are shared by ranks cost in a training step, in nanoseconds of one rank. The figures are those of one machine; placements depend on
+/// how they compare with each other, and all ranks must use the same.
+struct PlacementCosts {
+  double lookup_row = 15.0;    ///< to find a row and copy it, beside its bytes
+  double update_row = 35.0;    ///< to find it again and update it, beside its bytes
+  double repeated_row = 12.0;  ///< for each further rank that has a gradient for it
+  double row_byte = 0.06;      ///< of values and state, read or written
+  double wire_byte = 0.6;      ///< sent or received, copies on the way included
+  double joined_byte = 0.25;   ///< to put together what came from several ranks, or to take it apart
+  double hash = 4.0;           ///< for each row that is scattered
+  double table = 400.0;        ///< for each table of which a rank holds something
+  double joined_table = 600.0;  ///< for each table that comes from several ranks
+};
+
+/// What a rank has of all tables, and does for them in a step.
+struct RankLoad {
+  std::int64_t bytes = 0;          ///< of tables with their state
+  double rows = 0.0;               ///< that it looks up, for all ranks
+  double wire_bytes = 0.0;         ///< sent to and received from other ranks
+  double nanoseconds = 0.0;
+};
+
+/// Where one table lies: `rank` where it is whole.
+struct ShardChoice {
+  Sharding sharding = Sharding::kTableWise;
+  int rank = 0;
+};
+
+/// What one table costs, under any choice.
+class TableCost {
+ public:
+  TableCost(const TableSize& table, int world_size, const PlacementCosts& costs);
+
+  /// Of the rank that holds the whole table, and of each of the others.
+  const RankLoad& holder() const { return holder_; }
+  const RankLoad& asking() const { return asking_; }
+  /// Of each rank where all hold a part or a copy; the rank that has most to do.
+  const RankLoad& each(Sharding sharding) const;
+  /// The cheapest of those that the table may have and that leave less than the whole of it on a rank.
+  Sharding best_parts() const { return best_parts_; }
+
+ private:
+  RankLoad holder_;
+  RankLoad asking_;
+  RankLoad by_rows_;
+  RankLoad by_hashed_rows_;
+  RankLoad by_columns_;
+  RankLoad copied_;
+  Sharding best_parts_ = Sharding::kRowWise;
+};
+
+/// Of each rank.
+std::vector<RankLoad> loads_of(const Placement& placement, const PlacementCosts& costs = {});
+
+/// Of the rank that has most to do: what a step waits for.
+double longest(std::span<const RankLoad> loads);
+
+}  // namespace rechost
