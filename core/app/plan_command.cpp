@@ -3,6 +3,7 @@
 #include "app/command.h"
 #include "app/config_options.h"
 #include "app/machine_speed.h"
+#include "app/placement_report.h"
 #include "base/error.h"
 #include "base/host.h"
 #include "base/json.h"
@@ -122,7 +123,7 @@ void print_step(const StepPlan& plan, const EmbeddingTables& tables, int ranks, 
 int plan_command(std::span<const std::string> arguments) {
   options::options_description visible("Options");
   add_config_options(visible);
-  visible.add_options()("nproc", options::value<int>()->default_value(1), "ranks on this machine that share the tables")("explain", "what the expected time follows from")(
+  visible.add_options()("nproc", options::value<int>()->default_value(1), "ranks on this machine that share the tables")("explain", "what the expected time follows from, and what each rank holds and does")(
       "no-time", "memory and placement alone: nothing is measured");
   add_output_option(visible);
   options::variables_map values;
@@ -133,7 +134,7 @@ int plan_command(std::span<const std::string> arguments) {
   Setup setup = setup_from(values, ranks);
   setup.config.run.deterministic = false;  // slices of a batch move nothing between processes
   const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
-  const auto model = build_planned_model(setup, data);
+  const auto model = build_planned_model(setup, data, ranks);
   const EmbeddingTables& tables = model->tables();
   if (ranks > 1 && model->dynamic().any()) {
     fail<ConfigError>("--nproc {}: features of table \"{}\" have encoder = \"dynamic\", and their rows are given to keys in one process: plan one rank, or set another "
@@ -143,7 +144,8 @@ int plan_command(std::span<const std::string> arguments) {
   std::vector<TableConfig> configs;
   for (std::size_t i = 0; i < tables.table_count(); ++i) configs.push_back(tables.table(i));
   const std::vector<TableSize> sizes = table_sizes(configs);
-  const Placement placement(sizes, ranks);
+  const std::int64_t bytes_per_rank = setup.config.placement.bytes_per_rank();
+  const Placement placement(sizes, ranks, bytes_per_rank);
   Json plan = Json::object();
   plan["tables"] = table_list(*model, sizes, placement);
   for (int rank = 0; rank < ranks; ++rank) plan["table_bytes_by_rank"].push_back(placement.bytes(rank));
@@ -168,14 +170,19 @@ int plan_command(std::span<const std::string> arguments) {
     step = plan_step(setup.config, data, *model, settings);
     plan["step"] = step_json(*step, tables, sizes, ranks);
   }
+  if (ranks > 1) plan["placement"] = placement_report(placement, sizes, bytes_per_rank, step ? &*step : nullptr);
   if (json) {
     print(json_line(plan) + "\n");
     return kDone;
   }
   print_tables(plan["tables"]);
   for (const KeyedRows* const keys : model->dynamic().all()) print(fmt::format("\nkeys of \"{}\": rows for {} at one time\n", keys->table(), count_text(keys->max_keys())));
-  for (int rank = 0; rank < ranks && ranks > 1; ++rank) {
-    print(fmt::format("{}rank {}: {} of tables and their state\n", rank == 0 ? "\n" : "", rank, bytes_text(static_cast<std::uint64_t>(placement.bytes(rank)))));
+  if (ranks > 1 && values.count("explain") != 0) {
+    print("\nplacement:\n" + placement_text(plan["placement"]));
+  } else if (ranks > 1) {
+    for (int rank = 0; rank < ranks; ++rank) {
+      print(fmt::format("{}rank {}: {} of tables and their state\n", rank == 0 ? "\n" : "", rank, bytes_text(static_cast<std::uint64_t>(placement.bytes(rank)))));
+    }
   }
   print(fmt::format("\nmemory{}: {} (tables {}, dense part {}, decoded rows {}, batches {}, libraries {})\n", ranks > 1 ? " of one process with all tables" : "",
                     bytes_text(memory.total()), bytes_text(memory.tables), bytes_text(memory.dense), bytes_text(memory.decoded_rows), bytes_text(memory.batches),

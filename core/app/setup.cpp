@@ -144,9 +144,10 @@ std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& dat
   return make_model(setup, data, train, settings);
 }
 
-std::unique_ptr<ModelRuntime> build_planned_model(const Setup& setup, const RunData& data) {
+std::unique_ptr<ModelRuntime> build_planned_model(const Setup& setup, const RunData& data, int ranks) {
   ModelRuntime::Settings settings;
   settings.planned_tables = true;
+  settings.planned_ranks = ranks;
   return make_model(setup, data, data.prepared.train.get(), settings);
 }
 

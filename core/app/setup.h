@@ -70,7 +70,7 @@ std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& dat
                                           Communicator* ranks = nullptr);
 
 /// The same for planning a training run: its tables take no memory, see PlannedTables. On the CPU.
-std::unique_ptr<ModelRuntime> build_planned_model(const Setup& setup, const RunData& data);
+std::unique_ptr<ModelRuntime> build_planned_model(const Setup& setup, const RunData& data, int ranks);
 
 /// What the registry is to know of a checkpoint by itself: configuration, data and plugins, but neither run directory nor metrics.
 ModelDescription describe_checkpoint(const std::filesystem::path& checkpoint);

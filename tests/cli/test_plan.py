@@ -65,4 +65,26 @@ def ranks_share_a_batch():
         expect(all(entry["ids"] == 250 for entry in two["step"]["tables"]), two["step"]["tables"])
 
 
-main([memory_is_what_the_run_takes, tables_larger_than_any_machine_are_planned, the_expected_time_has_parts_and_a_bound, ranks_share_a_batch])
+def every_rank_is_explained():
+    command = ["plan", "--plugin", "dlrm", *SMALL, "--nproc", 3, "--no-time"]
+    plan = rechost(*command, "--output", "json").json()
+    ranks, other = plan["placement"]["ranks"], plan["placement"]["next_best"]
+    expect([entry["bytes"] for entry in ranks] == plan["table_bytes_by_rank"], plan)
+    longest = max(entry["table_seconds"] for entry in ranks)
+    # Nothing that is one change away is better by more than what a change everywhere has to bring.
+    expect(other["table_seconds"] >= 0.95 * longest and other["table"] in {entry["table"] for entry in plan["tables"]}, plan)
+    text = rechost(*command, "--explain").out
+    expect(all(f"rank {rank}: " in text for rank in range(3)) and "next best: table " in text, text)
+    # What a table says of itself is kept, and shown for each rank.
+    for sharding, shown in (("row_wise_hash", "hashed rows"), ("data_parallel", "a copy"), ("row_wise", "rows 0 to ")):
+        text = rechost(*command, "--explain", "--set", f'tables.user_0.sharding="{sharding}"').out
+        expect(text.count(f"    user_0                   {shown}") >= 1 and f"    user_1                   {shown}" not in text, f"{sharding}\n{text}")
+    pinned = rechost(*command, "--output", "json", "--set", 'tables."*".rank=1').json()["placement"]
+    expect("next_best" not in pinned and not pinned["ranks"][0]["tables"] and len(pinned["ranks"][1]["tables"]) == 8, pinned)
+    refused = rechost(*command, "--set", "placement.memory_gib=0.000001", code=78)
+    expect("placement.memory_gib = " in refused.err and "the tables do not fit; one of 3 ranks would need" in refused.err, refused)
+    timed = rechost("plan", "--plugin", "dlrm", *SMALL, "--nproc", 2, "--explain", "--output", "json").json()
+    expect(all(0 < entry["step_share"] < 1 for entry in timed["placement"]["ranks"]), timed["placement"])
+
+
+main([memory_is_what_the_run_takes, tables_larger_than_any_machine_are_planned, the_expected_time_has_parts_and_a_bound, ranks_share_a_batch, every_rank_is_explained])

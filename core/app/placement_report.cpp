@@ -1,0 +1,91 @@
+#include "app/placement_report.h"
+
+#include <algorithm>
+
+#include "app/setup.h"
+#include "embedding/placement_search.h"
+
+namespace rechost::app {
+namespace {
+
+constexpr double kSecondsPerNanosecond = 1e-9;
+
+/// What a rank computes beside its tables.
+double seconds_beside_tables(const StepPlan& step) {
+  double tables = 0.0;
+  for (const TableTraffic& traffic : step.tables) tables += traffic.lookup + traffic.update;
+  return std::max(0.0, step.compute() - tables);
+}
+
+std::string held_text(const Placement& placement, std::size_t table, int rank) {
+  const TableShard& shard = placement.shard(table, rank);
+  switch (placement.sharding(table)) {
+    case Sharding::kRowWise:
+      return fmt::format("rows {} to {}", shard.places.first, shard.places.end() - 1);
+    case Sharding::kRowWiseHash:
+      return fmt::format("{} hashed rows", shard.places.count);
+    case Sharding::kColumnWise:
+      return fmt::format("columns {} to {}", shard.columns.first, shard.columns.first + shard.columns.count - 1);
+    case Sharding::kDataParallel:
+      return "a copy";
+    case Sharding::kAuto:
+    case Sharding::kTableWise:
+      break;
+  }
+  return "whole";
+}
+
+std::string milliseconds(double seconds) { return fmt::format("{:.3f} ms", 1e3 * seconds); }
+
+}  // namespace
+
+Json placement_report(const Placement& placement, const std::vector<TableSize>& asked_for, std::int64_t bytes_per_rank, const StepPlan* step) {
+  Json report = Json::object();
+  const std::vector<RankLoad> loads = loads_of(placement);
+  for (int rank = 0; rank < placement.world_size(); ++rank) {
+    const RankLoad& load = loads[static_cast<std::size_t>(rank)];
+    Json entry = Json::object();
+    entry["rank"] = rank;
+    entry["tables"] = Json::object();
+    for (std::size_t t = 0; t < placement.table_count(); ++t) {
+      if (!placement.shard(t, rank).is_empty()) entry["tables"][placement.tables()[t].name] = held_text(placement, t, rank);
+    }
+    entry["bytes"] = load.bytes;
+    entry["rows_looked_up"] = load.rows;
+    entry["exchanged_bytes"] = load.wire_bytes;
+    const double seconds = load.nanoseconds * kSecondsPerNanosecond;
+    entry["table_seconds"] = seconds;
+    if (step != nullptr) entry["step_share"] = seconds / (seconds + seconds_beside_tables(*step));
+    report["ranks"].push_back(std::move(entry));
+  }
+  if (const std::optional<OtherPlacement> other = next_best(placement, asked_for, bytes_per_rank)) {
+    report["next_best"] = {{"table", placement.tables()[other->table].name},
+                           {"placement", where_text(other->where, placement.world_size())},
+                           {"table_seconds", other->nanoseconds * kSecondsPerNanosecond}};
+  }
+  return report;
+}
+
+std::string placement_text(const Json& report) {
+  std::string text;
+  double longest = 0.0;
+  for (const Json& entry : report["ranks"]) {
+    const double seconds = entry["table_seconds"];
+    longest = std::max(longest, seconds);
+    const std::string share = entry.contains("step_share") ? fmt::format(", {:.0f} % of its step", 100.0 * entry["step_share"].get<double>()) : "";
+    text += fmt::format("  rank {}: {} of tables and their state; a step looks up {:.0f} rows for all ranks, exchanges {} and takes {} for tables{}\n",
+                        entry["rank"].get<int>(), bytes_text(entry["bytes"].get<std::uint64_t>()), entry["rows_looked_up"].get<double>(),
+                        bytes_text(static_cast<std::uint64_t>(entry["exchanged_bytes"].get<double>())), milliseconds(seconds), share);
+    for (const auto& [table, held] : entry["tables"].items()) text += fmt::format("    {:<24} {}\n", table, held.get<std::string>());
+  }
+  if (report.contains("next_best")) {
+    const Json& other = report["next_best"];
+    const double seconds = other["table_seconds"];
+    text += fmt::format("  next best: table {} on {}, {} for tables ({:+.1f} %)\n", other["table"].get<std::string>(), other["placement"].get<std::string>(),
+                        milliseconds(seconds), longest > 0.0 ? 100.0 * (seconds / longest - 1.0) : 0.0);
+  }
+  text += "  rows are expected from how often values occur in the training data; times are reckoned from the costs in core/embedding/placement_cost.h\n";
+  return text;
+}
+
+}  // namespace rechost::app
