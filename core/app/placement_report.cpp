@@ -81,7 +81,7 @@ std::string placement_text(const Json& report) {
   if (report.contains("next_best")) {
     const Json& other = report["next_best"];
     const double seconds = other["table_seconds"];
-    text += fmt::format("  next best: table {} on {}, {} for tables ({:+.1f} %)\n", other["table"].get<std::string>(), other["placement"].get<std::string>(),
+    text += fmt::format("  next best: {}: {}, {} for tables ({:+.1f} %)\n", other["table"].get<std::string>(), other["placement"].get<std::string>(),
                         milliseconds(seconds), longest > 0.0 ? 100.0 * (seconds / longest - 1.0) : 0.0);
   }
   text += "  rows are expected from how often values occur in the training data; times are reckoned from the costs in core/embedding/placement_cost.h\n";

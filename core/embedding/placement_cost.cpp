@@ -30,7 +30,8 @@ class Estimate {
     const double updated = batch_rows_ * rows_share;
     load.nanoseconds = costs_.table + load.rows * (costs_.lookup_row + 2.0 * value_bytes_ * columns_share * costs_.row_byte) +
                        (load.rows - updated) * costs_.repeated_row + updated * (costs_.update_row + 2.0 * row_bytes * costs_.row_byte);
-    // Rows go out and gradients come in; what a rank asks of itself does not count.
+    // Gradients are put together from those of all ranks. Rows go out and gradients come in; what a rank asks of itself is copied.
+    load.nanoseconds += (load.rows * value_bytes_ * columns_share + rank_rows_ * rows_share * (kIdBytes + 2.0 * value_bytes_ * columns_share)) * costs_.copied_byte;
     add_wire(load, (ranks_ - 1.0) * rank_rows_ * rows_share * (kIdBytes + 2.0 * value_bytes_ * columns_share));
     return load;
   }
@@ -42,11 +43,11 @@ class Estimate {
     return load;
   }
 
-  /// Of each rank where all hold parts. `id_copies`: how many holders are asked for a row.
+  /// Of each rank where all hold parts: what it does not hold it has from others. `id_copies`: how many holders are asked for a row.
   RankLoad parts(double rows_share, double columns_share, double id_copies) const {
     RankLoad load = holder(rows_share, columns_share);
-    add_wire(load, rank_rows_ * (ranks_ - 1.0) / ranks_ * (kIdBytes * id_copies + 2.0 * value_bytes_));
-    load.nanoseconds += costs_.joined_table + 2.0 * rank_rows_ * value_bytes_ * costs_.joined_byte;
+    add_wire(load, rank_rows_ * (1.0 - rows_share * columns_share) * (kIdBytes * id_copies + 2.0 * value_bytes_));
+    load.nanoseconds += costs_.joined_table + 2.0 * rank_rows_ * value_bytes_ * costs_.copied_byte;
     return load;
   }
 
@@ -65,6 +66,8 @@ class Estimate {
     load.nanoseconds = costs_.table + load.rows * (costs_.lookup_row + value_bytes_ * costs_.row_byte) + gradients * value_bytes_ * costs_.row_byte +
                        (gradients - batch_rows_) * costs_.repeated_row +
                        batch_rows_ * (costs_.update_row + 2.0 * static_cast<double>(table_.bytes_per_row) * costs_.row_byte);
+    // Its own rows, its gradients for each copy, and those of all ranks put together.
+    load.nanoseconds += (3.0 * rank_rows_ + 2.0 * gradients) * value_bytes_ * costs_.copied_byte;
     add_wire(load, 2.0 * (ranks_ - 1.0) * rank_rows_ * (kIdBytes + value_bytes_));
     return load;
   }

@@ -8,18 +8,19 @@
 
 namespace rechost {
 
-/// What tables that are shared by ranks cost in a training step, in nanoseconds of one rank. The figures are those of one machine; placements depend on
-/// how they compare with each other, and all ranks must use the same.
+/// What tables that are shared by ranks cost in a training step, in nanoseconds of one rank; pooling, which costs the same wherever rows lie, is not in it.
+/// The figures are those of one machine, where bench_placement compares them with what steps take; placements depend on how they compare with each
+/// other, and all ranks must use the same.
 struct PlacementCosts {
   double lookup_row = 15.0;    ///< to find a row and copy it, beside its bytes
   double update_row = 35.0;    ///< to find it again and update it, beside its bytes
   double repeated_row = 12.0;  ///< for each further rank that has a gradient for it
   double row_byte = 0.06;      ///< of values and state, read or written
   double wire_byte = 0.6;      ///< sent or received, copies on the way included
-  double joined_byte = 0.25;   ///< to put together what came from several ranks, or to take it apart
+  double copied_byte = 0.25;   ///< to put together what came from several ranks, to take it apart, or to hand it to oneself
   double hash = 4.0;           ///< for each row that is scattered
-  double table = 400.0;        ///< for each table of which a rank holds something
-  double joined_table = 600.0;  ///< for each table that comes from several ranks
+  double table = 1000.0;        ///< for each table of which a rank holds something
+  double joined_table = 300.0;  ///< for each table that comes from several ranks
 };
 
 /// What a rank has of all tables, and does for them in a step.

@@ -56,7 +56,7 @@ TEST_CASE("distinct rows and the fullest range are what drawn batches have") {
   const RowCounts each(zipf);
   for (const int ranks : {2, 5}) {
     const Drawn drawn = draw(zipf, 5000, 1000, ranks);
-    for (const RowCounts* counts : {&runs, &each}) {
+    for (const RowCounts* const counts : {static_cast<const RowCounts*>(&runs), &each}) {
       const RowTraffic traffic = expected_traffic(counts, 5000, 1000.0, ranks);
       CHECK(traffic.rank_rows == Approx(drawn.rank_rows).epsilon(0.02));
       CHECK(traffic.batch_rows == Approx(drawn.batch_rows).epsilon(0.02));
