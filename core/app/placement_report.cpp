@@ -10,13 +10,6 @@ namespace {
 
 constexpr double kSecondsPerNanosecond = 1e-9;
 
-/// What a rank computes beside its tables.
-double seconds_beside_tables(const StepPlan& step) {
-  double tables = 0.0;
-  for (const TableTraffic& traffic : step.tables) tables += traffic.lookup + traffic.update;
-  return std::max(0.0, step.compute() - tables);
-}
-
 std::string held_text(const Placement& placement, std::size_t table, int rank) {
   const TableShard& shard = placement.shard(table, rank);
   switch (placement.sharding(table)) {
@@ -38,6 +31,12 @@ std::string held_text(const Placement& placement, std::size_t table, int rank) {
 std::string milliseconds(double seconds) { return fmt::format("{:.3f} ms", 1e3 * seconds); }
 
 }  // namespace
+
+double seconds_beside_tables(const StepPlan& step) {
+  double tables = 0.0;
+  for (const TableTraffic& traffic : step.tables) tables += traffic.lookup + traffic.update;
+  return std::max(0.0, step.compute() - tables);
+}
 
 Json placement_report(const Placement& placement, const std::vector<TableSize>& asked_for, std::int64_t bytes_per_rank, const StepPlan* step) {
   Json report = Json::object();

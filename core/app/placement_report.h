@@ -11,6 +11,9 @@
 
 namespace rechost::app {
 
+/// What a rank computes in a step beside its tables.
+double seconds_beside_tables(const StepPlan& step);
+
 /// What each rank would hold and do, and what would be the next best. `asked_for`: the tables as they were before anybody chose a place for them.
 /// `step`: of a rank, without its exchange with others; null: not measured.
 ///

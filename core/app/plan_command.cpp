@@ -4,6 +4,7 @@
 #include "app/config_options.h"
 #include "app/machine_speed.h"
 #include "app/placement_report.h"
+#include "app/simulation_report.h"
 #include "base/error.h"
 #include "base/host.h"
 #include "base/json.h"
@@ -124,13 +125,20 @@ int plan_command(std::span<const std::string> arguments) {
   options::options_description visible("Options");
   add_config_options(visible);
   visible.add_options()("nproc", options::value<int>()->default_value(1), "ranks on this machine that share the tables")("explain", "what the expected time follows from, and what each rank holds and does")(
-      "no-time", "memory and placement alone: nothing is measured");
+      "no-time", "memory and placement alone: nothing is measured")("simulate", options::value<std::string>(),
+                                                                    "steps on machines that are not here: nodes=16,ranks=8, and within_us, within_gb, between_us, between_gb (a message, a second), speed");
   add_output_option(visible);
   options::variables_map values;
   if (!parse_arguments(find_command("plan", ""), arguments, visible, {}, values)) return kDone;
   const bool json = wants_json(values);
   const int ranks = values["nproc"].as<int>();
   if (ranks < 1) throw UsageError("--nproc: at least one rank");
+  std::optional<Cluster> cluster;
+  if (values.count("simulate") != 0) {
+    if (ranks > 1) throw UsageError("--simulate: give nodes and ranks there, without --nproc");
+    if (values.count("no-time") != 0) throw UsageError("--simulate: what one rank computes has to be measured; leave out --no-time");
+    cluster = cluster_from(values["simulate"].as<std::string>());
+  }
   Setup setup = setup_from(values, ranks);
   setup.config.run.deterministic = false;  // slices of a batch move nothing between processes
   const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
@@ -170,6 +178,8 @@ int plan_command(std::span<const std::string> arguments) {
     step = plan_step(setup.config, data, *model, settings);
     plan["step"] = step_json(*step, tables, sizes, ranks);
   }
+  if (cluster && !step) fail<ConfigError>("--simulate: what one rank computes is measured on the CPU; set run.device = \"cpu\"");
+  if (cluster) plan["simulation"] = simulate_nodes(setup, data, *model, *cluster, seconds_beside_tables(*step));
   if (ranks > 1) plan["placement"] = placement_report(placement, sizes, bytes_per_rank, step ? &*step : nullptr);
   if (json) {
     print(json_line(plan) + "\n");
@@ -191,6 +201,7 @@ int plan_command(std::span<const std::string> arguments) {
                     bytes_text(plan["bytes_moved_per_step"].get<std::uint64_t>()), step ? fmt::format(", {} by the rows that are read", bytes_text(bytes_of(*step, tables, sizes))) : "",
                     count_text(plan["steps_per_epoch"].get<std::int64_t>())));
   if (step) print_step(*step, tables, ranks, values.count("explain") != 0);
+  if (cluster) print("\n" + simulation_text(plan["simulation"]));
   return kDone;
 }
 

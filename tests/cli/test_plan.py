@@ -88,4 +88,19 @@ def every_rank_is_explained():
     expect(all(0 < entry["step_share"] < 1 for entry in timed["placement"]["ranks"]), timed["placement"])
 
 
-main([memory_is_what_the_run_takes, tables_larger_than_any_machine_are_planned, the_expected_time_has_parts_and_a_bound, ranks_share_a_batch, every_rank_is_explained])
+def steps_on_other_machines_are_simulated():
+    command = ["plan", "--plugin", "dlrm", *SMALL, "--simulate"]
+    steps = rechost(*command, "nodes=6,ranks=4", "--output", "json").json()["simulation"]
+    expect([(step["nodes"], step["ranks"]) for step in steps] == [(1, 4), (2, 8), (4, 16), (6, 24)], steps)
+    expect(all(step["seconds"] >= step["compute_seconds"] > 0 and 0 < step["efficiency"] < 1 for step in steps), steps)
+    expect(all(step["counted_bytes"] == 8 * 4 * (step["ranks"] - 1) for step in steps), steps)
+    # Dearer messages and slower links make longer steps.
+    slow = rechost(*command, "nodes=6,ranks=4,between_us=10000", "--output", "json").json()["simulation"][-1]
+    narrow = rechost(*command, "nodes=6,ranks=4,between_gb=0.0001", "--output", "json").json()["simulation"][-1]
+    expect(slow["message_seconds"] > 6 * 20 * 0.01 * 0.9 and narrow["byte_seconds"] > 10 * steps[-1]["byte_seconds"], f"{slow} and {narrow}")
+    expect("efficiency" in rechost(*command, "nodes=2").out, "text")
+    for wrong in ("nodes=0", "nodes=1.5", "nodes", "machines=2", "ranks=x", "nodes=4096,ranks=2", "speed=-1"):
+        expect("--simulate: " in rechost(*command, wrong, code=2).err, wrong)
+
+
+main([memory_is_what_the_run_takes, tables_larger_than_any_machine_are_planned, the_expected_time_has_parts_and_a_bound, ranks_share_a_batch, every_rank_is_explained, steps_on_other_machines_are_simulated])
