@@ -58,6 +58,8 @@ class Clocks {
   /// `bytes(from, to)` of each message.
   template <typename Bytes>
   void all_to_all(const Bytes& bytes) {
+    const double first = *std::min_element(ready_.begin(), ready_.end());
+    for (double& end : in_) end = std::max(end, first);
     std::vector<double> sender = ready_;
     std::vector<double> arrived = ready_;
     const auto per_node = static_cast<std::size_t>(cluster_.ranks_per_node);
@@ -73,12 +75,12 @@ class Clocks {
           arrived[to] = std::max(arrived[to], sender[from]);
           continue;
         }
-        // The rank hands it over and goes on; link out and link in carry it when both are free.
+        // The rank hands it over and goes on. What the link in cannot take at once waits in the network, in nobody's way.
+        const double carried = size / cluster_.between.bytes_per_second;
         sender[from] += cluster_.between.message_seconds;
-        const double begin = std::max({sender[from], out_[here], in_[there]});
-        const double end = begin + size / cluster_.between.bytes_per_second;
-        out_[here] = in_[there] = end;
-        arrived[to] = std::max(arrived[to], end);
+        out_[here] = std::max(sender[from], out_[here]) + carried;
+        in_[there] += carried;
+        arrived[to] = std::max({arrived[to], out_[here], in_[there]});
       }
     }
     for (std::size_t rank = 0; rank < ranks_; ++rank) ready_[rank] = std::max(sender[rank], arrived[rank]);

@@ -40,7 +40,8 @@ struct SimulatedStep {
 
 /// Message by message, in the order in which ranks send them: counts, ids, rows, gradients of rows, then the two halves of the sum of dense gradients; each
 /// is an all-to-all in which rank r sends to r + 1 first, and which a rank leaves when it has sent and received all of its own. A sender's messages go
-/// one after another; a node's to other nodes share its link out, and those to it its link in. The placement is of cluster.ranks() ranks.
+/// one after another; a node's to other nodes share its link out, and those to it its link in; nothing
+/// else of a network is narrow. The placement is of cluster.ranks() ranks.
 SimulatedStep simulate_step(const Placement& placement, const Cluster& cluster, const StepShape& shape);
 
 }  // namespace rechost
