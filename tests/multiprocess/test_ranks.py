@@ -66,8 +66,7 @@ def deterministic_runs_have_the_same_bits():
             runs.append(run)
             # Wherever the tables lie: in rows over all ranks, whole, and all of them on one rank.
             for name, where, shown in (("rows", ['tables."*".sharding="row_wise"'], "split by rows: "), ("whole", ['tables."*".sharding="table_wise"'], "split by rows: none"),
-                                       ("one", ['tables."*".rank=1'], "split by rows: none"),
-                                       ("hashed", ['tables."*".sharding="row_wise_hash"'], "; by hashed rows: "), ("copied", ['tables."*".sharding="data_parallel"'], "; copied: ")):
+                                       ("one", ['tables."*".rank=1'], "split by rows: none")):
                 settings = [word for setting in where for word in ("--set", setting)]
                 result, run = train(pathlib.Path(temporary) / f"{model}-{name}", model, 2, *EXACT, *settings, "--set", "run.steps=60")
                 expect(shown in result.err and (name != "rows" or "split by rows: none" not in result.err), f"{name}\n{result}")
@@ -75,36 +74,6 @@ def deterministic_runs_have_the_same_bits():
             for run in runs[1:]:
                 checkpoints.expect_same_weights(runs[0], run)
                 expect(losses(run) == losses(runs[0]), f"{run}: another loss curve")
-
-
-ADAGRAD = ["--set", "optimizer.sparse.kind=adagrad"]
-COLUMNS = ["--set", 'tables."*".sharding="column_wise"']
-
-
-def columns_have_the_same_bits_where_the_optimizer_lets_them():
-    with folder() as temporary:
-        for model in MODELS:
-            alone = train(pathlib.Path(temporary) / f"{model}-alone", model, 1, *EXACT, *ADAGRAD, "--set", "run.steps=60")[1]
-            for ranks in (2, 3):
-                result, run = train(pathlib.Path(temporary) / f"{model}-{ranks}", model, ranks, *EXACT, *ADAGRAD, *COLUMNS, "--set", "run.steps=60")
-                expect("; by columns: " in result.err, f"no table is split by columns\n{result}")
-                checkpoints.expect_same_weights(alone, run)
-                expect(losses(run) == losses(alone), f"{run}: another loss curve")
-        refused = rechost("run", "--plugin", "dlrm", *DATA, *SMOOTH, "--nproc", 2, "--out", f"{temporary}/none", *COLUMNS, code=78)
-        expect('sharding = "column_wise": rowwise_adagrad needs all columns of a row in one place' in refused.err, refused)
-
-
-def a_run_goes_on_under_any_other_sharding():
-    with folder() as temporary:
-        settings = [*EXACT, *ADAGRAD, "--resume", "auto"]
-        alone = train(f"{temporary}/alone", "dlrm", 1, *settings, "--set", "run.steps=60")[1]
-        for steps, ranks, sharding in ((10, 3, "row_wise_hash"), (20, 2, "column_wise"), (30, 4, "data_parallel"), (40, 2, "row_wise"), (50, 3, "row_wise_hash"), (60, 4, "column_wise")):
-            _, run = train(f"{temporary}/broken", "dlrm", ranks, *settings, "--set", f"run.steps={steps}", "--set", f'tables."*".sharding="{sharding}"')
-        rechost("checkpoint", "verify", run)
-        checkpoints.expect_same_weights(alone, run)
-        # Whatever holds the rows, what is said of them is the same.
-        alone_tables, tables = (json.loads((of / "summary.json").read_text()).get("tables") for of in (alone, run))
-        expect(alone_tables == tables, f"{alone_tables} and {tables}")
 
 
 def a_table_is_split_by_rows_and_joined_again():
@@ -262,7 +231,6 @@ def doctor_says_which_rank_this_is():
 
 
 if __name__ == "__main__":
-    main([losses_do_not_depend_on_the_number_of_ranks, deterministic_runs_have_the_same_bits,
-          columns_have_the_same_bits_where_the_optimizer_lets_them, a_run_goes_on_under_any_other_sharding, a_table_is_split_by_rows_and_joined_again,
+    main([losses_do_not_depend_on_the_number_of_ranks, deterministic_runs_have_the_same_bits, a_table_is_split_by_rows_and_joined_again,
           a_killed_rank_is_named_and_a_rerun_on_another_number_ends_with_the_same_weights, a_stopped_rank_is_named,
           a_signal_stops_all_ranks_with_a_checkpoint, an_error_of_one_rank_ends_all, plain_variables_make_ranks, doctor_says_which_rank_this_is])
