@@ -62,7 +62,7 @@ Setup set_up(const Case& wanted, int threads) {
 }
 
 StepPlan predict(const Setup& setup, const RunData& data) {
-  const auto model = build_planned_model(setup, data);
+  const auto model = build_planned_model(setup, data, 1);
   MachineSpeed speed(*setup.pool);
   StepPlanSettings settings;
   settings.cores = usable_cores();

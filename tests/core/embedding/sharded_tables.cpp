@@ -143,7 +143,7 @@ TEST_CASE("rows and state have the same bits under every sharding") {
       const Trained alone = train_in_one_process(model);
       for (TableConfig& table : model.tables) table.sharding = sharding;
       for (const int ranks : {2, 3, 4}) {
-        const Trained together = train(model, ranks, [&](const auto& body) { with_gloo(ranks, body); });
+        const Trained together = train(model, ranks, [&](const auto& body) { with_tcp(ranks, body); });
         for (std::size_t t = 0; t < model.tables.size(); ++t) {
           INFO("table " << model.tables[t].name << ", " << sharding_name(sharding) << ", " << optimizer_name(kind) << ", " << ranks << " ranks");
           CHECK(together.rows[t] == alone.rows[t]);
@@ -168,7 +168,7 @@ TEST_CASE("rows of 16 bits are rounded alike wherever they lie") {
     const Trained wide_alone = train_in_one_process(wide);
     for (const Sharding sharding : {Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
       for (TableConfig& table : wide.tables) table.sharding = sharding;
-      const Trained spread = train(wide, 3, [&](const auto& body) { with_gloo(3, body); });
+      const Trained spread = train(wide, 3, [&](const auto& body) { with_tcp(3, body); });
       for (std::size_t t = 0; t < wide.tables.size(); ++t) {
         INFO("table " << wide.tables[t].name << ", " << row_precision_name(precision) << ", " << sharding_name(sharding));
         CHECK(spread.rows[t] == wide_alone.rows[t]);
@@ -183,7 +183,7 @@ TEST_CASE("every rank can read any rows of any sharding, and writes back what it
     Model model(24, OptimizerKind::kAdam, Pooling::kSum, kRows, random);
     for (TableConfig& table : model.tables) table.sharding = sharding;
     INFO(sharding_name(sharding));
-    with_gloo(3, [&](Communicator& all) {
+    with_tcp(3, [&](Communicator& all) {
       ThreadPool pool(1);
       const ShardedTables::Settings settings{.communicator = &all, .slices = 1, .note_size = 1};
       ShardedTables tables(model.tables, model.lookups, model.blocks, 1, pool, settings);
