@@ -239,10 +239,13 @@ class Supervisor {
         how = fmt::format("rank {} (process {}) was ended by signal {} ({})", process.rank, process.pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
         log_warning("{}", how);
       }
-      if (code_ == 0 || code_ == kStopped) {
+      const bool first = code_ == 0 || code_ == kStopped;
+      // Others hear of a failure at once and may end before the rank that failed: it tells more than that they lost it.
+      const bool cause = code_ == kPeerLost && killed_.empty() && code != kStopped && !asked_ && !process.killed;
+      if (first) first_failure_ = Clock::now();
+      if (first || cause) {
         code_ = code;
         killed_ = how;
-        first_failure_ = Clock::now();
       }
     }
   }

@@ -22,7 +22,7 @@ struct SupervisorSettings {
 };
 
 struct SupervisorResult {
-  int code = 0;       ///< of the process that failed first; 76 for one that a signal has ended; 0 when all ended with 0
+  int code = 0;       ///< of the process that failed first, but for those that lost it; 76 for one that a signal has ended; 0 when all ended with 0
   std::string killed;  ///< "rank 3 (process 712) was ended by signal 9 (Killed)", when that was the first failure; nobody else can say it
 };
 

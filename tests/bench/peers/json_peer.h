@@ -44,8 +44,8 @@ inline std::filesystem::path peer_python(const std::string& environment, const s
 }
 
 /// Number of threads for every library that PyTorch computes with. Memory that the peer frees stays with it, as ours does with us
-/// (keep_freed_memory()), and large tensors lie on huge pages there too: glibc would return large activations to the kernel with every step, which
-/// costs PyTorch up to a sixth of it.
+/// (keep_freed_memory()): glibc would return large activations to the kernel with every step, which costs PyTorch up to a sixth of it. Huge pages are left
+/// as PyTorch has them by itself.
 inline std::vector<std::pair<std::string, std::string>> peer_environment(int threads) {
   const std::string count = std::to_string(threads);
   return {{"OMP_NUM_THREADS", count},
@@ -53,7 +53,7 @@ inline std::vector<std::pair<std::string, std::string>> peer_environment(int thr
           {"MALLOC_MMAP_THRESHOLD_", "1073741824"},
           {"MALLOC_TRIM_THRESHOLD_", "4294967296"},
           {"MALLOC_TOP_PAD_", "67108864"},
-          {"THP_MEM_ALLOC_ENABLE", "1"}};
+          {"THP_MEM_ALLOC_ENABLE", "0"}};
 }
 
 /// While this object lives, processes and threads that are started run on the last `cores` of the cores that this one may use.
