@@ -37,13 +37,12 @@ struct RowSource {
 /// The rows of some samples, listed for the loops. One for each thread, kept for its memory.
 class RowList {
  public:
-  /// Those of samples [begin, end), sample after sample.
-  void list(std::span<const RowSource> sources, std::int64_t begin, std::int64_t end, LookupJob& job) {
+  /// Those of samples [begin, end), sample after sample: `count` rows.
+  void list(std::span<const RowSource> sources, std::int64_t begin, std::int64_t end, std::int64_t count, LookupJob& job) {
     const bool plain = std::all_of(sources.begin(), sources.end(), [](const RowSource& source) { return source.offsets == nullptr && source.weights == nullptr; });
     const auto slots = static_cast<std::int64_t>(sources.size());
     job.bags = (end - begin) * slots;
-    job.row_count = 0;
-    for (const RowSource& source : sources) job.row_count += source.first_id(end) - source.first_id(begin);
+    job.row_count = count;
     rows_.resize_unspecified(job.row_count);
     job.rows = rows_.data();
     job.bag_ends = nullptr;
@@ -113,7 +112,8 @@ struct LookupRun {
     const auto loop = choose_twin(lookup_baseline, lookup_avx2, lookup_avx512)(precision, dim);
     const std::int64_t samples_per_list = std::max<std::int64_t>(1, kRowsPerList * (end - begin) / std::max<std::int64_t>(rows(begin, end), 1));
     for (std::int64_t first = begin; first < end; first += samples_per_list) {
-      thread_list.list(sources, first, std::min(end, first + samples_per_list), job);
+      const std::int64_t last = std::min(end, first + samples_per_list);
+      thread_list.list(sources, first, last, rows(first, last), job);
       job.output = output + first * output_stride;
       loop(job);
     }

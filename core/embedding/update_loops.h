@@ -101,8 +101,7 @@ template <typename Vector, int kDim>
 /// Asks for the lines of rows [first, last) of a job, to be written. All of them at once and by as few instructions as possible: a processor
 /// that has to look up the page of a row keeps what follows waiting in its queue, and the fewer instructions come between two rows,
 /// the more of them it waits for side by side.
-template <typename Job>
-[[gnu::always_inline]] inline void prefetch_rows_for_writing(const Job& job, std::int64_t first, std::int64_t last, std::int64_t floats) {
+[[gnu::always_inline]] inline void prefetch_rows_for_writing(const UpdateJob& job, std::int64_t first, std::int64_t last, std::int64_t floats) {
   constexpr std::int64_t kFloatsPerLine = 16;
   // A row that does not begin on a line reaches into one more.
   const bool on_lines = job.stride % kFloatsPerLine == 0;
