@@ -249,14 +249,7 @@ class TrainingRun {
     } catch (const std::exception& error) {
       const std::string why = error_text(error);
       ranks_.fail(why);
-      if (directory_) {
-        Json summary = Json::object();
-        summary["error"] = why;
-        const Json written = directory_->finish(RunStatus::kFailed, summary);
-        write_report(*directory_);
-        if (tracker_) tracker_->finish(RunStatus::kFailed, written);
-        if (json) print(json_line(written) + "\n");
-      }
+      if (directory_) record_failure(why, json);
       throw;
     }
   }
@@ -333,6 +326,20 @@ class TrainingRun {
     const TrainingResult result = trainer.run();
     if (directory_) finish(result, data, *model, json);
     return result.stopped ? kStopped : kDone;
+  }
+
+  /// Why the run failed is told in any case: the disk, of which it may have died, cannot take the word from it.
+  void record_failure(const std::string& why, bool json) {
+    try {
+      Json summary = Json::object();
+      summary["error"] = why;
+      const Json written = directory_->finish(RunStatus::kFailed, summary);
+      write_report(*directory_);
+      if (tracker_) tracker_->finish(RunStatus::kFailed, written);
+      if (json) print(json_line(written) + "\n");
+    } catch (const std::exception& error) {
+      log_warning("the run directory does not say how the run ended: {}", error.what());
+    }
   }
 
   void finish(const TrainingResult& result, const RunData& data, const ModelRuntime& model, bool json) {

@@ -92,6 +92,7 @@ std::filesystem::path help_to_write(ModelRuntime& model, const CheckpointFacts& 
     fail<CheckpointError>("rank {} cannot see {}, where rank 0 writes a checkpoint: all ranks need one shared file system for --out", ranks.rank(),
                           staging.string());
   }
+  ranks.barrier();
   const std::string parts = json_line(write_own_parts(staging, model.tables(), facts.position, ranks.rank()));
   gather_packets(ranks, std::as_bytes(std::span(parts)));
   return broadcast_text(ranks, "");
@@ -188,6 +189,8 @@ std::filesystem::path save_model_checkpoint(const std::filesystem::path& checkpo
   settings.keep_steps = facts.keep_steps;
   CheckpointWriter writer(checkpoints, std::move(manifest), settings);
   broadcast_text(ranks, writer.staging().string());
+  // Until all have seen the folder: should rank 0 fail at the first file, it takes the folder away.
+  ranks.barrier();
 
   const std::vector<DenseTensor> dense = model.dense().tensors();
   writer.write_dense(dense);
