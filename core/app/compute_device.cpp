@@ -6,6 +6,7 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "device/instruction_set.h"
 
 namespace rechost::app {
 
@@ -45,6 +46,19 @@ std::shared_ptr<Gpu> choose_gpu(const RunSection& run, int processes) {
   if (!driver_is_loaded() && !fs::exists(cuda_module_path())) reason = "there is no NVIDIA driver";
   say_once("running on the CPU: " + reason);
   return nullptr;
+}
+
+void require_precision(const RunSection& run, const Gpu* gpu) {
+  if (run.precision != "bf16") return;
+  constexpr std::int32_t kFirstWithBfloat16 = 8;  // Ampere
+  constexpr const char* kRemedy = "set run.precision = \"fp32\" (or \"bf16_emulated\", many times slower, to see what bf16 does to a model)";
+  if (gpu == nullptr && !computes_bfloat16()) {
+    fail<ConfigError>("run.precision = \"bf16\": this processor has no instructions for it (AVX512_BF16); {}", kRemedy);
+  }
+  if (gpu != nullptr && gpu->facts().compute_major < kFirstWithBfloat16) {
+    fail<ConfigError>("run.precision = \"bf16\": {} has no units for it (compute capability {}.{}, at least 8.0 is needed); {}", gpu->facts().name,
+                      gpu->facts().compute_major, gpu->facts().compute_minor, kRemedy);
+  }
 }
 
 GpuFinding look_for_gpus() {

@@ -13,6 +13,9 @@ namespace rechost::app {
 /// module rechost_cuda beside the program (RECHOST_CUDA_MODULE names another file).
 std::shared_ptr<Gpu> choose_gpu(const RunSection& run, int processes);
 
+/// Throws ConfigError for run.precision = "bf16" where `gpu`, or without one this processor, has no instructions for it.
+void require_precision(const RunSection& run, const Gpu* gpu);
+
 /// What doctor says: the GPUs, or why there are none.
 struct GpuFinding {
   std::string value;

@@ -1,6 +1,7 @@
 #include "app/plan_command.h"
 
 #include "app/command.h"
+#include "app/compute_device.h"
 #include "app/config_options.h"
 #include "app/machine_speed.h"
 #include "app/placement_report.h"
@@ -140,6 +141,7 @@ int plan_command(std::span<const std::string> arguments) {
     cluster = cluster_from(values["simulate"].as<std::string>());
   }
   Setup setup = setup_from(values, ranks);
+  if (values.count("no-time") == 0) require_precision(setup.config.run, nullptr);
   setup.config.run.deterministic = false;  // slices of a batch move nothing between processes
   const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
   const auto model = build_planned_model(setup, data, ranks);

@@ -466,6 +466,7 @@ int run_command(std::span<const std::string> arguments) {
   // What is wrong with the command has been said once now, and not by each process.
   if (supervise_others) return start_ranks(arguments, identity, restarts);
   if (leads && !setup.config.run.deterministic) setup.gpu = choose_gpu(setup.config.run, identity.world_size);
+  require_precision(setup.config.run, setup.gpu.get());
   const std::unique_ptr<Ranks> ranks = Ranks::join(identity, setup.config.comm);
   if (leads && resume == "auto") resume_point = find_unfinished(root, setup.config);
   return TrainingRun(setup, *ranks, resume_point, root).run(json);

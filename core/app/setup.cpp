@@ -73,9 +73,8 @@ Setup load_setup(Config config, int local_processes) {
   if (config.model.plugin.empty()) {
     throw ConfigError("model.plugin is missing: give --plugin NAME, or plugin = \"dlrm\" under [model]");
   }
-  if (config.run.precision == "bf16") {
-    throw ConfigError("run.precision = \"bf16\": this build computes the dense part in fp32 only");
-  }
+  // With a GPU it is known later whether there is a need to.
+  if (config.run.device == "cpu") require_precision(config.run, nullptr);
   keep_openmp_from_spinning();
   Setup setup;
   setup.config = std::move(config);
@@ -162,6 +161,7 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
   layers.lookup = lookup_variable;
   loaded.setup = load_setup(load_config(layers));
   loaded.setup.gpu = choose_gpu(loaded.setup.config.run, 1);
+  require_precision(loaded.setup.config.run, loaded.setup.gpu.get());
   data.learnt = load_learnt_data(*loaded.checkpoint);
   loaded.data = open_run_data(loaded.setup.config, std::move(loaded.setup.loader), std::move(data), *loaded.setup.pool);
   if (loaded.data.prepared.bad_rows > 0) {

@@ -34,7 +34,10 @@ struct RunSection {
     visit("steps", steps, "stop after this many steps; 0: after `epochs`").at_least(0);
     visit("deterministic", deterministic, "the same bits for any number of ranks (at most 16) and threads; slower");
     visit("device", device, "where to compute").one_of({"auto", "cpu", "cuda"});
-    visit("precision", precision, "of the dense part").one_of({"fp32", "bf16"});
+    visit("precision", precision,
+          "what products of dense layers read; values, gradients and tables stay fp32. bf16 where the processor or GPU has it; bf16_emulated: the "
+          "same anywhere, slowly, to see what it does to a model")
+        .one_of({"fp32", "bf16", "bf16_emulated"});
     visit("threads", threads, "CPU threads of a process; 0: its share of the cores").at_least(0);
     visit("log_every_seconds", log_every_seconds, "interval of progress lines").at_least(0.0);
     visit("log_every_steps", log_every_steps, "interval of lines in metrics.jsonl").at_least(1);

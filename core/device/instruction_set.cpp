@@ -33,6 +33,11 @@ InstructionSet instruction_set() {
   return std::min(detected, instruction_set_limit.load(std::memory_order_relaxed));
 }
 
+bool computes_bfloat16() {
+  static const bool detected = detect() == InstructionSet::kAvx512 && __builtin_cpu_supports("avx512bf16");
+  return detected;
+}
+
 void set_instruction_set_limit(InstructionSet limit) { instruction_set_limit.store(limit, std::memory_order_relaxed); }
 
 std::string_view instruction_set_name(InstructionSet set) {

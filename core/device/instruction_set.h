@@ -14,6 +14,9 @@ enum class InstructionSet {
 /// The widest that processor and operating system support, or the limit if that is narrower. Any thread.
 InstructionSet instruction_set();
 
+/// Whether the processor multiplies bfloat16 numbers (AVX512_BF16, which those with AMX have too). Any thread.
+bool computes_bfloat16();
+
 /// Keeps instruction_set() from going above `limit`: tests and benches run every twin on one machine. Not while kernels run.
 void set_instruction_set_limit(InstructionSet limit);
 

@@ -133,6 +133,7 @@ ModelInstance::ModelInstance(const Module& module, const ModuleOptions& options)
 
 ModelInstance::~ModelInstance() = default;
 
+bool ModelInstance::computes_bfloat16() const { return (storage_->table->flags & RH_MODEL_COMPUTES_BFLOAT16) != 0; }
 bool ModelInstance::graph_capturable() const { return (storage_->table->flags & RH_MODEL_GRAPH_CAPTURABLE) != 0; }
 
 const ModelSpec& ModelInstance::declare(const BatchSchema& schema, std::span<const std::int64_t> table_rows) {
@@ -187,7 +188,9 @@ void ModelInstance::bind(const ModelBinding& binding) {
                        .threads = binding.threads,
                        .context = storage_.get(),
                        .grad_ready = &Storage::grad_ready,
-                       .device = abi_device(binding.device)};
+                       .device = abi_device(binding.device),
+                       .compute = binding.bfloat16 ? RH_COMPUTE_BFLOAT16 : RH_COMPUTE_FLOAT32,
+                       .reserved = 0};
   throw_if(guarded(module_.label(), "bind", [&] { return storage_->table->bind(storage_->model, &abi); }), module_.id());
 }
 

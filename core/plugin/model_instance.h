@@ -171,6 +171,7 @@ struct ModelBinding {
   std::vector<ParameterView> buffers;
   bool initialize = true;  ///< false: the values come from a checkpoint
   std::uint32_t threads = 1;
+  bool bfloat16 = false;  ///< products of dense layers read bfloat16; only for a model that computes_bfloat16()
   /// Gradients of parameters [first, first + count) are final. Called during backward, from a thread of the plugin's choice but one at a
   /// time; what it throws is rethrown by backward. Empty: not wanted.
   std::function<void(std::uint32_t first, std::uint32_t count)> gradients_ready;
@@ -193,6 +194,7 @@ class ModelInstance {
   const ModelSpec& declare(const BatchSchema& schema, std::span<const std::int64_t> table_rows);
   const ModelSpec& spec() const { return spec_; }
   bool graph_capturable() const;
+  bool computes_bfloat16() const;
 
   void bind(const ModelBinding& binding);
 

@@ -135,6 +135,10 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
   binding.initialize = settings.initialize;
   // The sums inside a matrix product depend on how many threads share it.
   binding.threads = settings.deterministic ? 1 : settings.threads;
+  binding.bfloat16 = config.run.precision != "fp32";
+  if (binding.bfloat16 && !model_.computes_bfloat16()) {
+    fail<ConfigError>("run.precision = \"{}\": the model \"{}\" computes in fp32 only; leave run.precision out", config.run.precision, module.id());
+  }
   binding.device = memory_->device();
   model_.bind(binding);
   // The plugin may have written starting values on a stream of its own.

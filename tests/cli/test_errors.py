@@ -48,7 +48,6 @@ CASES = [
     ("bce on a label that is no yes or no", {}, ["run", "--plugin", "two_tower", "--set", "data.rows=100", "--set", "data.label_kind=regression"], 78,
      ["bce", "\"label\"", "softmax"]),
     ("CUDA where there is none", {}, [*RUN, "--set", "run.device=cuda"], 78, ["cuda", "cpu"]),
-    ("bf16 where there is none", {}, [*RUN, "--set", "run.precision=bf16"], 78, ["bf16", "fp32"]),
     ("no process at all", {}, [*RUN, "--nproc", "0"], 2, ["--nproc", "at least one"]),
     ("early stop without validation", {}, [*RUN, "--set", "data.valid_rows=0", "--set", "eval.early_stop=1"], 78, ["early_stop", "valid"]),
     ("plateau without validation", {}, [*RUN, "--set", "data.valid_rows=0", "--set", "schedule.kind=plateau"], 78, ["plateau", "valid"]),

@@ -57,7 +57,7 @@ class DeepFm : public rechost::TorchModel {
   void forward(const rechost::Inputs& in, rechost::Outputs& out) override {
     const at::Tensor vectors = vectors_.empty() ? at::Tensor() : in.embeddings(vectors_);
     const at::Tensor dense = dense_vectors_.defined() ? in.dense() : at::Tensor();
-    at::Tensor logits = first_order(in, dense) + second_order(vectors, dense);  // [rows, 1]
+    at::Tensor logits = factorization(in, vectors, dense);  // [rows, 1]
     if (deep_) {
       std::vector<at::Tensor> parts;
       if (vectors.defined()) parts.push_back(vectors.flatten(1));
@@ -70,6 +70,12 @@ class DeepFm : public rechost::TorchModel {
   }
 
  private:
+  // In float32 whatever the layers compute in: differences of squares have few digits to lose.
+  at::Tensor factorization(const rechost::Inputs& in, const at::Tensor& vectors, const at::Tensor& dense) const {
+    const rechost::Float32Scope float32;
+    return first_order(in, dense) + second_order(vectors, dense);
+  }
+
   at::Tensor first_order(const rechost::Inputs& in, const at::Tensor& dense) const {
     at::Tensor sum = bias_.expand({in.rows(), 1});
     if (!weights_.empty()) sum = sum + in.embeddings(weights_).flatten(1).sum(1, true);

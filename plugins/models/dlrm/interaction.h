@@ -48,6 +48,7 @@ class DotInteraction : public torch::autograd::Function<DotInteraction> {
       at::parallel_for(0, batch, grain(n), [&](int64_t begin, int64_t end) { layers::pair_products(input, begin, end, to, columns); });
       context->save_for_backward({dense, embeddings});
     } else {
+      const rechost::Float32Scope float32;
       const at::Tensor x = has_dense ? at::cat({dense.unsqueeze(1), embeddings}, 1) : embeddings;
       const at::Tensor products = at::bmm(x, x.transpose(1, 2));
       out = at::empty({batch, used}, x.options());

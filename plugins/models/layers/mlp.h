@@ -79,17 +79,19 @@ class LinearRun {
  public:
   void add(LinearLayer layer) { layers_.push_back(std::move(layer)); }
 
-  // Through the layers added since the last call.
+  // Through the layers added since the last call. The result is float32.
   at::Tensor apply(at::Tensor x) {
     std::vector<LinearLayer> layers = std::exchange(layers_, {});
     if (layers.empty()) return x;
-    if (x.is_cpu()) return linear_chain(x, std::move(layers));
+    if (x.is_cpu() && !rechost::computes_bfloat16(x.device())) return linear_chain(x, std::move(layers));
+    const int64_t inputs = layers.front().weight.size(1);
+    if (x.size(1) > inputs) x = x.narrow(1, 0, inputs);
     for (const LinearLayer& layer : layers) {
       x = at::linear(x, layer.weight, layer.bias);
       const float slope = layer.activation.slope;
       if (slope != 1.0F) x = slope == 0.0F ? at::relu_(x) : at::leaky_relu_(x, slope);
     }
-    return x;
+    return x.to(at::kFloat);
   }
 
  private:

@@ -67,6 +67,7 @@ class InBatchSoftmax : public torch::autograd::Function<InBatchSoftmax> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& users, const at::Tensor& items,
                             const std::optional<at::Tensor>& correction, const std::optional<at::Tensor>& entity_index,
                             const std::optional<at::Tensor>& weights, double temperature, bool with_gradient) {
+    const rechost::Float32Scope float32;
     const int64_t rows = users.size(0);
     const at::Tensor scaled = users / temperature;
     const std::optional<AccidentalHits> hits = entity_index ? std::optional<AccidentalHits>(*entity_index) : std::nullopt;

@@ -118,6 +118,7 @@ class TwoTower : public rechost::TorchModel {
   at::Tensor drawn_loss(const rechost::Inputs& in, const at::Tensor& users, const at::Tensor& items) {
     const rechost::Inputs& drawn = in.negatives();
     const at::Tensor others = item_->encode_negatives(drawn).view({in.rows(), negatives_, -1});
+    const rechost::Float32Scope float32;
     Scores scores;
     scores.positive = (users * items).sum(1, true);
     scores.negative = at::bmm(others, users.unsqueeze(2)).squeeze(2);

@@ -180,6 +180,9 @@ typedef struct rh_embedding_placement {
 
 typedef struct rh_step rh_step;
 
+#define RH_COMPUTE_FLOAT32 0u
+#define RH_COMPUTE_BFLOAT16 1u
+
 typedef struct rh_binding {
   uint32_t struct_size;
   uint32_t parameter_count;
@@ -198,6 +201,10 @@ typedef struct rh_binding {
    * May be null (this host never passes null): then nobody wants to know. */
   void (*grad_ready)(void* context, const rh_step* step, uint32_t first, uint32_t count);
   rh_device device; /* where parameters and buffers live */
+  /* RH_COMPUTE_*: what the products of dense layers may read. Parameters, their gradients, inputs and outputs are float32 in any case. Not
+   * RH_COMPUTE_FLOAT32 only for models with RH_MODEL_COMPUTES_BFLOAT16. */
+  uint32_t compute;
+  uint32_t reserved;
 } rh_binding;
 
 /* ---- a step ---- */
@@ -252,6 +259,7 @@ struct rh_step {
 };
 
 #define RH_MODEL_GRAPH_CAPTURABLE (1u << 0)
+#define RH_MODEL_COMPUTES_BFLOAT16 (1u << 1) /* heeds rh_binding::compute */
 
 typedef struct rh_model_interface {
   uint32_t struct_size;

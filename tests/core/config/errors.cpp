@@ -88,7 +88,7 @@ TEST_CASE("a value out of its range or not among its choices is an error that na
       {"[optimizer.sparse]\nlr = nan\n", "a.toml:2: optimizer.sparse.lr: nan is less than 0"},
       {"[optimizer.sparse]\nbeta1 = 1.5\n", "a.toml:2: optimizer.sparse.beta1: 1.5 is not between 0 and 1"},
       {"[run]\ndevice = \"gpu\"\n", "a.toml:2: run.device: \"gpu\" is not one of \"auto\", \"cpu\", \"cuda\""},
-      {"[run]\nprecision = \"half\"\n", "a.toml:2: run.precision: \"half\" is not one of \"fp32\", \"bf16\""},
+      {"[run]\nprecision = \"half\"\n", "a.toml:2: run.precision: \"half\" is not one of \"fp32\", \"bf16\", \"bf16_emulated\""},
       {"[features.a]\npooling = \"max\"\n", "a.toml:2: features.a.pooling: \"max\" is not one of \"sum\", \"mean\", \"none\""},
       {"[tables.\"u.*\"]\nlr = -0.5\n", "a.toml:2: tables.\"u.*\".lr: -0.5 is less than 0"},
   };

@@ -193,6 +193,7 @@ class TorchModelInstance {
     const at::Device device = cuda ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(binding.device.id)) : at::Device(at::kCPU);
     const at::NoGradGuard no_grad;
     if (cuda) model_->to(device);
+    bfloat16_ = RH_HAS(&binding, compute) && binding.compute == RH_COMPUTE_BFLOAT16;
 
     for (std::size_t index = 0; index < sink_.parameters.size(); ++index) {
       detail::Parameter& parameter = sink_.parameters[index];
@@ -264,7 +265,11 @@ class TorchModelInstance {
     if (groups_.size() > 1) groups_[0]->set_negatives(*groups_[1]);
     global_step_ = step.global_step;
     outputs_ = Outputs(heads_, groups_[0]->rows(), step.heads);
-    model_->forward(*groups_[0], outputs_);
+    {
+      std::optional<detail::Bfloat16Scope> scope;
+      if (bfloat16_) scope.emplace(device.type());
+      model_->forward(*groups_[0], outputs_);
+    }
 
     const at::NoGradGuard no_grad;
     for (std::size_t head = 0; head < heads_.size(); ++head) {
@@ -321,6 +326,7 @@ class TorchModelInstance {
   std::vector<at::Tensor> buffers_;
   std::vector<rh_embedding_placement> placements_;
   int threads_ = 1;
+  bool bfloat16_ = false;
 
   // The step in progress, from forward until backward returns.
   std::vector<std::unique_ptr<Inputs>> groups_;
@@ -353,7 +359,7 @@ struct TorchModelInterface {
 
   static const void* get_interface(rh_string id) {
     // Not RH_MODEL_GRAPH_CAPTURABLE: torch's allocator must be told of a capture, and only its own graph class does that.
-    static const rh_model_interface table = {sizeof(rh_model_interface), 0, &create, &declare, &bind, &forward, &backward, &destroy};
+    static const rh_model_interface table = {sizeof(rh_model_interface), RH_MODEL_COMPUTES_BFLOAT16, &create, &declare, &bind, &forward, &backward, &destroy};
     return to_view(id) == RH_MODEL_INTERFACE ? &table : nullptr;
   }
 };

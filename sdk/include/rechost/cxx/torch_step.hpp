@@ -6,6 +6,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
 #include <c10/core/StreamGuard.h>
 #include <torch/types.h>
 
@@ -121,7 +122,44 @@ class DeviceScope {
   std::optional<c10::StreamGuard> guard_;
 };
 
+// Torch's own mixed precision while a model computes: matrix products read bfloat16 copies of what they are given, everything that needs
+// more stays in float32, and parameters get float32 gradients.
+class Bfloat16Scope {
+ public:
+  explicit Bfloat16Scope(at::DeviceType device)
+      : device_(device), enabled_(at::autocast::is_autocast_enabled(device)), type_(at::autocast::get_autocast_dtype(device)) {
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+    at::autocast::set_autocast_enabled(device, true);
+    at::autocast::increment_nesting();
+  }
+  ~Bfloat16Scope() {
+    // The outermost scope forgets the copies of the parameters, which the next step has changed.
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(device_, enabled_);
+    at::autocast::set_autocast_dtype(device_, type_);
+  }
+  Bfloat16Scope(const Bfloat16Scope&) = delete;
+  Bfloat16Scope& operator=(const Bfloat16Scope&) = delete;
+
+ private:
+  at::DeviceType device_;
+  bool enabled_;
+  at::ScalarType type_;
+};
+
 }  // namespace detail
+
+// Whether products on this device read bfloat16 now (run.precision). For operations that torch does not know, which must do it themselves.
+inline bool computes_bfloat16(at::Device device) { return at::autocast::is_autocast_enabled(device.type()); }
+
+// While it lives, this thread's products read what they are given: for sums that cancel, and losses.
+class Float32Scope {
+ public:
+  Float32Scope() : guard_(c10::autocast_dispatch_keyset) {}
+
+ private:
+  c10::impl::ExcludeDispatchKeyGuard guard_;
+};
 
 // The rows of one group in one step. Tensors are views of the host's memory: read, never write. What the wanted heads do not
 // need may be absent: such tensors are undefined.
