@@ -58,6 +58,7 @@ class GradientLister {
       }
       most_ = std::max(most_, static_cast<std::int64_t>(by_column_[c].size()));
     }
+    find_plain();
   }
 
   /// Points `job` at the gradients of unique rows [begin, end), listed in `room`.
@@ -67,18 +68,9 @@ class GradientLister {
     const std::int64_t most = (segments[end] - segments[begin]) * most_;
     room.gradients.resize_unspecified(most);
     if (scaled_) room.scales.resize_unspecified(most);
-    if (by_column_.size() == 1 && by_column_[0].size() == 1 && !scaled_) {
-      // The usual case, one gradient for each occurrence, without a branch inside the loop.
-      const GradientSource& source = by_column_[0][0];
+    if (!plain_.empty()) {
       for (std::int64_t u = begin; u <= end; ++u) room.first_gradient[u - begin] = segments[u] - segments[begin];
-      const std::int32_t* const positions = group_.positions.data() + segments[begin];
-      const float** const gradients = room.gradients.data();
-      if (group_.columns[0].one_each || source.sequence) {
-        for (std::int64_t k = 0; k < most; ++k) gradients[k] = source.first + positions[k] * source.stride;
-      } else {
-        const std::int32_t* const samples = group_.samples.data();
-        for (std::int64_t k = 0; k < most; ++k) gradients[k] = source.first + samples[positions[k]] * source.stride;
-      }
+      list_plain(group_.positions.data() + segments[begin], most, room.gradients.data());
     } else {
       std::int32_t listed = 0;
       for (std::int64_t u = begin; u < end; ++u) {
@@ -93,6 +85,37 @@ class GradientLister {
   }
 
  private:
+  /// Whether each occurrence has one gradient, all of them found by the number of the sample or all by that of the id.
+  void find_plain() {
+    if (scaled_) return;
+    const auto one_each = [](const PreparedColumn& column) { return column.one_each; };
+    const bool by_sample = !std::all_of(group_.columns.begin(), group_.columns.end(), one_each);
+    std::vector<PlainColumn> plain;
+    for (std::size_t c = 0; c < by_column_.size(); ++c) {
+      if (by_column_[c].size() != 1) return;
+      const GradientSource& source = by_column_[c][0];
+      const std::int64_t first = group_.columns[c].first;
+      if (by_sample && source.sequence && by_column_.size() > 1) return;
+      plain.push_back({.first = first, .number_before = by_sample && !source.sequence ? 0 : first, .gradients = source.first, .stride = source.stride});
+    }
+    by_sample_ = by_sample && !by_column_[0][0].sequence;
+    plain_ = std::move(plain);
+  }
+
+  /// The usual case. No branch depends on an id: which of the columns one is in cannot be guessed.
+  void list_plain(const std::int32_t* positions, std::int64_t count, const float** gradients) const {
+    const PlainColumn* const columns = plain_.data();
+    const std::size_t last = plain_.size() - 1;
+    const std::int32_t* const samples = by_sample_ ? group_.samples.data() : nullptr;
+    for (std::int64_t k = 0; k < count; ++k) {
+      const std::int64_t position = positions[k];
+      std::size_t c = 0;
+      for (std::size_t other = 1; other <= last; ++other) c += position >= columns[other].first ? 1 : 0;
+      const std::int64_t number = samples != nullptr ? samples[position] : position;
+      gradients[k] = columns[c].gradients + (number - columns[c].number_before) * columns[c].stride;
+    }
+  }
+
   std::int32_t add(std::int64_t position, Room& room, std::int32_t listed) const {
     std::size_t c = 0;
     while (c + 1 < by_column_.size() && position >= group_.columns[c + 1].first) ++c;
@@ -111,8 +134,18 @@ class GradientLister {
     return listed;
   }
 
+  /// A column whose ids have one gradient each.
+  struct PlainColumn {
+    std::int64_t first = 0;          ///< position of its first id
+    std::int64_t number_before = 0;  ///< what has this number has gradient 0
+    const float* gradients = nullptr;
+    std::int64_t stride = 0;
+  };
+
   const PreparedGroup& group_;
   std::vector<std::vector<GradientSource>> by_column_;
+  std::vector<PlainColumn> plain_;  ///< empty: not all are so
+  bool by_sample_ = false;          ///< their number is that of the sample, else the id's position
   std::int64_t most_ = 0;  // gradients that one occurrence can have
   bool scaled_ = false;
 };

@@ -51,15 +51,16 @@ class Measurement {
         pool_(pool),
         peer_(layout.has_peer() ? peer : nullptr),
         state_(optimizer_state_floats(layout.optimizer, layout.dim)),
-        stride_(row_stride(layout.dim + state_)),
+        value_floats_(floats_of_values(value_bytes(layout.precision), layout.dim)),
+        stride_(row_stride(value_floats_ + state_)),
         rows_(std::min(options.rows, static_cast<std::int64_t>(options.memory_gib * (1 << 30) / static_cast<double>(stride_ * 4 * static_cast<std::int64_t>(layout.tables))))),
         engine_(make_engine()),
         bare_(layout.tables, rows_, stride_, pool),
         gradient_lines_(1, options.batch * static_cast<std::int64_t>(kFeatures), layout.dim, pool),
         output_lines_(1, options.batch * static_cast<std::int64_t>(kFeatures), layout.dim, pool) {
     if (peer_ != nullptr) {
-      peer_->ask({{"kind", "open"}, {"optimizer", std::string(optimizer_name(layout.optimizer))}, {"tables", layout.tables}, {"features", kFeatures}, {"rows", rows_},
-                  {"dim", layout.dim}});
+      peer_->ask({{"kind", "open"}, {"optimizer", std::string(optimizer_name(layout.optimizer))}, {"precision", std::string(row_precision_name(layout.precision))}, {"tables", layout.tables},
+                  {"features", kFeatures}, {"rows", rows_}, {"dim", layout.dim}});
     }
   }
   ~Measurement() {
@@ -106,6 +107,7 @@ class Measurement {
       TableConfig table{.name = fmt::format("c{}", t), .rows = rows_, .dim = layout_.dim, .initializer = {}, .optimizer = {}};
       table.initializer = {Initializer::Kind::kConstant, 0.01, 0.0};
       table.optimizer.kind = layout_.optimizer;
+      table.precision = layout_.precision;
       tables.push_back(table);
     }
     std::vector<LookupConfig> lookups;
@@ -138,7 +140,7 @@ class Measurement {
 
   /// The rows of a lookup and the lines that it writes; the distinct rows of an update, and the gradients of all occurrences in the order of rows.
   void touch(const Point& point, const StepIds& ids, Times& times) {
-    timed(times.read, [&] { bare_.touch<false>(ids, [&](std::size_t i) { return layout_.table_of(i); }, layout_.dim, pool_); });
+    timed(times.read, [&] { bare_.touch<false>(ids, [&](std::size_t i) { return layout_.table_of(i); }, value_floats_, pool_); });
     std::vector<IdColumnView> views;
     for (const auto& column : ids) views.push_back({.ids = column, .offsets = offsets_, .rows = options_.batch, .name = "c"});
     engine_.prepare(views, prepared_, pool_);
@@ -147,7 +149,7 @@ class Measurement {
       const auto view = engine_.unique_rows(prepared_, t);
       unique.emplace_back(view.begin(), view.end());
     }
-    timed(times.write, [&] { bare_.touch<true>(unique, [](std::size_t t) { return t; }, layout_.dim + state_, pool_); });
+    timed(times.write, [&] { bare_.touch<true>(unique, [](std::size_t t) { return t; }, value_floats_ + state_, pool_); });
     std::vector<std::vector<std::int32_t>> order;
     for (std::size_t t = 0; t < layout_.tables; ++t) order.push_back(gradient_order(point, t));
     const auto first = [](std::size_t) { return std::size_t{0}; };
@@ -231,6 +233,7 @@ class Measurement {
   ThreadPool& pool_;
   JsonPeer* const peer_;  ///< null: ours alone
   const std::int64_t state_;
+  const std::int64_t value_floats_;
   const std::int64_t stride_;
   const std::int64_t rows_;
   EmbeddingEngine engine_;

@@ -1,6 +1,6 @@
 """FBGEMM's table-batched embeddings on the CPU, for bench_embedding: answers each line of JSON on standard input with one on standard output.
 
-Run with the Python of packaging/peers. {"kind": "open", "optimizer", "tables", "features", "rows", "dim"} makes the tables; {"kind": "steps", "path", "batch",
+Run with the Python of packaging/peers. {"kind": "open", "optimizer", "precision", "tables", "features", "rows", "dim"} makes the tables; {"kind": "steps", "path", "batch",
 "ids_per_sample", "steps"} looks up and updates by the ids in the file, [steps, features, batch, ids_per_sample] int32, and answers with
 milliseconds of each step: of the forward pass and of the backward pass, whose kernel updates the rows. At one thread those are processor times.
 """
@@ -19,22 +19,23 @@ from answers import serve
 
 import numpy
 import torch
-from fbgemm_gpu.split_embedding_configs import EmbOptimType
+from fbgemm_gpu.split_embedding_configs import EmbOptimType, SparseType
 from fbgemm_gpu.split_table_batched_embeddings_ops_common import BoundsCheckMode, PoolingMode
 from fbgemm_gpu.split_table_batched_embeddings_ops_training import ComputeDevice, EmbeddingLocation, SplitTableBatchedEmbeddingBagsCodegen
 
 THREADS = int(os.environ["OMP_NUM_THREADS"])
 torch.set_num_threads(THREADS)
 OPTIMIZERS = {"sgd": EmbOptimType.EXACT_SGD, "adagrad": EmbOptimType.EXACT_ADAGRAD, "rowwise_adagrad": EmbOptimType.EXACT_ROWWISE_ADAGRAD}
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
 clock = time.process_time if THREADS == 1 else time.perf_counter
 
 
 class Tables:
-    def __init__(self, optimizer, tables, features, rows, dim):
+    def __init__(self, optimizer, precision, tables, features, rows, dim):
         self.features, self.dim = features, dim
         self.module = SplitTableBatchedEmbeddingBagsCodegen(
             [(rows, dim, EmbeddingLocation.HOST, ComputeDevice.CPU)] * tables, feature_table_map=[feature * tables // features for feature in range(features)],
-            optimizer=OPTIMIZERS[optimizer], learning_rate=0.01, eps=1e-8, pooling_mode=PoolingMode.SUM, bounds_check_mode=BoundsCheckMode.NONE)
+            weights_precision=SparseType.from_dtype(PRECISIONS[precision]), optimizer=OPTIMIZERS[optimizer], learning_rate=0.01, eps=1e-8, pooling_mode=PoolingMode.SUM, bounds_check_mode=BoundsCheckMode.NONE)
         with torch.no_grad():
             for weights in self.module.split_embedding_weights():
                 weights.fill_(0.01)

@@ -11,6 +11,7 @@
 
 #include "base/philox.h"
 #include "kernels/optimizer.h"
+#include "kernels/row_precision.h"
 
 namespace rechost::bench {
 
@@ -31,13 +32,14 @@ struct TableLayout {
   OptimizerKind optimizer = OptimizerKind::kRowwiseAdagrad;
   std::int64_t dim = 16;
   std::size_t tables = kFeatures;  ///< fewer than features: neighbours share one
+  RowPrecision precision = RowPrecision::kFp32;
 
   std::size_t table_of(std::size_t feature) const { return feature * tables / kFeatures; }
   bool shared() const { return tables < kFeatures; }
   /// FBGEMM has no Adam for the CPU.
   bool has_peer() const { return optimizer != OptimizerKind::kAdam; }
   /// How many times FBGEMM's speed an update is to reach: most where it uses its scalar path.
-  double update_target() const { return shared() ? 4.0 : optimizer == OptimizerKind::kSgd ? 2.0 : 3.0; }
+  double update_target() const { return shared() || precision != RowPrecision::kFp32 ? 4.0 : optimizer == OptimizerKind::kSgd ? 2.0 : 3.0; }
 };
 constexpr double kLookupTarget = 1.3;
 constexpr double kLimitTarget = 0.7;
@@ -47,7 +49,8 @@ struct Point {
   bool zipf = false;
 
   std::string name(const TableLayout& layout) const {
-    return fmt::format("{}/D{}/L{}/{}{}", optimizer_name(layout.optimizer), layout.dim, ids_per_sample, zipf ? "zipf1.05" : "uniform",
+    const std::string precision = layout.precision == RowPrecision::kFp32 ? "" : fmt::format("/{}", row_precision_name(layout.precision));
+    return fmt::format("{}{}/D{}/L{}/{}{}", optimizer_name(layout.optimizer), precision, layout.dim, ids_per_sample, zipf ? "zipf1.05" : "uniform",
                        layout.shared() ? "/shared" : "");
   }
 };
@@ -58,6 +61,8 @@ inline std::vector<TableLayout> table_layouts() {
     for (const std::int64_t dim : {16, 64, 128}) layouts.push_back({optimizer, dim});
     if (optimizer == OptimizerKind::kRowwiseAdagrad) layouts.push_back({optimizer, 64, kFeatures / 2});
   }
+  for (const std::int64_t dim : {16, 64, 128}) layouts.push_back({OptimizerKind::kRowwiseAdagrad, dim, kFeatures, RowPrecision::kFp16});
+  for (const OptimizerKind optimizer : {OptimizerKind::kSgd, OptimizerKind::kAdagrad}) layouts.push_back({optimizer, 64, kFeatures, RowPrecision::kFp16});
   return layouts;
 }
 
