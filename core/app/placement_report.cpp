@@ -14,11 +14,14 @@ std::string held_text(const Placement& placement, std::size_t table, int rank) {
   const TableShard& shard = placement.shard(table, rank);
   switch (placement.sharding(table)) {
     case Sharding::kRowWise:
+    case Sharding::kTableRowWise:
       return fmt::format("rows {} to {}", shard.places.first, shard.places.end() - 1);
     case Sharding::kRowWiseHash:
       return fmt::format("{} hashed rows", shard.places.count);
     case Sharding::kColumnWise:
       return fmt::format("columns {} to {}", shard.columns.first, shard.columns.first + shard.columns.count - 1);
+    case Sharding::kGrid:
+      return fmt::format("columns {} to {} of rows {} to {}", shard.columns.first, shard.columns.first + shard.columns.count - 1, shard.places.first, shard.places.end() - 1);
     case Sharding::kDataParallel:
       return "a copy";
     case Sharding::kAuto:
@@ -59,7 +62,7 @@ Json placement_report(const Placement& placement, const std::vector<TableSize>& 
   }
   if (const std::optional<OtherPlacement> other = next_best(placement, asked_for, bytes_per_rank)) {
     report["next_best"] = {{"table", placement.tables()[other->table].name},
-                           {"placement", where_text(other->where, placement.world_size())},
+                           {"placement", where_text(other->where, placement.ranks())},
                            {"table_seconds", other->nanoseconds * kSecondsPerNanosecond}};
   }
   return report;

@@ -88,7 +88,8 @@ void announce_placement(const ModelRuntime& model, const Communicator& ranks) {
   };
   const std::string by_rows = names_of(Sharding::kRowWise);
   std::string others;
-  for (const auto& [sharding, what] : {std::pair(Sharding::kRowWiseHash, "by hashed rows"), std::pair(Sharding::kColumnWise, "by columns"), std::pair(Sharding::kDataParallel, "copied")}) {
+  for (const auto& [sharding, what] : {std::pair(Sharding::kRowWiseHash, "by hashed rows"), std::pair(Sharding::kColumnWise, "by columns"), std::pair(Sharding::kDataParallel, "copied"),
+                                       std::pair(Sharding::kTableRowWise, "by rows on one node"), std::pair(Sharding::kGrid, "by columns over nodes and rows in them")}) {
     const std::string names = names_of(sharding);
     if (!names.empty()) others += fmt::format("; {}: {}", what, names);
   }

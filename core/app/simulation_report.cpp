@@ -95,7 +95,7 @@ Json simulate_nodes(const Setup& setup, const RunData& data, const ModelRuntime&
     Cluster part = cluster;
     part.nodes = nodes;
     part.ranks_per_node = ranks_per_node;
-    const Placement placement(sizes_for(setup, data, model, part.ranks()), part.ranks(), setup.config.placement.bytes_per_rank());
+    const Placement placement(sizes_for(setup, data, model, part.ranks()), RankLayout(part.ranks(), ranks_per_node), setup.config.placement.bytes_per_rank());
     const SimulatedStep step = simulate_step(placement, part, shape);
     std::int64_t bytes = 0;
     for (int rank = 0; rank < part.ranks(); ++rank) bytes = std::max(bytes, placement.bytes(rank));

@@ -300,9 +300,10 @@ struct TableSection {
     visit("lr", lr, "another learning rate; 0: the same").at_least(0.0);
     visit("precision", precision, "of the rows in memory and checkpoints; 16 bits are rounded stochastically; int8 to use a trained model")
         .one_of({"fp32", "fp16", "bf16", "int8"});
-    visit("sharding", sharding, "over ranks: auto splits what is large; table_wise: whole on one; row_wise, row_wise_hash, column_wise: parts on all; data_parallel: a copy on each")
-        .one_of({"auto", "table_wise", "row_wise", "row_wise_hash", "column_wise", "data_parallel"});
-    visit("rank", rank, "that holds the whole table; -1: the one with the fewest bytes").at_least(-1);
+    visit("sharding", sharding, "over ranks: auto splits what is large; table_wise: whole on one; row_wise, row_wise_hash, column_wise: parts on all; data_parallel: a copy on each; "
+          "table_row_wise: rows over the ranks of one node; grid: columns over nodes, rows over the ranks of each")
+        .one_of({"auto", "table_wise", "row_wise", "row_wise_hash", "column_wise", "data_parallel", "table_row_wise", "grid"});
+    visit("rank", rank, "that holds the whole table, or (table_row_wise) is of the node that does; -1: where the fewest bytes are").at_least(-1);
     visit("placement", placement, "of the rows: memory, or a file in data.temporary_path for a table beyond it").one_of({"memory", "file"});
     visit("cached_rows", cached_rows, "of a table in a file: rows that each process keeps in memory; 0: a sixteenth").at_least(0);
   }
@@ -449,6 +450,7 @@ struct CommSection {
 
 struct PlacementSection {
   double memory_gib = 0.0;
+  std::int64_t ranks_per_node = 0;
 
   /// 0: no limit.
   std::int64_t bytes_per_rank() const { return static_cast<std::int64_t>(memory_gib * static_cast<double>(std::int64_t{1} << 30)); }
@@ -456,6 +458,7 @@ struct PlacementSection {
   template <typename Visitor>
   void describe(Visitor& visit) {
     visit("memory_gib", memory_gib, "most that the tables of one rank may take, with their optimizer's state; 0: no limit").at_least(0.0);
+    visit("ranks_per_node", ranks_per_node, "that count as one node for table_row_wise and grid; 0: those of one host").between(0, 1 << 20);
   }
 };
 

@@ -11,16 +11,19 @@
 namespace rechost {
 namespace {
 
-constexpr std::array<std::pair<Sharding, std::string_view>, 6> kNames{{{Sharding::kAuto, "auto"},
+constexpr std::array<std::pair<Sharding, std::string_view>, 8> kNames{{{Sharding::kAuto, "auto"},
                                                                        {Sharding::kTableWise, "table_wise"},
                                                                        {Sharding::kRowWise, "row_wise"},
                                                                        {Sharding::kRowWiseHash, "row_wise_hash"},
                                                                        {Sharding::kColumnWise, "column_wise"},
-                                                                       {Sharding::kDataParallel, "data_parallel"}}};
+                                                                       {Sharding::kDataParallel, "data_parallel"},
+                                                                       {Sharding::kTableRowWise, "table_row_wise"},
+                                                                       {Sharding::kGrid, "grid"}}};
 
-bool is_on_all_ranks(Sharding sharding) { return sharding != Sharding::kAuto && sharding != Sharding::kTableWise; }
+bool is_on_all_ranks(Sharding sharding) { return sharding != Sharding::kAuto && !is_on_some(sharding); }
 
-void check(const TableSize& table, int world_size) {
+void check(const TableSize& table, const RankLayout& ranks) {
+  const int world_size = ranks.world_size();
   if (table.rank != TableSize::kAnyRank && is_on_all_ranks(table.sharding)) {
     fail<ConfigError>("tables.\"{}\".rank = {}: with sharding = \"{}\" all ranks hold a part; leave one of the two out", table.name, table.rank,
                       sharding_name(table.sharding));
@@ -28,10 +31,11 @@ void check(const TableSize& table, int world_size) {
   if (world_size > 1 && table.rank != TableSize::kAnyRank && (table.rank < 0 || table.rank >= world_size)) {
     fail<ConfigError>("tables.\"{}\".rank = {}: there are {} ranks, 0 to {}", table.name, table.rank, world_size, world_size - 1);
   }
-  if (table.sharding == Sharding::kColumnWise && !table.whole_row_rule.empty()) {
-    fail<ConfigError>("tables.\"{}\".sharding = \"column_wise\": {} needs all columns of a row in one place; set tables.\"{}\".optimizer to another one "
+  const bool cuts_rows = table.sharding == Sharding::kColumnWise || (table.sharding == Sharding::kGrid && ranks.node_count() > 1);
+  if (cuts_rows && !table.whole_row_rule.empty()) {
+    fail<ConfigError>("tables.\"{}\".sharding = \"{}\": {} needs all columns of a row in one place; set tables.\"{}\".optimizer to another one "
                       "(adagrad, adam, sgd), or another sharding",
-                      table.name, table.whole_row_rule, table.name);
+                      table.name, sharding_name(table.sharding), table.whole_row_rule, table.name);
   }
 }
 
@@ -59,21 +63,65 @@ Sharding sharding_of(std::string_view name) {
   for (const auto& [sharding, known] : kNames) {
     if (known == name) return sharding;
   }
-  fail<ConfigError>("unknown sharding \"{}\"; there are auto, table_wise, row_wise, row_wise_hash, column_wise and data_parallel", name);
+  fail<ConfigError>("unknown sharding \"{}\"; there are auto, table_wise, row_wise, row_wise_hash, column_wise, data_parallel, table_row_wise and grid", name);
 }
 
 std::string_view sharding_name(Sharding sharding) {
   return std::find_if(kNames.begin(), kNames.end(), [&](const auto& entry) { return entry.first == sharding; })->second;
 }
 
+RankLayout::RankLayout(int world_size, int ranks_per_node) {
+  for (int rank = 0; rank < world_size; ++rank) node_of_.push_back(rank / ranks_per_node);
+  node_count_ = node_of_.empty() ? 0 : node_of_.back() + 1;
+}
+
+RankLayout::RankLayout(const std::vector<std::string>& node_names) {
+  std::vector<std::string> known;
+  for (const std::string& name : node_names) {
+    const auto found = std::find(known.begin(), known.end(), name);
+    node_of_.push_back(static_cast<int>(found - known.begin()));
+    if (found == known.end()) known.push_back(name);
+  }
+  node_count_ = static_cast<int>(known.size());
+}
+
+std::vector<int> RankLayout::ranks_of(int node) const {
+  std::vector<int> ranks;
+  for (int rank = 0; rank < world_size(); ++rank) {
+    if (node_of(rank) == node) ranks.push_back(rank);
+  }
+  return ranks;
+}
+
+int RankLayout::fewest_ranks() const {
+  std::vector<int> ranks(static_cast<std::size_t>(node_count_), 0);
+  for (const int node : node_of_) ++ranks[static_cast<std::size_t>(node)];
+  return ranks.empty() ? 0 : *std::min_element(ranks.begin(), ranks.end());
+}
+
 void Placement::place_on_all(std::size_t t) {
   const TableSize& table = tables_[t];
   if (shardings_[t] == Sharding::kRowWiseHash && table.rows > 0) orders_[t] = RowOrder::scattered(table.rows);
-  for (int rank = 0; rank < world_size_; ++rank) {
+  for (int rank = 0; rank < world_size(); ++rank) {
     TableShard& shard = shards_[t][static_cast<std::size_t>(rank)];
     const bool by_rows = shardings_[t] == Sharding::kRowWise || shardings_[t] == Sharding::kRowWiseHash;
-    shard.places = by_rows ? range_of(table.rows, rank, world_size_) : RowRange{0, table.rows};
-    shard.columns = shardings_[t] == Sharding::kColumnWise ? columns_of(table, rank, world_size_) : ColumnRange{0, table.dim};
+    shard.places = by_rows ? range_of(table.rows, rank, world_size()) : RowRange{0, table.rows};
+    shard.columns = shardings_[t] == Sharding::kColumnWise ? columns_of(table, rank, world_size()) : ColumnRange{0, table.dim};
+  }
+}
+
+void Placement::place_on_node(std::size_t t, int node) {
+  const std::vector<int> members = ranks_.ranks_of(node);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const RowRange places = range_of(tables_[t].rows, static_cast<int>(i), static_cast<int>(members.size()));
+    shards_[t][static_cast<std::size_t>(members[i])] = {places, {0, tables_[t].dim}};
+  }
+}
+
+void Placement::place_on_grid(std::size_t t) {
+  for (int node = 0; node < ranks_.node_count(); ++node) {
+    place_on_node(t, node);
+    for (const int rank : ranks_.ranks_of(node)) shards_[t][static_cast<std::size_t>(rank)].columns = columns_of(tables_[t], node, ranks_.node_count());
   }
 }
 
@@ -83,19 +131,23 @@ void Placement::place_whole(std::size_t t, std::size_t holder) {
   shards_[t][holder] = {{0, tables_[t].rows}, {0, tables_[t].dim}};
 }
 
-Placement::Placement(std::vector<TableSize> tables, int world_size, std::int64_t bytes_per_rank)
-    : world_size_(world_size),
+Placement::Placement(std::vector<TableSize> tables, RankLayout ranks, std::int64_t bytes_per_rank)
+    : ranks_(std::move(ranks)),
       tables_(std::move(tables)),
       shardings_(tables_.size(), Sharding::kTableWise),
       orders_(tables_.size()),
-      shards_(tables_.size(), std::vector<TableShard>(static_cast<std::size_t>(world_size))) {
-  for (const TableSize& table : tables_) check(table, world_size);
+      shards_(tables_.size(), std::vector<TableShard>(static_cast<std::size_t>(world_size()))) {
+  for (const TableSize& table : tables_) check(table, ranks_);
   std::vector<ShardChoice> choices(tables_.size());
-  if (world_size > 1) choices = choose_shards(tables_, world_size, bytes_per_rank);
+  if (world_size() > 1) choices = choose_shards(tables_, ranks_, bytes_per_rank);
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     shardings_[t] = choices[t].sharding;
     if (shardings_[t] == Sharding::kTableWise) {
       place_whole(t, static_cast<std::size_t>(choices[t].rank));
+    } else if (shardings_[t] == Sharding::kTableRowWise) {
+      place_on_node(t, ranks_.node_of(choices[t].rank));
+    } else if (shardings_[t] == Sharding::kGrid) {
+      place_on_grid(t);
     } else {
       place_on_all(t);
     }
@@ -109,13 +161,13 @@ RowRange Placement::held_rows(std::size_t table, int rank) const {
 }
 
 RowRange Placement::shown_rows(std::size_t table, int rank) const {
-  if (is_shown_together(table) || is_copied(table)) return range_of(tables_[table].rows, rank, world_size_);
+  if (is_shown_together(table) || is_copied(table)) return range_of(tables_[table].rows, rank, world_size());
   return shard(table, rank).places;
 }
 
 std::int64_t Placement::most_shown_rows(std::size_t table) const {
   std::int64_t most = 0;
-  for (int rank = 0; rank < world_size_; ++rank) most = std::max(most, shown_rows(table, rank).count);
+  for (int rank = 0; rank < world_size(); ++rank) most = std::max(most, shown_rows(table, rank).count);
   return most;
 }
 
@@ -126,9 +178,8 @@ std::int64_t Placement::bytes(int rank) const {
 }
 
 std::string Placement::describe(std::size_t table) const {
-  if (shardings_[table] != Sharding::kTableWise) return where_text({shardings_[table], 0}, world_size_);
-  for (int rank = 0; rank < world_size_; ++rank) {
-    if (!shard(table, rank).is_empty()) return where_text({Sharding::kTableWise, rank}, world_size_);
+  for (int rank = 0; rank < world_size(); ++rank) {
+    if (!shard(table, rank).is_empty()) return where_text({shardings_[table], rank}, ranks_);
   }
   return "empty";
 }

@@ -16,6 +16,29 @@ struct RowRange {
   std::int64_t end() const { return first + count; }
 };
 
+/// Which ranks share a node, and so reach each other faster than the others.
+class RankLayout {
+ public:
+  /// All on one node. Implicit: where nodes do not matter, a number of ranks says it all.
+  RankLayout(int world_size) : RankLayout(world_size, world_size) {}
+  /// As many ranks on each node; on the last one what is left.
+  RankLayout(int world_size, int ranks_per_node);
+  /// By rank the name of its node. Nodes are numbered as they come.
+  explicit RankLayout(const std::vector<std::string>& node_names);
+
+  int world_size() const { return static_cast<int>(node_of_.size()); }
+  int node_count() const { return node_count_; }
+  int node_of(int rank) const { return node_of_[static_cast<std::size_t>(rank)]; }
+  /// Ascending.
+  std::vector<int> ranks_of(int node) const;
+  /// Of the node with fewest.
+  int fewest_ranks() const;
+
+ private:
+  std::vector<int> node_of_;
+  int node_count_ = 0;
+};
+
 /// How a table is spread over ranks.
 enum class Sharding {
   kAuto,          ///< as Placement sees fit; never what a table has in the end
@@ -24,7 +47,12 @@ enum class Sharding {
   kRowWiseHash,   ///< likewise, of the scattered RowOrder
   kColumnWise,    ///< ranges of columns over all ranks, each of all rows
   kDataParallel,  ///< all ranks hold all rows: lookups need nobody else, and every rank makes the same updates
+  kTableRowWise,  ///< ranges of rows over the ranks of one node
+  kGrid,          ///< ranges of columns over the nodes, each of ranges of rows over the ranks of its node
 };
+
+/// Whether only some ranks hold something of a table.
+constexpr bool is_on_some(Sharding sharding) { return sharding == Sharding::kTableWise || sharding == Sharding::kTableRowWise; }
 
 /// Throws ConfigError for an unknown name.
 Sharding sharding_of(std::string_view name);
@@ -58,7 +86,7 @@ struct TableSize {
   std::int64_t rows = 0;
   std::int64_t bytes_per_row = 0;  ///< values and optimizer state
   Sharding sharding = Sharding::kAuto;
-  int rank = kAnyRank;  ///< that holds the whole table
+  int rank = kAnyRank;  ///< that holds the whole table; kTableRowWise: one of the node that does
   std::int64_t dim = 1;
   std::int64_t columns_at_once = 1;  ///< a range of columns begins at a multiple of it
   std::string whole_row_rule = {};   ///< the optimizer, where it needs all columns of a row in one place; empty: it does not
@@ -71,9 +99,10 @@ class Placement {
   /// Tables that nobody has said more about lie where choose_shards() puts them. One rank: it holds everything. `bytes_per_rank`: most that the tables
   /// of a rank may take, with their state; 0: no limit. Throws ConfigError, naming the table, for a rank that is not there, for one that a table on all
   /// ranks should have, and for columns of a table whose optimizer needs whole rows; and for tables that do not fit.
-  Placement(std::vector<TableSize> tables, int world_size, std::int64_t bytes_per_rank = 0);
+  Placement(std::vector<TableSize> tables, RankLayout ranks, std::int64_t bytes_per_rank = 0);
 
-  int world_size() const { return world_size_; }
+  const RankLayout& ranks() const { return ranks_; }
+  int world_size() const { return ranks_.world_size(); }
   std::size_t table_count() const { return tables_.size(); }
   const std::vector<TableSize>& tables() const { return tables_; }
   Sharding sharding(std::size_t table) const { return shardings_[table]; }
@@ -85,7 +114,7 @@ class Placement {
   /// Whether a batch's rows of the table come from several ranks.
   bool is_split(std::size_t table) const { return shardings_[table] != Sharding::kTableWise && !is_copied(table); }
   /// Whether ranks have to fetch what they show from each other.
-  bool is_shown_together(std::size_t table) const { return shardings_[table] == Sharding::kRowWiseHash || shardings_[table] == Sharding::kColumnWise; }
+  bool is_shown_together(std::size_t table) const { return is_split(table) && shardings_[table] != Sharding::kRowWise; }
   /// The rows of which the rank has anything lie in this range.
   RowRange held_rows(std::size_t table, int rank) const;
   /// The rows that the rank shows to the world (in checkpoints, in figures over whole tables), so that each row is shown once and ranks share the
@@ -100,13 +129,15 @@ class Placement {
 
  private:
   void place_on_all(std::size_t table);
+  void place_on_node(std::size_t table, int node);
+  void place_on_grid(std::size_t table);
   void place_whole(std::size_t table, std::size_t holder);
 
-  int world_size_;
+  RankLayout ranks_;
   std::vector<TableSize> tables_;
   std::vector<Sharding> shardings_;
   std::vector<RowOrder> orders_;
-  std::vector<std::vector<TableShard>> shards_;  ///< by table and rank; places and columns ascend over the ranks
+  std::vector<std::vector<TableShard>> shards_;  ///< by table and rank; places of kRowWiseHash ascend over the ranks
 };
 
 }  // namespace rechost

@@ -88,7 +88,8 @@ class Estimate {
 
 }  // namespace
 
-TableCost::TableCost(const TableSize& table, int world_size, const PlacementCosts& costs) {
+TableCost::TableCost(const TableSize& table, const RankLayout& ranks, const PlacementCosts& costs) {
+  const int world_size = ranks.world_size();
   const Estimate estimate(table, world_size, costs);
   const double share = 1.0 / world_size;
   const double columns_share = std::clamp(static_cast<double>(table.columns_at_once) / static_cast<double>(table.dim), share, 1.0);
@@ -99,6 +100,10 @@ TableCost::TableCost(const TableSize& table, int world_size, const PlacementCost
   by_hashed_rows_ = estimate.hashed(share);
   by_columns_ = estimate.parts(1.0, columns_share, world_size);
   copied_ = estimate.copies();
+  const double node_share = 1.0 / ranks.fewest_ranks();
+  on_node_ = estimate.parts(node_share, 1.0, 1.0);
+  on_grid_ = estimate.parts(node_share, std::clamp(static_cast<double>(table.columns_at_once) / static_cast<double>(table.dim), 1.0 / ranks.node_count(), 1.0),
+                            ranks.node_count());
   by_rows_.bytes = by_hashed_rows_.bytes = holder_.bytes / world_size;  // ranges have equally many rows, however often they are read
   best_parts_ = by_hashed_rows_.nanoseconds < by_rows_.nanoseconds ? Sharding::kRowWiseHash : Sharding::kRowWise;
   const bool columns_allowed = table.whole_row_rule.empty() && table.dim >= table.columns_at_once * world_size;
@@ -113,8 +118,11 @@ const RankLoad& TableCost::each(Sharding sharding) const {
       return by_columns_;
     case Sharding::kDataParallel:
       return copied_;
+    case Sharding::kGrid:
+      return on_grid_;
     case Sharding::kAuto:
     case Sharding::kTableWise:
+    case Sharding::kTableRowWise:
     case Sharding::kRowWise:
       break;
   }
@@ -124,11 +132,11 @@ const RankLoad& TableCost::each(Sharding sharding) const {
 std::vector<RankLoad> loads_of(const Placement& placement, const PlacementCosts& costs) {
   std::vector<RankLoad> loads(static_cast<std::size_t>(placement.world_size()));
   for (std::size_t t = 0; t < placement.table_count(); ++t) {
-    const TableCost cost(placement.tables()[t], placement.world_size(), costs);
+    const TableCost cost(placement.tables()[t], placement.ranks(), costs);
     const Sharding sharding = placement.sharding(t);
     for (std::size_t rank = 0; rank < loads.size(); ++rank) {
-      const bool whole_here = sharding == Sharding::kTableWise && !placement.shard(t, static_cast<int>(rank)).is_empty();
-      const RankLoad& of = sharding != Sharding::kTableWise ? cost.each(sharding) : whole_here ? cost.holder() : cost.asking();
+      const bool here = !placement.shard(t, static_cast<int>(rank)).is_empty();
+      const RankLoad& of = is_on_some(sharding) ? (here ? cost.there(sharding) : cost.asking()) : cost.each(sharding);
       loads[rank].rows += of.rows;
       loads[rank].wire_bytes += of.wire_bytes;
       loads[rank].nanoseconds += of.nanoseconds;

@@ -31,7 +31,7 @@ struct RankLoad {
   double nanoseconds = 0.0;
 };
 
-/// Where one table lies: `rank` where it is whole.
+/// Where one table lies: on `rank` where it is whole, on the node of `rank` for kTableRowWise.
 struct ShardChoice {
   Sharding sharding = Sharding::kTableWise;
   int rank = 0;
@@ -40,11 +40,13 @@ struct ShardChoice {
 /// What one table costs, under any choice.
 class TableCost {
  public:
-  TableCost(const TableSize& table, int world_size, const PlacementCosts& costs);
+  TableCost(const TableSize& table, const RankLayout& ranks, const PlacementCosts& costs);
 
   /// Of the rank that holds the whole table, and of each of the others.
   const RankLoad& holder() const { return holder_; }
   const RankLoad& asking() const { return asking_; }
+  /// Of a rank that holds something, where not all do: see is_on_some().
+  const RankLoad& there(Sharding sharding) const { return sharding == Sharding::kTableRowWise ? on_node_ : holder_; }
   /// Of each rank where all hold a part or a copy; the rank that has most to do.
   const RankLoad& each(Sharding sharding) const;
   /// The cheapest of those that the table may have and that leave less than the whole of it on a rank.
@@ -57,6 +59,8 @@ class TableCost {
   RankLoad by_hashed_rows_;
   RankLoad by_columns_;
   RankLoad copied_;
+  RankLoad on_node_;
+  RankLoad on_grid_;
   Sharding best_parts_ = Sharding::kRowWise;
 };
 

@@ -36,7 +36,7 @@ struct Problem {
   std::vector<bool> free;    ///< may go anywhere
   std::vector<bool> whole;   ///< must be whole, and may be on any rank
   std::int64_t limit = kUnlimited;
-  int ranks = 1;
+  RankLayout ranks = 1;
 };
 
 /// An assignment under construction: what every rank does anyway, and what it does more.
@@ -46,8 +46,8 @@ class Draft {
       : problem_(problem),
         choices_(problem.costs.size()),
         placed_(problem.costs.size(), false),
-        work_(static_cast<std::size_t>(problem.ranks), 0.0),
-        bytes_(static_cast<std::size_t>(problem.ranks), 0) {}
+        work_(static_cast<std::size_t>(problem.ranks.world_size()), 0.0),
+        bytes_(static_cast<std::size_t>(problem.ranks.world_size()), 0) {}
 
   const std::vector<ShardChoice>& choices() const { return choices_; }
   bool is_placed(std::size_t table) const { return placed_[table]; }
@@ -75,6 +75,18 @@ class Draft {
     place(table, {Sharding::kTableWise, static_cast<int>(best)});
   }
 
+  /// By ranges of rows on the node with fewest bytes.
+  void place_on_node(std::size_t table) {
+    const auto bytes_of = [&](int node) {
+      std::int64_t most = 0;
+      for (const int rank : problem_.ranks.ranks_of(node)) most = std::max(most, bytes_[static_cast<std::size_t>(rank)]);
+      return most;
+    };
+    int best = 0;
+    for (int node = 1; node < problem_.ranks.node_count(); ++node) best = bytes_of(node) < bytes_of(best) ? node : best;
+    place(table, {Sharding::kTableRowWise, problem_.ranks.ranks_of(best).front()});
+  }
+
   bool has_room_everywhere(std::int64_t more) const {
     return std::all_of(bytes_.begin(), bytes_.end(), [&](std::int64_t bytes) { return bytes <= problem_.limit - more; });
   }
@@ -83,7 +95,7 @@ class Draft {
   Score score() const {
     Score score;
     score.most = everybody_ + *std::max_element(work_.begin(), work_.end());
-    score.mean = everybody_ + std::accumulate(work_.begin(), work_.end(), 0.0) / static_cast<double>(problem_.ranks);
+    score.mean = everybody_ + std::accumulate(work_.begin(), work_.end(), 0.0) / static_cast<double>(problem_.ranks.world_size());
     for (const std::int64_t bytes : bytes_) score.excess += static_cast<double>(std::max<std::int64_t>(0, bytes - problem_.limit));
     return score;
   }
@@ -92,17 +104,24 @@ class Draft {
  private:
   void change(std::size_t table, ShardChoice choice, int sign) {
     const TableCost& cost = problem_.costs[table];
-    if (choice.sharding == Sharding::kTableWise) {
-      const auto rank = static_cast<std::size_t>(choice.rank);
+    if (is_on_some(choice.sharding)) {
+      const RankLoad& there = cost.there(choice.sharding);
       everybody_ += sign * cost.asking().nanoseconds;
-      work_[rank] += sign * (cost.holder().nanoseconds - cost.asking().nanoseconds);
-      bytes_[rank] += sign * cost.holder().bytes;
+      for (const int rank : holders(choice)) {
+        work_[static_cast<std::size_t>(rank)] += sign * (there.nanoseconds - cost.asking().nanoseconds);
+        bytes_[static_cast<std::size_t>(rank)] += sign * there.bytes;
+      }
     } else {
       everybody_ += sign * cost.each(choice.sharding).nanoseconds;
       for (std::int64_t& bytes : bytes_) bytes += sign * cost.each(choice.sharding).bytes;
     }
     choices_[table] = choice;
     placed_[table] = sign > 0;
+  }
+
+  std::vector<int> holders(ShardChoice choice) const {
+    if (choice.sharding == Sharding::kTableWise) return {choice.rank};
+    return problem_.ranks.ranks_of(problem_.ranks.node_of(choice.rank));
   }
 
   const Problem& problem_;
@@ -163,7 +182,7 @@ bool improve_once(const Problem& problem, Draft& draft, Score& score, std::span<
     if (before.sharding == Sharding::kTableWise) {
       const bool matters = before.rank == busiest || score.excess > 0.0;
       if (!matters) continue;
-      for (int rank = 0; rank < problem.ranks; ++rank) {
+      for (int rank = 0; rank < problem.ranks.world_size(); ++rank) {
         if (rank != before.rank && improves(draft, score, [&] { draft.replace(t, {Sharding::kTableWise, rank}); }, back)) return true;
       }
       if (!problem.whole[t] && improves(draft, score, [&] { draft.remove(t); draft.place(t, spread(problem, draft, t)); }, back)) return true;
@@ -200,12 +219,14 @@ void improve(const Problem& problem, Draft& draft, std::span<const std::size_t> 
   }
 }
 
-bool is_on_all(Sharding sharding) { return sharding != Sharding::kAuto && sharding != Sharding::kTableWise; }
+/// Whether a table is where it was asked to be, as auto and whole ones are not.
+bool is_settled(Sharding sharding) { return sharding != Sharding::kAuto && sharding != Sharding::kTableWise; }
 
 std::int64_t default_limit(const Problem& problem) {
   std::int64_t total = 0;
   for (const TableCost& cost : problem.costs) total += cost.holder().bytes;
-  return total / problem.ranks + total / problem.ranks / 2;
+  const int ranks = problem.ranks.world_size();
+  return total / ranks + total / ranks / 2;
 }
 
 Draft best_draft(const Problem& problem, const Draft& fixed, const std::vector<std::size_t>& movable) {
@@ -231,13 +252,13 @@ Draft best_draft(const Problem& problem, const Draft& fixed, const std::vector<s
 
 }  // namespace
 
-std::vector<ShardChoice> choose_shards(std::span<const TableSize> tables, int world_size, std::int64_t bytes_per_rank) {
+std::vector<ShardChoice> choose_shards(std::span<const TableSize> tables, const RankLayout& ranks, std::int64_t bytes_per_rank) {
   Problem problem;
-  problem.ranks = world_size;
+  problem.ranks = ranks;
   const PlacementCosts costs;
   for (const TableSize& table : tables) {
     const bool has_rank = table.rank != TableSize::kAnyRank;
-    problem.costs.emplace_back(table, world_size, costs);
+    problem.costs.emplace_back(table, ranks, costs);
     problem.free.push_back(table.sharding == Sharding::kAuto && !has_rank);
     problem.whole.push_back(table.sharding == Sharding::kTableWise && !has_rank);
   }
@@ -245,7 +266,13 @@ std::vector<ShardChoice> choose_shards(std::span<const TableSize> tables, int wo
   Draft fixed(problem);
   std::vector<std::size_t> movable;
   for (std::size_t t = 0; t < tables.size(); ++t) {
-    if (is_on_all(tables[t].sharding)) {
+    if (tables[t].sharding == Sharding::kTableRowWise) {
+      if (tables[t].rank == TableSize::kAnyRank) {
+        fixed.place_on_node(t);
+      } else {
+        fixed.place(t, {Sharding::kTableRowWise, tables[t].rank});
+      }
+    } else if (is_settled(tables[t].sharding)) {
       fixed.place(t, {tables[t].sharding, 0});
     } else if (!problem.free[t] && !problem.whole[t]) {
       fixed.place(t, {Sharding::kTableWise, tables[t].rank});
@@ -257,12 +284,13 @@ std::vector<ShardChoice> choose_shards(std::span<const TableSize> tables, int wo
   if (bytes_per_rank > 0 && best.most_bytes() > bytes_per_rank) {
     fail<ConfigError>("placement.memory_gib = {:.6g}: the tables do not fit; one of {} ranks would need {:.6g} GiB for its tables and their state: start more ranks, raise the "
                       "limit, or change tables.<name>.sharding and .rank",
-                      static_cast<double>(bytes_per_rank) / (1 << 30), world_size, static_cast<double>(best.most_bytes()) / (1 << 30));
+                      static_cast<double>(bytes_per_rank) / (1 << 30), ranks.world_size(), static_cast<double>(best.most_bytes()) / (1 << 30));
   }
   return best.choices();
 }
 
-std::string where_text(ShardChoice choice, int world_size) {
+std::string where_text(ShardChoice choice, const RankLayout& ranks) {
+  const int world_size = ranks.world_size();
   switch (choice.sharding) {
     case Sharding::kRowWise:
       return fmt::format("rows over {} ranks", world_size);
@@ -272,6 +300,10 @@ std::string where_text(ShardChoice choice, int world_size) {
       return fmt::format("columns over {} ranks", world_size);
     case Sharding::kDataParallel:
       return fmt::format("a copy on each of {} ranks", world_size);
+    case Sharding::kTableRowWise:
+      return fmt::format("rows over the ranks of node {}", ranks.node_of(choice.rank));
+    case Sharding::kGrid:
+      return fmt::format("columns over {} nodes, rows over the ranks of each", ranks.node_count());
     case Sharding::kAuto:
     case Sharding::kTableWise:
       break;
@@ -286,8 +318,8 @@ std::optional<OtherPlacement> next_best(const Placement& placement, std::span<co
   std::optional<OtherPlacement> best;
   for (std::size_t t = 0; t < asked_for.size(); ++t) {
     const TableSize& table = asked_for[t];
-    if (table.rank != TableSize::kAnyRank || is_on_all(table.sharding)) continue;
-    const TableCost cost(table, ranks, costs);
+    if (table.rank != TableSize::kAnyRank || is_settled(table.sharding)) continue;
+    const TableCost cost(table, placement.ranks(), costs);
     const Sharding now = placement.sharding(t);
     const auto load_of = [&](Sharding sharding, bool here) -> const RankLoad& {
       return sharding != Sharding::kTableWise ? cost.each(sharding) : here ? cost.holder() : cost.asking();

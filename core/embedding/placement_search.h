@@ -18,10 +18,10 @@ namespace rechost {
 /// out. Then tables are moved, exchanged and spread as long as that helps.
 ///
 /// Throws ConfigError for tables that do not fit.
-std::vector<ShardChoice> choose_shards(std::span<const TableSize> tables, int world_size, std::int64_t bytes_per_rank);
+std::vector<ShardChoice> choose_shards(std::span<const TableSize> tables, const RankLayout& ranks, std::int64_t bytes_per_rank);
 
 /// "rank 2" or "rows over 4 ranks".
-std::string where_text(ShardChoice choice, int world_size);
+std::string where_text(ShardChoice choice, const RankLayout& ranks);
 
 /// The best placement that differs from this one in where one table lies; nothing where no table's place is free.
 struct OtherPlacement {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/host.h"
 
 namespace rechost {
 namespace {
@@ -31,10 +32,19 @@ std::span<std::byte> writable_bytes_of(ReusedArray<Element>& array) {
 
 namespace {
 
+RankLayout layout_of(Communicator& ranks, int ranks_per_node) {
+  if (ranks_per_node > 0) return {ranks.world_size(), ranks_per_node};
+  const std::string own = host_name();
+  std::vector<std::string> names;
+  for (const std::vector<std::byte>& name : gather_packets(ranks, std::as_bytes(std::span(own)))) names.emplace_back(reinterpret_cast<const char*>(name.data()), name.size());
+  return RankLayout(names);
+}
+
 /// Rank 0's, on every rank: the last bits of what costs are reckoned from may differ between processors.
 Placement agreed_placement(const std::vector<TableSize>& sizes, const ShardedTables::Settings& settings) {
   Communicator& ranks = *settings.communicator;
-  Placement placement(sizes, ranks.world_size(), settings.bytes_per_rank);
+  const RankLayout layout = layout_of(ranks, settings.ranks_per_node);
+  Placement placement(sizes, layout, settings.bytes_per_rank);
   if (ranks.world_size() == 1) return placement;
   std::vector<std::int32_t> choices;
   for (std::size_t t = 0; t < sizes.size(); ++t) {
@@ -47,9 +57,9 @@ Placement agreed_placement(const std::vector<TableSize>& sizes, const ShardedTab
   std::vector<TableSize> agreed = sizes;
   for (std::size_t t = 0; t < sizes.size(); ++t) {
     agreed[t].sharding = static_cast<Sharding>(choices[2 * t]);
-    agreed[t].rank = agreed[t].sharding == Sharding::kTableWise ? choices[2 * t + 1] : TableSize::kAnyRank;
+    agreed[t].rank = is_on_some(agreed[t].sharding) ? choices[2 * t + 1] : TableSize::kAnyRank;
   }
-  return Placement(std::move(agreed), ranks.world_size());
+  return Placement(std::move(agreed), layout);
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ class ShardedTables final : public EmbeddingTables {
     std::size_t slices = 1;                ///< most that a rank works on in a step; the same on all ranks
     std::size_t note_size = 0;             ///< most numbers in a note; the same on all ranks
     std::int64_t bytes_per_rank = 0;       ///< for the Placement
+    int ranks_per_node = 0;                ///< for its RankLayout; 0: those of one host share a node
   };
 
   ShardedTables(const std::vector<TableConfig>& tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,

@@ -327,6 +327,7 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
   settings.slices = static_cast<std::size_t>(slice_plan_.most);
   settings.note_size = settings.slices + 1;
   settings.bytes_per_rank = config.placement.bytes_per_rank();
+  settings.ranks_per_node = static_cast<int>(config.placement.ranks_per_node);
   tables_ = std::make_unique<ShardedTables>(tables, std::move(lookups), std::move(blocks), table_seed, pool_, settings);
 }
 

@@ -9,6 +9,7 @@ import checkpoints
 from program import expect, folder, main, rechost
 
 ADAGRAD = ["--set", "optimizer.sparse.kind=adagrad"]
+TWO_ON_A_NODE = ["--set", "placement.ranks_per_node=2"]
 
 
 def every_sharding_has_the_bits_of_one_process():
@@ -16,9 +17,10 @@ def every_sharding_has_the_bits_of_one_process():
         for model in MODELS:
             alone = train(pathlib.Path(temporary) / f"{model}-alone", model, 1, *EXACT, *ADAGRAD, "--set", "run.steps=60")[1]
             for ranks, sharding, shown in ((2, "column_wise", "; by columns: "), (3, "column_wise", "; by columns: "), (4, "row_wise_hash", "; by hashed rows: "),
-                                           (2, "data_parallel", "; copied: "), (3, "row_wise", "split by rows: ")):
+                                           (2, "data_parallel", "; copied: "), (3, "row_wise", "split by rows: "), (4, "table_row_wise", "; by rows on one node: "),
+                                           (4, "grid", "; by columns over nodes and rows in them: "), (3, "grid", "; by columns over nodes and rows in them: ")):
                 result, run = train(pathlib.Path(temporary) / f"{model}-{sharding}-{ranks}", model, ranks, *EXACT, *ADAGRAD, "--set", f'tables."*".sharding="{sharding}"',
-                                    "--set", "run.steps=60")
+                                    *TWO_ON_A_NODE, "--set", "run.steps=60")
                 expect(shown in result.err, f"tables are not {sharding}\n{result}")
                 checkpoints.expect_same_weights(alone, run)
                 expect(losses(run) == losses(alone), f"{run}: another loss curve")
@@ -33,9 +35,10 @@ def columns_are_refused_where_an_optimizer_needs_whole_rows():
 def a_run_goes_on_under_any_other_sharding():
     with folder() as temporary:
         settings = [*EXACT, *ADAGRAD, "--resume", "auto"]
-        alone = train(f"{temporary}/alone", "dlrm", 1, *settings, "--set", "run.steps=60")[1]
-        for steps, ranks, sharding in ((10, 3, "row_wise_hash"), (20, 2, "column_wise"), (30, 4, "data_parallel"), (40, 2, "row_wise"), (50, 3, "row_wise_hash"), (60, 4, "column_wise")):
-            _, run = train(f"{temporary}/broken", "dlrm", ranks, *settings, "--set", f"run.steps={steps}", "--set", f'tables."*".sharding="{sharding}"')
+        alone = train(f"{temporary}/alone", "dlrm", 1, *settings, "--set", "run.steps=80")[1]
+        for steps, ranks, sharding in ((10, 3, "row_wise_hash"), (20, 2, "column_wise"), (30, 4, "data_parallel"), (40, 2, "row_wise"), (50, 3, "row_wise_hash"), (60, 4, "column_wise"),
+                                       (70, 4, "grid"), (80, 3, "table_row_wise")):
+            _, run = train(f"{temporary}/broken", "dlrm", ranks, *settings, *TWO_ON_A_NODE, "--set", f"run.steps={steps}", "--set", f'tables."*".sharding="{sharding}"')
         rechost("checkpoint", "verify", run)
         checkpoints.expect_same_weights(alone, run)
         # Whatever holds the rows, what is said of them is the same.

@@ -109,3 +109,48 @@ TEST_CASE("copies lie on every rank, and each shows a part of the rows") {
   CHECK(shown == 10);
   CHECK_THROWS_WITH(Placement({{"t", 10, 4, Sharding::kDataParallel, 0}}, 2), Catch::Contains("with sharding = \"data_parallel\" all ranks hold"));
 }
+
+TEST_CASE("a table lies on the ranks of one node, or its columns on all nodes") {
+  // Ranks 0, 2 and 3 share a node, as a launcher that deals them out may have it.
+  const RankLayout ranks({"a", "b", "a", "a", "b"});
+  CHECK(ranks.node_count() == 2);
+  CHECK(ranks.ranks_of(1) == std::vector<int>{1, 4});
+  CHECK(ranks.fewest_ranks() == 2);
+  TableSize on_node{"n", 10, 8, Sharding::kTableRowWise, 4, 2};
+  TableSize grid{"g", 10, 8, Sharding::kGrid, TableSize::kAnyRank, 2};
+  TableSize large = on_node;
+  large.rank = TableSize::kAnyRank;
+  large.rows = 1000;
+  const Placement placement({on_node, grid, large}, ranks);
+  const auto held = [&](std::size_t table, int rank) {
+    const TableShard& shard = placement.shard(table, rank);
+    return std::vector<std::int64_t>{shard.places.first, shard.places.count, shard.columns.first, shard.columns.count};
+  };
+  CHECK(held(0, 1) == std::vector<std::int64_t>{0, 5, 0, 2});
+  CHECK(held(0, 4) == std::vector<std::int64_t>{5, 5, 0, 2});
+  CHECK(placement.describe(0) == "rows over the ranks of node 1");
+  for (const int rank : {0, 2, 3}) CHECK(placement.shard(0, rank).is_empty());
+  // Column 0 on node 0, column 1 on node 1.
+  CHECK(held(1, 1) == std::vector<std::int64_t>{0, 5, 1, 1});
+  CHECK(held(1, 4) == std::vector<std::int64_t>{5, 5, 1, 1});
+  std::int64_t next = 0;
+  for (const int rank : {0, 2, 3}) {
+    CHECK(placement.shard(1, rank).places.first == next);
+    CHECK(placement.shard(1, rank).columns.first == 0);
+    CHECK(placement.shard(1, rank).columns.count == 1);
+    next = placement.shard(1, rank).places.end();
+  }
+  CHECK(next == 10);
+  CHECK(placement.describe(1) == "columns over 2 nodes, rows over the ranks of each");
+  // The node with fewer bytes so far.
+  CHECK(placement.describe(2) == "rows over the ranks of node 0");
+  std::int64_t bytes = 0;
+  for (int rank = 0; rank < 5; ++rank) bytes += placement.bytes(rank);
+  CHECK(bytes == (10 + 10 + 1000) * 8);
+
+  grid.whole_row_rule = "rowwise_adagrad";
+  CHECK_THROWS_WITH(Placement({grid}, ranks), Catch::Contains("tables.\"g\".sharding = \"grid\": rowwise_adagrad needs all columns"));
+  CHECK(Placement({grid}, 3).describe(0) == "columns over 1 nodes, rows over the ranks of each");
+  on_node.rank = 5;
+  CHECK_THROWS_WITH(Placement({on_node}, ranks), Catch::Contains("tables.\"n\".rank = 5: there are 5 ranks"));
+}

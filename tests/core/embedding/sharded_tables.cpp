@@ -17,6 +17,9 @@ namespace {
 
 constexpr int kSlices = 6;
 constexpr std::int64_t kRows = 96;
+constexpr int kRanksPerNode = 2;  // three ranks are two nodes that are not alike
+constexpr Sharding kShardings[] = {Sharding::kTableWise,    Sharding::kRowWise,      Sharding::kRowWiseHash, Sharding::kColumnWise,
+                                   Sharding::kDataParallel, Sharding::kTableRowWise, Sharding::kGrid};
 
 /// Samples [begin, end) of all columns.
 std::vector<Column> cut(const std::vector<Column>& columns, PositionRange range) {
@@ -49,7 +52,7 @@ Trained train(const Model& model, int ranks, const std::function<void(const std:
   with_ranks([&](Communicator& all) {
     ThreadPool pool(1);
     const PositionRange own = share_of(kSlices, {all.rank(), ranks});
-    ShardedTables::Settings settings{.communicator = &all, .slices = kSlices, .note_size = 2};
+    ShardedTables::Settings settings{.communicator = &all, .slices = kSlices, .note_size = 2, .ranks_per_node = kRanksPerNode};
     ShardedTables tables(model.tables, model.lookups, model.blocks, 1, pool, settings);
     for (std::int64_t step = 1; step <= 3; ++step) {
       std::vector<PreparedIds> prepared(static_cast<std::size_t>(own.end - own.begin));
@@ -136,8 +139,8 @@ TEST_CASE("rows and state have the same bits however the slices and tables are s
 
 TEST_CASE("rows and state have the same bits under every sharding") {
   for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdagrad, OptimizerKind::kRowwiseAdagrad, OptimizerKind::kAdam}) {
-    for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise, Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
-      if (sharding == Sharding::kColumnWise && kind == OptimizerKind::kRowwiseAdagrad) continue;  // refused: see placement.cpp
+    for (const Sharding sharding : kShardings) {
+      if ((sharding == Sharding::kColumnWise || sharding == Sharding::kGrid) && kind == OptimizerKind::kRowwiseAdagrad) continue;  // refused: see placement.cpp
       RandomValues random(14);
       Model model(24, kind, Pooling::kMean, kRows, random);
       const Trained alone = train_in_one_process(model);
@@ -166,7 +169,7 @@ TEST_CASE("rows of 16 bits are rounded alike wherever they lie") {
     // More columns than share random numbers, so that ranks get some each.
     Model wide(100, OptimizerKind::kAdagrad, Pooling::kSum, kRows, random, precision);
     const Trained wide_alone = train_in_one_process(wide);
-    for (const Sharding sharding : {Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
+    for (const Sharding sharding : {Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel, Sharding::kGrid}) {
       for (TableConfig& table : wide.tables) table.sharding = sharding;
       const Trained spread = train(wide, 3, [&](const auto& body) { with_tcp(3, body); });
       for (std::size_t t = 0; t < wide.tables.size(); ++t) {
@@ -178,14 +181,14 @@ TEST_CASE("rows of 16 bits are rounded alike wherever they lie") {
 }
 
 TEST_CASE("every rank can read any rows of any sharding, and writes back what it holds of them") {
-  for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise, Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
+  for (const Sharding sharding : kShardings) {
     RandomValues random(15);
     Model model(24, OptimizerKind::kAdam, Pooling::kSum, kRows, random);
     for (TableConfig& table : model.tables) table.sharding = sharding;
     INFO(sharding_name(sharding));
     with_tcp(3, [&](Communicator& all) {
       ThreadPool pool(1);
-      const ShardedTables::Settings settings{.communicator = &all, .slices = 1, .note_size = 1};
+      const ShardedTables::Settings settings{.communicator = &all, .slices = 1, .note_size = 1, .ranks_per_node = kRanksPerNode};
       ShardedTables tables(model.tables, model.lookups, model.blocks, 1, pool, settings);
       for (std::size_t t = 0; t < model.tables.size(); ++t) {
         const TableConfig& table = model.tables[t];
