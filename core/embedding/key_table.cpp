@@ -1,6 +1,8 @@
 #include "embedding/key_table.h"
 
+#include <algorithm>
 #include <bit>
+#include <functional>
 
 #include "base/error.h"
 #include "base/philox.h"
@@ -56,29 +58,34 @@ void KeyTable::grow() {
 }
 
 std::int32_t KeyTable::add(const KeyEntry& content) {
-  std::int32_t entry = entry_limit();
-  grow();
   if (free_.empty()) {
-    entries_.push_back(content);
-  } else {
-    entry = free_.back();
-    free_.pop_back();
-    entries_[static_cast<std::size_t>(entry)] = content;
+    append(content);
+    return entry_limit() - 1;
   }
+  grow();
+  const std::int32_t entry = free_.front();
+  std::pop_heap(free_.begin(), free_.end(), std::greater<>{});
+  free_.pop_back();
+  entries_[static_cast<std::size_t>(entry)] = content;
   insert_place(entry);
   return entry;
 }
 
-void KeyTable::put(std::int32_t entry, const KeyEntry& content) {
-  if (entry == entry_limit()) {
-    grow();
-    entries_.push_back(content);
-  } else if (entry >= 0 && entry < entry_limit() && used(entry)) {
-    erase_place((*this)[entry].key);
-    entries_[static_cast<std::size_t>(entry)] = content;
-  } else {
-    fail<Error>("entry {} is neither in use nor the next one ({})", entry, entry_limit());
+void KeyTable::append(const KeyEntry& content) {
+  if (content.last_step == 0) {
+    free_.push_back(entry_limit());
+    std::push_heap(free_.begin(), free_.end(), std::greater<>{});
+    entries_.emplace_back();
+    return;
   }
+  grow();
+  entries_.push_back(content);
+  insert_place(entry_limit() - 1);
+}
+
+void KeyTable::replace(std::int32_t entry, const KeyEntry& content) {
+  erase_place((*this)[entry].key);
+  entries_[static_cast<std::size_t>(entry)] = content;
   insert_place(entry);
 }
 
@@ -86,6 +93,7 @@ void KeyTable::remove(std::int32_t entry) {
   erase_place((*this)[entry].key);
   entries_[static_cast<std::size_t>(entry)] = {};
   free_.push_back(entry);
+  std::push_heap(free_.begin(), free_.end(), std::greater<>{});
 }
 
 void KeyTable::set_use(std::int32_t entry, std::int64_t count, std::int64_t last_step) {

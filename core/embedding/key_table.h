@@ -30,10 +30,12 @@ class KeyTable {
   /// The entry of `key`, kNone when it is not there.
   std::int32_t find(std::int64_t key) const;
 
-  /// A key that is not there yet, in a free entry, which is returned.
+  /// A key that is not there yet, in the lowest free entry, else in a new one; returns which.
   std::int32_t add(const KeyEntry& content);
-  /// A key that is not there yet, in place of the one in `entry`; or in a new entry when that is entry_limit().
-  void put(std::int32_t entry, const KeyEntry& content);
+  /// A key that is not there yet, in a new entry; with last_step 0 that entry is a free one.
+  void append(const KeyEntry& content);
+  /// A key that is not there yet, in place of the one in `entry`.
+  void replace(std::int32_t entry, const KeyEntry& content);
   void remove(std::int32_t entry);
   void set_use(std::int32_t entry, std::int64_t count, std::int64_t last_step);
 
@@ -46,7 +48,7 @@ class KeyTable {
   void erase_place(std::int64_t key);
 
   std::vector<KeyEntry> entries_;     ///< last_step 0: free
-  std::vector<std::int32_t> free_;
+  std::vector<std::int32_t> free_;    ///< a heap, the lowest on top
   std::vector<std::int32_t> places_;  ///< open addressing: a power of two of entries, at most half of them taken; kNone: free
   int shift_ = 64;                    ///< 64 - log2(places)
 };

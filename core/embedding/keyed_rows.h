@@ -21,17 +21,18 @@ struct RowChanges {
   };
 
   std::int64_t step = 0;
+  std::vector<std::int32_t> expired;          ///< rows whose key has not been seen for too long: free, before any are given
   std::vector<Admission> admitted;            ///< rows that have a new key, and are to start anew
   std::vector<Use> used;                      ///< rows of keys in the batch, those admitted by it included
   std::vector<std::int64_t> no_longer_pending;
   std::vector<KeyEntry> pending;              ///< keys in the batch that wait for admission, as they are now
-  std::int64_t evicted = 0;                   ///< how many of `admitted` had another key before
+  std::int64_t evicted = 0;                   ///< how many keys lost their row: those of `expired`, and those that another took the place of
   std::int64_t ids = 0;                       ///< occurrences of keys in the batch
   std::int64_t unadmitted_ids = 0;            ///< those that read the row for unknown keys
 
   void clear();
   std::uint64_t memory_bytes() const {
-    return admitted.size() * sizeof(Admission) + used.size() * sizeof(Use) + no_longer_pending.size() * sizeof(std::int64_t) + pending.size() * sizeof(KeyEntry);
+    return expired.size() * sizeof(std::int32_t) + admitted.size() * sizeof(Admission) + used.size() * sizeof(Use) + no_longer_pending.size() * sizeof(std::int64_t) + pending.size() * sizeof(KeyEntry);
   }
 };
 
@@ -54,7 +55,12 @@ class KeyedRows {
   const std::string& table() const { return table_; }
   std::int64_t max_keys() const { return max_keys_; }
   std::int64_t keys() const { return rows_.size(); }
-  /// The key of a row that has one: from Vocabulary::kFirstValueRow on, keys() of them.
+  /// Whether some key has the row; without a limit of age those from Vocabulary::kFirstValueRow on, keys() of them.
+  bool has_key(std::int64_t row) const {
+    const std::int64_t entry = row - Vocabulary::kFirstValueRow;
+    return entry >= 0 && entry < rows_.entry_limit() && rows_.used(static_cast<std::int32_t>(entry));
+  }
+  /// The key of a row that has one.
   const KeyEntry& entry_of(std::int32_t row) const { return rows_[row - Vocabulary::kFirstValueRow]; }
   const KeyTable& pending() const { return pending_; }
   const Counters& counters() const { return counters_; }
@@ -68,8 +74,8 @@ class KeyedRows {
   /// Changes of one batch after another, none left out.
   void apply(const RowChanges& changes);
 
-  /// Keys of rows from kFirstValueRow on, in order of rows; pending keys in ascending order. restore() throws DataError naming the table for what
-  /// cannot be: more keys than max_keys, a key twice, a count or step below 1.
+  /// Keys of rows from kFirstValueRow on, in order of rows, kMissingKey with count and step 0 for one that is free again; pending keys in ascending
+  /// order. restore() throws DataError naming the table for what cannot be: more keys than max_keys, a key twice, a count or step below 1.
   KeyArrays row_arrays() const;
   KeyArrays pending_arrays() const;
   void restore(const KeyArrays& rows, const KeyArrays& pending, const Counters& counters);
@@ -78,7 +84,7 @@ class KeyedRows {
 
  private:
   friend class SlotMap;
-  void add_restored(KeyTable& to, const KeyArrays& from, std::int64_t most, const char* what) const;
+  KeyTable restored(const KeyArrays& from, bool with_free_rows, const char* what) const;
 
   std::string table_;
   std::int64_t max_keys_ = 0;

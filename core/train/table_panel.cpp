@@ -79,7 +79,7 @@ Json table_panel(const ModelRuntime& model, const Vocabularies& vocabularies, st
       entry["norm"] = {{"min", facts.least_norm}, {"median", facts.median_norm}, {"max", facts.largest_norm}};
       entry["largest_row"] = {{"row", facts.largest_row}, {"norm", facts.largest_norm}};
       if (vocabulary != nullptr && keys != nullptr && facts.largest_row >= Vocabulary::kFirstValueRow) {
-        if (facts.largest_row - Vocabulary::kFirstValueRow < keys->keys()) {
+        if (keys->has_key(facts.largest_row)) {
           entry["largest_row"]["value"] = vocabulary->key_text(keys->entry_of(static_cast<std::int32_t>(facts.largest_row)).key);
         }
       } else if (vocabulary != nullptr && facts.largest_row < vocabulary->rows()) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <deque>
 #include <map>
 #include <random>
@@ -45,12 +46,22 @@ struct PlainModel {
     return u < 1.0 - no;
   }
 
-  static std::map<std::int64_t, Entry>::iterator first_to_go(std::map<std::int64_t, Entry>& from, const KeyBatch& batch, bool by_count) {
+  /// Multiples of the half life up to a step.
+  std::int64_t halvings(std::int64_t step) const { return settings.half_life_steps == 0 ? 0 : step / settings.half_life_steps; }
+
+  std::int64_t left_of(const Entry& entry, std::int64_t step) const {
+    std::int64_t count = entry.count;
+    for (std::int64_t i = halvings(entry.last_step); i < halvings(step); ++i) count /= 2;
+    return count;
+  }
+
+  std::map<std::int64_t, Entry>::iterator first_to_go(std::map<std::int64_t, Entry>& from, const KeyBatch& batch, bool by_count) const {
     auto found = from.end();
     for (auto it = from.begin(); it != from.end(); ++it) {
       if (batch.counts.contains(it->first)) continue;
-      const auto order = [by_count](const auto& entry) {
-        return std::tuple(by_count ? entry->second.count : 0, entry->second.last_step, entry->first);
+      const auto order = [&](const auto& entry) {
+        const double halved = std::ldexp(static_cast<double>(entry->second.count), static_cast<int>(halvings(entry->second.last_step) - halvings(batch.step)));
+        return std::tuple(by_count ? halved : 0.0, entry->second.last_step, entry->first);
       };
       if (found == from.end() || order(it) < order(found)) found = it;
     }
@@ -60,10 +71,15 @@ struct PlainModel {
   /// The row of each key of the batch.
   std::map<std::int64_t, std::int32_t> step(const KeyBatch& batch) {
     std::map<std::int64_t, std::int32_t> result;
+    if (settings.max_age_steps > 0) {
+      const auto too_old = [&](const auto& entry) { return batch.step - entry.second.last_step > settings.max_age_steps; };
+      counters.evictions += static_cast<std::int64_t>(std::erase_if(rows, too_old));
+      std::erase_if(pending, too_old);
+    }
     for (const auto& [key, count] : batch.counts) {
       counters.ids += count;
       if (!rows.contains(key)) continue;
-      rows[key].count += count;
+      rows[key].count = left_of(rows[key], batch.step) + count;
       rows[key].last_step = batch.step;
     }
     for (const auto& [key, count] : batch.counts) {
@@ -75,11 +91,14 @@ struct PlainModel {
 
   void admit(std::int64_t key, std::int64_t count, const KeyBatch& batch) {
     const bool was_pending = pending.contains(key);
-    const std::int64_t before = was_pending ? pending[key].count : 0;
+    const std::int64_t before = was_pending ? left_of(pending[key], batch.step) : 0;
     const std::int64_t enough = before + count - settings.admit_after + 1;  // occurrences that may be admitted
     if (enough >= 1 && drawn(key, batch.step, std::min(count, enough))) {
       pending.erase(key);
-      std::int32_t row = static_cast<std::int32_t>(rows.size()) + 2;
+      std::set<std::int32_t> taken;
+      for (const auto& [other, entry] : rows) taken.insert(entry.row);
+      std::int32_t row = 2;
+      while (taken.contains(row)) ++row;
       if (static_cast<std::int64_t>(rows.size()) == max_keys) {
         const auto victim = first_to_go(rows, batch, settings.evict == EvictionRule::kFrequency);
         REQUIRE(victim != rows.end());
@@ -183,6 +202,59 @@ TEST_CASE("a full table evicts the key that came least often") {
   CHECK(table.map.state().row_of(2) == 0);
 }
 
+TEST_CASE("a key not seen for too long is forgotten, and the lowest free row goes first") {
+  for (const EvictionRule evict : {EvictionRule::kAge, EvictionRule::kFrequency}) {
+    SmallTable table({.evict = evict, .max_age_steps = 2}, 4);
+    table.step({1, 2, 3});
+    table.step({2});
+    table.step({3});
+    CHECK(table.changes.expired.empty());  // two steps without it are allowed
+    CHECK(table.step({3}) == std::vector<std::int32_t>{4});
+    CHECK(table.changes.expired == std::vector<std::int32_t>{2});
+    CHECK(table.changes.evicted == 1);
+    CHECK(table.map.state().row_of(1) == 0);
+    CHECK_FALSE(table.map.state().has_key(2));
+    CHECK(table.map.state().has_key(3));
+    CHECK(table.step({1, 5}) == std::vector<std::int32_t>{2, 3});  // key 2 has gone as well
+    CHECK(table.map.state().keys() == 3);
+    CHECK(table.map.state().entry_of(2) == KeyEntry{1, 1, 5});
+  }
+}
+
+TEST_CASE("a key that comes again after its age limit is new") {
+  SmallTable table({.admit_after = 2, .max_age_steps = 1});
+  CHECK(table.step({7}) == std::vector<std::int32_t>{0});
+  table.step({});
+  CHECK(table.step({7}) == std::vector<std::int32_t>{0});  // its first occurrence is forgotten
+  CHECK(table.step({7}) == std::vector<std::int32_t>{2});
+}
+
+TEST_CASE("a free row is written down, and given again after a resume") {
+  SmallTable table({.max_age_steps = 1}, 3);
+  table.step({1, 2, 3});
+  table.step({3});
+  table.step({3});
+  const KeyArrays rows = table.map.state().row_arrays();
+  CHECK(rows.keys == std::vector<std::int64_t>{kMissingKey, kMissingKey, 3});
+  CHECK(rows.last_steps == std::vector<std::int64_t>{0, 0, 3});
+  SlotMap again({.max_age_steps = 1}, restored(table.map.state()));
+  RowChanges changes;
+  CHECK(assign(again, batch_of(4, {3, 9}), changes) == std::vector<std::int32_t>{4, 2});
+}
+
+TEST_CASE("old occurrences count half after each half life") {
+  SmallTable table({.evict = EvictionRule::kFrequency, .half_life_steps = 4});
+  table.step({1, 1, 1, 1, 1});  // 5, halved at steps 4 and 8
+  table.step({2});
+  for (int i = 0; i < 5; ++i) table.step({});
+  CHECK(table.step({2, 2}) == std::vector<std::int32_t>{3});  // step 8: 1/4 of 1 is nothing, and 2
+  CHECK(table.map.state().entry_of(3).count == 2);
+  CHECK(table.step({3}) == std::vector<std::int32_t>{2});  // 5/4 are fewer than 2
+  SmallTable rare({.admit_after = 3, .half_life_steps = 2});
+  rare.step({1, 1});
+  CHECK(rare.step({1}) == std::vector<std::int32_t>{0});  // 1 is left of 2
+}
+
 TEST_CASE("a key of the batch is not evicted by it, and a batch with too many says so") {
   SmallTable table({});
   table.step({1});
@@ -221,6 +293,8 @@ TEST_CASE("random traces go as the plain model says, in flight and resumed") {
   settings.admit_after = 1 + below(4);
   settings.admit_probability = below(2) == 0 ? 1.0 : 0.3;
   settings.evict = below(2) == 0 ? EvictionRule::kAge : EvictionRule::kFrequency;
+  settings.max_age_steps = below(2) == 0 ? 0 : 1 + below(8);
+  settings.half_life_steps = below(2) == 0 ? 0 : 1 + below(20);
   settings.seed = static_cast<std::uint64_t>(seed);
   const std::int64_t max_keys = 1 + below(60);
   const std::int64_t most_ahead = below(6);
@@ -272,6 +346,7 @@ TEST_CASE("keys that cannot be are not restored") {
   CHECK(state.row_of(5) == 3);
   CHECK_THROWS_WITH(state.restore({{4, 4}, {1, 1}, {1, 1}}, {}, {}), Catch::Contains("table \"user\": admitted key 4 is there twice"));
   CHECK_THROWS_WITH(state.restore({{4}, {0}, {1}}, {}, {}), Catch::Contains("admitted key 4 with count 0"));
+  CHECK_THROWS_WITH(state.restore({}, {{kMissingKey}, {0}, {0}}, {}), Catch::Contains("pending key"));
   CHECK_THROWS_WITH(state.restore({{1, 2, 3}, {1, 1, 1}, {1, 1, 1}}, {}, {}), Catch::Contains("3 admitted keys"));
   CHECK_THROWS_WITH(state.restore({}, {{1}, {1, 1}, {1}}, {}), Catch::Contains("1 pending keys, 2 counts"));
   CHECK(state.row_of(5) == 3);
