@@ -56,8 +56,8 @@ class EmbeddingTables {
   /// Keeps what this rank holds of them. Throws Error for rows that are not all in held_rows().
   virtual void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) = 0;
   virtual std::uint64_t memory_bytes() const = 0;
-  /// As EmbeddingEngine::start_rows(), before the fetch() of the step that reads them. Throws ConfigError where rows lie elsewhere than in this
-  /// process's memory: tables on a GPU and tables shared by ranks cannot be dynamic in training.
+  /// As EmbeddingEngine::start_rows(), before the fetch() of the step that reads them; rows by their global numbers, all ranks the same ones. Throws
+  /// ConfigError where rows lie elsewhere than in the memory of processes: tables on a GPU cannot be dynamic in training.
   virtual void start_rows(std::size_t table, std::span<const std::int32_t> rows, std::span<const std::int64_t> numbers);
 
   std::size_t table_count() const { return lookups().table_count(); }

@@ -43,7 +43,7 @@ std::vector<float> EmbeddingTables::read_held_values(std::size_t table, std::int
 }
 
 void EmbeddingTables::start_rows(std::size_t table, std::span<const std::int32_t> /*rows*/, std::span<const std::int64_t> /*numbers*/) {
-  fail<ConfigError>("table \"{}\" has features with encoder = \"dynamic\", which train on the CPU and in one process alone", this->table(table).name);
+  fail<ConfigError>("table \"{}\" has features with encoder = \"dynamic\", which train on the CPU alone", this->table(table).name);
 }
 
 LocalTables::LocalTables(std::vector<TableConfig> tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,

@@ -109,6 +109,21 @@ void ShardedTables::read_rows_together(std::size_t t, std::int64_t first, std::i
   }
 }
 
+void ShardedTables::start_rows(std::size_t t, std::span<const std::int32_t> rows, std::span<const std::int64_t> numbers) {
+  if (rows.size() != numbers.size()) fail<Error>("{} rows of table \"{}\" and {} numbers", rows.size(), table(t).name, numbers.size());
+  const TableShard& shard = own_shard(t);
+  if (shard.is_empty()) return;
+  std::vector<std::int32_t> held_places;
+  std::vector<std::int64_t> held_numbers;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::int64_t place = placement_.order(t).place_of(rows[i]);
+    if (place < shard.places.first || place >= shard.places.end()) continue;
+    held_places.push_back(static_cast<std::int32_t>(place - shard.places.first));
+    held_numbers.push_back(numbers[i]);
+  }
+  held_->start_rows(held_index_[t], held_places, held_numbers);
+}
+
 void ShardedTables::write_rows(std::size_t t, std::int64_t first, std::int64_t count, const float* rows, const float* state) {
   require_held(t, first, count);
   const TableShard& shard = own_shard(t);

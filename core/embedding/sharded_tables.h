@@ -44,6 +44,7 @@ class ShardedTables final : public EmbeddingTables {
   void read_rows_together(std::size_t table, std::int64_t first, std::int64_t count, float* rows, float* state) const override;
   std::vector<float> read_held_values(std::size_t table, std::int64_t row) const override;
   void write_rows(std::size_t table, std::int64_t first, std::int64_t count, const float* rows, const float* state) override;
+  void start_rows(std::size_t table, std::span<const std::int32_t> rows, std::span<const std::int64_t> numbers) override;
   std::uint64_t memory_bytes() const override { return held_ ? held_->memory_bytes() : 0; }
 
  private:

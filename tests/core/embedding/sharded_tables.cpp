@@ -222,6 +222,31 @@ TEST_CASE("every rank can read any rows of any sharding, and writes back what it
   }
 }
 
+TEST_CASE("a row that starts anew does so wherever it lies") {
+  for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise, Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
+    INFO(sharding_name(sharding));
+    RandomValues random(16);
+    Model model(24, OptimizerKind::kAdam, Pooling::kSum, kRows, random);
+    for (TableConfig& table : model.tables) table.sharding = sharding;
+    const std::vector<std::int32_t> rows{2, static_cast<std::int32_t>(model.tables[0].rows) - 1, 3};
+    const std::vector<std::int64_t> numbers{1LL << 40, -5, 17};
+    ThreadPool own(1);
+    const auto alone = model.engine(own);
+    alone->start_rows(0, rows, numbers);
+    const std::size_t dim = static_cast<std::size_t>(model.tables[0].dim);
+    std::vector<float> expected(static_cast<std::size_t>(model.tables[0].rows) * dim);
+    alone->read_rows(0, 0, model.tables[0].rows, expected.data(), nullptr);
+    with_tcp(3, [&](Communicator& all) {
+      ThreadPool pool(1);
+      ShardedTables tables(model.tables, model.lookups, model.blocks, 1, pool, {.communicator = &all, .slices = 1, .note_size = 1});
+      tables.start_rows(0, rows, numbers);
+      std::vector<float> read(expected.size());
+      tables.read_rows_together(0, 0, model.tables[0].rows, read.data(), nullptr);
+      if (read != expected) throw std::runtime_error("rank " + std::to_string(all.rank()) + " has other rows");
+    });
+  }
+}
+
 TEST_CASE("slices add up to what one engine does with the whole batch") {
   RandomValues random(12);
   const Model model(16, OptimizerKind::kSgd, Pooling::kSum, kRows, random);
