@@ -143,14 +143,11 @@ int plan_command(std::span<const std::string> arguments) {
   Setup setup = setup_from(values, ranks);
   if (values.count("no-time") == 0) require_precision(setup.config.run, nullptr);
   setup.config.run.deterministic = false;  // slices of a batch move nothing between processes
-  const RunData data = open_run_data(setup.config, std::move(setup.loader), {}, *setup.pool);
+  RunDataOptions data_options;
+  data_options.settle_rows = row_settler(setup);
+  const RunData data = open_run_data(setup.config, std::move(setup.loader), std::move(data_options), *setup.pool);
   const auto model = build_planned_model(setup, data, ranks);
   const EmbeddingTables& tables = model->tables();
-  if (ranks > 1 && model->dynamic().any()) {
-    fail<ConfigError>("--nproc {}: features of table \"{}\" have encoder = \"dynamic\", and their rows are given to keys in one process: plan one rank, or set another "
-                      "encoder for them",
-                      ranks, model->dynamic().all().front()->table());
-  }
   std::vector<TableConfig> configs;
   for (std::size_t i = 0; i < tables.table_count(); ++i) configs.push_back(tables.table(i));
   const std::vector<TableSize> sizes = table_sizes(configs);

@@ -1,9 +1,11 @@
 #include "app/ranks.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <mutex>
+#include <vector>
 
 #include <unistd.h>
 
@@ -30,10 +32,13 @@ using std::chrono::milliseconds;
 constexpr milliseconds kTimeToBlame{10'000};
 /// What a process that others have left may take to write down why.
 constexpr milliseconds kTimeToEnd{2'000};
+/// Of what goes on beside the steps: a rank may be ahead of others that evaluate for hours. Dead ranks are noticed by the job.
+constexpr std::chrono::hours kTimeBesideSteps{24 * 7};
 
 class Alone final : public Ranks {
  public:
   Communicator& communicator() override { return communicator_; }
+  Communicator& open_another() override { rechost::fail<Error>("a process alone has nobody to talk to"); }
   void require_same(std::string_view /*what*/, const std::string& /*text*/) override {}
   void fail(std::string_view /*why*/) override {}
 
@@ -79,7 +84,10 @@ class BlamingCommunicator final : public Communicator {
   void barrier() override {
     guarded("barrier", [&] { inner_->barrier(); });
   }
-  void abort() override { inner_->abort(); }
+  void abort() override {
+    aborted_ = true;
+    inner_->abort();
+  }
 
  private:
   template <typename Operation>
@@ -87,13 +95,15 @@ class BlamingCommunicator final : public Communicator {
     try {
       run();
     } catch (const CommError& error) {
-      const auto blamed = job_.failure(kTimeToBlame);
+      // This process has ended it itself, or knows already why it was to.
+      const auto blamed = job_.failure(aborted_ ? milliseconds(0) : kTimeToBlame);
       rechost::fail<CommError>("{}; this rank was in {}", blamed.value_or(error.what()), operation);
     }
   }
 
   std::unique_ptr<Communicator> inner_;
   Job& job_;
+  std::atomic<bool> aborted_{false};
 };
 
 class Together final : public Ranks {
@@ -114,18 +124,17 @@ class Together final : public Ranks {
     settings.stop = &catch_stop_signals();
     job_ = Job::join(std::move(settings));
 
-    CommunicatorSettings peers;
-    peers.rank = identity.rank;
-    peers.world_size = identity.world_size;
-    peers.host = host_name();
-    peers.address = job_->address();
-    peers.key = key;
-    peers.shared_memory = comm.transport == "auto";
-    peers.exchange = [this](const std::string& own) { return job_->exchange(own); };
+    peers_.rank = identity.rank;
+    peers_.world_size = identity.world_size;
+    peers_.host = host_name();
+    peers_.address = job_->address();
+    peers_.key = key;
+    peers_.shared_memory = comm.transport == "auto";
+    peers_.exchange = [this](const std::string& own) { return job_->exchange(own); };
     // Whatever this process waits for will not come any more.
     job_->on_failure([this](const std::string& what) {
       std::unique_lock lock(mutex_);
-      if (communicator_ != nullptr) communicator_->abort();
+      for (const auto& communicator : communicators_) communicator->abort();
       // The main thread finds out in its next exchange, and ends in an orderly way.
       if (leaving_.wait_for(lock, kTimeToEnd, [this] { return left_; })) return;
       // Still here: it is busy with something long. What is on disk is whole, so nothing is lost.
@@ -133,9 +142,7 @@ class Together final : public Ranks {
       leave_word(LastWord::kOfAnother, what);
       _exit(kPeerLost);
     });
-    auto opened = std::make_unique<BlamingCommunicator>(open_communicator(peers), *job_);
-    const std::lock_guard lock(mutex_);
-    communicator_ = std::move(opened);
+    open(peers_);
   }
 
   ~Together() override {
@@ -146,10 +153,16 @@ class Together final : public Ranks {
     leaving_.notify_all();
     // First the job, whose thread may be about to end an exchange; nothing is exchanged any more.
     job_.reset();
-    communicator_.reset();
+    communicators_.clear();
   }
 
-  Communicator& communicator() override { return *communicator_; }
+  Communicator& communicator() override { return *communicators_.front(); }
+
+  Communicator& open_another() override {
+    CommunicatorSettings settings = peers_;
+    settings.deadline = kTimeBesideSteps;
+    return open(settings);
+  }
 
   void require_same(std::string_view what, const std::string& text) override {
     const std::vector<std::string> all = job_->exchange(checksum_of(text));
@@ -162,11 +175,18 @@ class Together final : public Ranks {
   void fail(std::string_view why) override { job_->fail(why); }
 
  private:
+  Communicator& open(const CommunicatorSettings& settings) {
+    auto opened = std::make_unique<BlamingCommunicator>(open_communicator(settings), *job_);
+    const std::lock_guard lock(mutex_);
+    return *communicators_.emplace_back(std::move(opened));
+  }
+
   std::unique_ptr<Job> job_;
+  CommunicatorSettings peers_;
   std::mutex mutex_;
   std::condition_variable leaving_;
   bool left_ = false;
-  std::unique_ptr<Communicator> communicator_;
+  std::vector<std::unique_ptr<Communicator>> communicators_;  ///< the one of the steps first
 };
 
 }  // namespace

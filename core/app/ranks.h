@@ -18,6 +18,9 @@ class Ranks {
   virtual ~Ranks() = default;
 
   virtual Communicator& communicator() = 0;
+  /// One more, for use beside the other and as long as this object: what it waits for may take as long as ranks are busy with something else. All ranks
+  /// together; not for a process alone.
+  virtual Communicator& open_another() = 0;
   int rank() { return communicator().rank(); }
   int world_size() { return communicator().world_size(); }
   /// Rank 0: the one that keeps the run directory and talks.

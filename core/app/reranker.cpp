@@ -105,7 +105,7 @@ std::vector<double> Reranker::score(const std::string& user, std::span<const std
   }
   if (item_entries_.empty()) return scores;
   fill_rows(known_user->second);
-  loaded_.model->prepare(rows_, prepared_, ModelRuntime::Purpose::kUse);
+  loaded_.model->prepare(rows_, prepared_);
   const std::span<const float> outputs = loaded_.model->predict(rows_, prepared_, std::uint64_t{1} << head_)[head_];
   const bool logits = loaded_.model->spec().heads[head_].kind == Head::Kind::kBinary;
   for (std::size_t i = 0; i < places_.size(); ++i) {

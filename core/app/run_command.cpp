@@ -293,11 +293,12 @@ class TrainingRun {
   int train(const std::string& config_text, bool json) {
     RunDataOptions data_options;
     if (checkpoint_) data_options.learnt = load_learnt_data(*checkpoint_);
+    data_options.settle_rows = row_settler(setup_);
     if (directory_) data_options.quarantine = directory_->quarantine();
     const RunData data = open_run_data(setup_.config, std::move(setup_.loader), std::move(data_options), *setup_.pool);
     ranks_.require_same("set of data", data.fingerprint());
     const std::vector<PluginIdentity> plugins = plugins_of(setup_, data);
-    const auto model = build_model(setup_, data, data.prepared.train.get(), !checkpoint_, &ranks_.communicator());
+    const auto model = build_model(setup_, data, data.prepared.train.get(), !checkpoint_, &ranks_);
     std::unique_ptr<TrainingObserver> observer = std::make_unique<SilentObserver>();
     if (directory_) {
       if (checkpoint_) warn_of_changes(*checkpoint_, setup_, data, plugins, ranks_.world_size());

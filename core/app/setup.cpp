@@ -4,6 +4,7 @@
 
 #include "app/compute_device.h"
 #include "app/environment.h"
+#include "app/ranks.h"
 #include "app/run_tracker.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -15,6 +16,7 @@
 #include "plugin/library.h"
 #include "train/checkpoint_store.h"
 #include "train/model_checkpoint.h"
+#include "train/row_budget.h"
 
 namespace rechost::app {
 
@@ -132,14 +134,21 @@ std::unique_ptr<ModelRuntime> make_model(const Setup& setup, const RunData& data
 
 }  // namespace
 
+std::function<void(EncodingPlan&)> row_settler(const Setup& setup) {
+  return [&setup](EncodingPlan& plan) { settle_row_budgets(setup.config, *setup.model_module, *setup.model_options, plan); };
+}
+
 std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize,
-                                          Communicator* ranks) {
+                                          Ranks* ranks) {
   ModelRuntime::Settings settings;
   settings.initialize = initialize;
   settings.gpu = setup.gpu;
   // Use of a trained model is not training: what it computes does not depend on slices.
   settings.deterministic = setup.config.run.deterministic && train != nullptr;
-  settings.communicator = ranks;
+  if (ranks != nullptr) {
+    settings.communicator = &ranks->communicator();
+    settings.open_another = [ranks]() -> Communicator& { return ranks->open_another(); };
+  }
   return make_model(setup, data, train, settings);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,8 @@
 #include "train/run_data.h"
 
 namespace rechost::app {
+
+class Ranks;
 
 /// A configuration whose plugins have been loaded and whose options are checked: what every verb that trains or uses a model begins with.
 struct Setup {
@@ -65,9 +68,12 @@ LoadedModel load_model(const ModelSource& source, const std::vector<std::string>
 /// Says how the data differ from those that the model was trained on, if they do.
 void warn_of_drift(const Config& config, const RunData& data);
 
+/// For RunDataOptions of a run that trains, or is planned: the rows of dynamic tables that have a budget of bytes.
+std::function<void(EncodingPlan&)> row_settler(const Setup& setup);
+
 /// The model of `setup`, built for `data`. `train` as in ModelRuntime; `ranks`: all of which build it; null: this process alone.
 std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& data, const Dataset* train, bool initialize,
-                                          Communicator* ranks = nullptr);
+                                          Ranks* ranks = nullptr);
 
 /// The same for planning a training run: its tables take no memory, see PlannedTables. On the CPU.
 std::unique_ptr<ModelRuntime> build_planned_model(const Setup& setup, const RunData& data, int ranks);

@@ -203,6 +203,9 @@ struct FeatureSection {
   std::int64_t max_rows = 0;
   double admit_probability = 1.0;
   std::string evict;         ///< empty: age
+  std::int64_t max_age_steps = 0;
+  std::int64_t half_life_steps = 0;
+  double memory_gib = 0.0;
   std::string table;         ///< empty: the feature's name
   std::string pooling;       ///< empty: sum for one id and for lists with weights, mean for other lists
   std::string weights;       ///< empty: every id of a list counts 1
@@ -237,6 +240,9 @@ struct FeatureSection {
     visit("admit_probability", admit_probability, "dynamic: that an occurrence, from the min_count-th on, gets its key a row").between(0.0, 1.0);
     visit("evict", evict, "dynamic: who gives up a row when all are taken: the key not seen for longest (age), or seen least often; empty: age")
         .one_of({"", "age", "frequency"});
+    visit("max_age_steps", max_age_steps, "dynamic: a key not seen for so many steps is forgotten and its row is free; 0: keys stay").at_least(0);
+    visit("half_life_steps", half_life_steps, "dynamic: counts of keys, for evict = \"frequency\" and min_count, halve every so many steps; 0: never").at_least(0);
+    visit("memory_gib", memory_gib, "dynamic, in place of max_rows: rows for as many keys as fit with them, in all tables of the model that read them").at_least(0.0);
     visit("table", table, "features with one table share rows and vocabulary");
     visit("pooling", pooling, "how a list becomes one vector").one_of({"", "sum", "mean", "none"});
     visit("weights", weights, "lists: column with a number for each id, which its row is multiplied by; with pooling = \"sum\"");

@@ -189,11 +189,18 @@ void check_dense_keys(const FeatureColumn& column) {
   if (section.cardinality > 0) no_effect(column, "cardinality", kSparseOnly);
   if (section.hashes > 1) no_effect(column, "hashes", kSparseOnly);
   if (!section.salt.empty()) no_effect(column, "salt", kSparseOnly);
-  if (section.admit_probability != 1.0) no_effect(column, "admit_probability", kSparseOnly);
-  if (!section.evict.empty()) no_effect(column, "evict", kSparseOnly);
+  if (const char* const key = dynamic_key(section); key != nullptr) no_effect(column, key, kSparseOnly);
   if (!section.keep.empty()) no_effect(column, "keep", kSparseOnly);
   if (!section.padding.empty()) no_effect(column, "padding", kSparseOnly);
   if (!section.weights.empty()) no_effect(column, "weights", kSparseOnly);
+}
+
+const char* dynamic_key(const FeatureSection& section) {
+  if (section.admit_probability != 1.0) return "admit_probability";
+  if (!section.evict.empty()) return "evict";
+  if (section.max_age_steps > 0) return "max_age_steps";
+  if (section.half_life_steps > 0) return "half_life_steps";
+  return section.memory_gib > 0.0 ? "memory_gib" : nullptr;
 }
 
 void check_sparse_keys(const FeatureColumn& column) {
@@ -208,7 +215,6 @@ void check_sparse_keys(const FeatureColumn& column) {
   if (section.encoder != "hash" && section.hashes > 1) no_effect(column, "hashes", "set encoder = \"hash\", or leave it out");
   if (section.encoder != "hash" && section.encoder != "dynamic" && !section.salt.empty()) no_effect(column, "salt", "set encoder = \"hash\" or \"dynamic\", or leave it out");
   if (!section.weights.empty()) {
-    if (section.encoder == "dynamic") no_effect(column, "weights", "the rows of dynamic tables have none; use another encoder, or leave it out");
     if (!column.info.is_list) no_effect(column, "weights", fmt::format("column \"{}\" holds no lists; leave it out", column.source).c_str());
     if (section.max_length == 1) no_effect(column, "weights", "with max_length = 1 there is one id, which counts 1; leave it out");
     if (!section.pooling.empty() && section.pooling != "sum") {

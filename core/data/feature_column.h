@@ -30,5 +30,7 @@ std::vector<FeatureColumn> feature_columns(std::span<const ColumnInfo> columns, 
 /// ConfigError for keys that have no meaning for a dense feature, or for a sparse one.
 void check_dense_keys(const FeatureColumn& column);
 void check_sparse_keys(const FeatureColumn& column);
+/// The first key that is set and has a meaning for dynamic tables alone; null: none.
+const char* dynamic_key(const FeatureSection& section);
 
 }  // namespace rechost

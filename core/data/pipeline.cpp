@@ -128,16 +128,14 @@ void BatchPipeline::work() {
         Batch& batch = slot.slices[static_cast<std::size_t>(i)];
         fill(step, {settings_.first_slice + i, settings_.slices}, batch);
         slot.bytes += memory_bytes(batch);
-        if (!stage_) continue;
-        const auto in_order = [&](const std::function<void()>& task) {
-          take_turn(number);
-          task();
-          if (i + 1 < settings_.slice_count) return;
-          passed = true;
-          pass_turn(number);
-        };
-        slot.bytes += stage_(batch, slot_index * settings_.slice_count + i, std::ref(in_order));  // by reference: nothing is allocated
       }
+      const auto in_order = [&](const std::function<void()>& task) {
+        take_turn(number);
+        task();
+        passed = true;
+        pass_turn(number);
+      };
+      if (stage_) slot.bytes += stage_(slot.slices, slot_index * settings_.slice_count, std::ref(in_order));  // by reference: nothing is allocated
     } catch (...) {
       slot.failure = std::current_exception();
     }

@@ -34,12 +34,13 @@ class BatchPipeline {
     std::uint64_t prefetch_bytes = std::numeric_limits<std::uint64_t>::max();
     int threads = 1;              ///< >= 1
   };
-  /// Runs its argument once all steps before have run theirs, or have been prepared without it. At most once for each slice.
+  /// Runs its argument once all steps before have run theirs, or have been prepared without it. At most once for each step.
   using InOrder = std::function<void(const std::function<void()>&)>;
-  /// Runs on a worker after assembly, for instance to deduplicate ids ahead of the step. What it makes it keeps per place,
-  /// 0 <= place < places(): the place of a slice is left alone from here until the call of next() after the one that delivered it. Returns how
-  /// many bytes it keeps there. What has to see batches in the order of steps, whatever the number of workers, it hands to `in_order`, on this thread.
-  using Stage = std::function<std::uint64_t(Batch& batch, int place, const InOrder& in_order)>;
+  /// Runs on a worker after assembly of the slices [slice_count] of a step, for instance to deduplicate ids ahead of it. What it makes it keeps per
+  /// place, 0 <= place < places(), that of the first slice and those that follow: they are left alone from here until the call of next() after the one
+  /// that delivered them. Returns how many bytes it keeps there. What has to see batches in the order of steps, whatever the number of workers, it
+  /// hands to `in_order`, on this thread.
+  using Stage = std::function<std::uint64_t(std::span<Batch> slices, int place, const InOrder& in_order)>;
 
   /// `dataset` outlives the pipeline; `order` was made from its chunk_samples().
   BatchPipeline(const Dataset& dataset, SampleOrder order, const Settings& settings, Stage stage = {});

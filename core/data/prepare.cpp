@@ -151,6 +151,7 @@ class Preparation {
     // Training rows first: everything after them is read with the finished vocabularies.
     std::sort(passes_.begin(), passes_.end(), [](const SourcePass& left, const SourcePass& right) { return left.splits < right.splits; });
     plan_ = std::make_shared<EncodingPlan>(resolve_schema(columns(), options_.feature_settings, options_.derived_features));
+    if (options_.settle_rows && options_.vocabularies == nullptr) options_.settle_rows(*plan_);
     if (options_.vocabularies != nullptr) use_vocabularies(options_.vocabularies);
     for (SourcePass& pass : passes_) {
       if (!options_.profile.columns.empty()) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -42,6 +43,8 @@ struct PrepareOptions {
   std::shared_ptr<const Vocabularies> vocabularies;
   std::vector<LabelInfo> labels;  ///< of that run: they keep their kinds and classes, whatever these data hold
   DataProfile profile;            ///< of that run: its columns are the model's, whatever others these data have
+  /// Without vocabularies: gives dynamic tables with memory_bytes their max_rows, before anything is read; null: nobody will train on them.
+  std::function<void(EncodingPlan&)> settle_rows = {};
   /// Without vocabularies: fails when no split holds training rows. With: labels may be absent when false; they read NaN then.
   bool labels_required = true;
 };

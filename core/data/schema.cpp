@@ -69,6 +69,9 @@ class TableList {
     wanted.max_rows = section.max_rows;
     wanted.admit_probability = section.admit_probability;
     wanted.evict = section.evict == "frequency" ? EvictionRule::kFrequency : EvictionRule::kAge;
+    wanted.max_age_steps = section.max_age_steps;
+    wanted.half_life_steps = section.half_life_steps;
+    wanted.memory_bytes = static_cast<std::int64_t>(section.memory_gib * static_cast<double>(std::int64_t{1} << 30));
     wanted.can_be_missing = can_be_missing;
     check_alone(column, section, wanted);
 
@@ -117,14 +120,27 @@ class TableList {
       fail<ConfigError>("features.{}: min_count and max_rows have no effect with encoder = \"{}\"; set encoder = \"vocabulary\" or \"dynamic\"", name,
                         encoder_name(wanted.encoder));
     }
-    if (wanted.encoder != EncoderKind::kDynamic) {
-      if (section.admit_probability == 1.0 && section.evict.empty()) return;
-      fail<ConfigError>("features.{}.{} has no effect with encoder = \"{}\"; set encoder = \"dynamic\", or leave it out", name,
-                        section.evict.empty() ? "admit_probability" : "evict", encoder_name(wanted.encoder));
+    if (wanted.encoder == EncoderKind::kDynamic) {
+      check_dynamic(name, section);
+    } else if (const char* const key = dynamic_key(section); key != nullptr) {
+      fail<ConfigError>("features.{}.{} has no effect with encoder = \"{}\"; set encoder = \"dynamic\", or leave it out", name, key, encoder_name(wanted.encoder));
     }
-    if (section.max_rows < 1) fail<ConfigError>("features.{}.encoder = \"dynamic\" needs max_rows, the number of keys that have a row at one time", name);
+  }
+
+  static void check_dynamic(const std::string& name, const FeatureSection& section) {
+    if (section.max_rows < 1 && section.memory_gib <= 0.0) {
+      fail<ConfigError>("features.{}.encoder = \"dynamic\" needs max_rows, the number of keys that have a row at one time, or memory_gib, what those may take", name);
+    }
+    if (section.max_rows > 0 && section.memory_gib > 0.0) {
+      fail<ConfigError>("features.{}: max_rows = {} and memory_gib = {} both say how many keys have a row at one time; leave one of them out", name, section.max_rows,
+                        section.memory_gib);
+    }
     if (section.admit_probability <= 0.0) {
       fail<ConfigError>("features.{}.admit_probability = {}: no key would ever have a row; it must be above 0", name, section.admit_probability);
+    }
+    if (section.half_life_steps > 0 && section.evict != "frequency" && section.min_count <= 1) {
+      fail<ConfigError>("features.{}.half_life_steps = {} has no effect: nothing looks at the counts of keys. Set evict = \"frequency\" or min_count, or leave it out", name,
+                        section.half_life_steps);
     }
   }
 
@@ -150,8 +166,12 @@ class TableList {
     settle(table.max_rows, wanted.max_rows, std::int64_t{0}, "max_rows");
     settle(table.admit_probability, wanted.admit_probability, 1.0, "admit_probability");
     settle(table.evict, wanted.evict, EvictionRule::kAge, "evict");
+    settle(table.max_age_steps, wanted.max_age_steps, std::int64_t{0}, "max_age_steps");
+    settle(table.half_life_steps, wanted.half_life_steps, std::int64_t{0}, "half_life_steps");
+    settle(table.memory_bytes, wanted.memory_bytes, std::int64_t{0}, "memory_gib, in bytes,");
     settle(table.boundaries, wanted.boundaries, std::vector<double>{}, "boundaries");
     settle(table.buckets, wanted.buckets, std::int64_t{0}, "buckets");
+    if (table.max_rows > 0 && table.memory_bytes > 0) disagree("how many keys have a row at one time (max_rows and memory_gib); set one of them for both");
     // Not settled: how many rows a value has belongs to the feature as well.
     if (table.hashes != wanted.hashes) disagree(fmt::format("hashes ({} and {}); set the same for both", table.hashes, wanted.hashes).c_str());
     if (!table.boundaries.empty() && table.buckets > 0) disagree("how boundaries are found; give both features boundaries, or both buckets");

@@ -58,6 +58,9 @@ struct TableEncoding {
   std::int64_t max_rows = 0;      ///< vocabulary: only so many values, the most frequent; 0: all. Dynamic: as many as have a row at one time
   double admit_probability = 1.0; ///< dynamic: that an occurrence gets its key a row
   EvictionRule evict = EvictionRule::kAge;  ///< dynamic
+  std::int64_t max_age_steps = 0;   ///< dynamic: steps after which a key that was not seen is forgotten; 0: never
+  std::int64_t half_life_steps = 0; ///< dynamic: steps in which counts of keys halve; 0: they do not
+  std::int64_t memory_bytes = 0;    ///< dynamic: what keys and rows may take; max_rows follows once the model has told its dims, and is 0 until then
   bool can_be_missing = false;
 
   /// Does it need the values of the training rows?

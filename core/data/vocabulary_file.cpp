@@ -208,6 +208,9 @@ void Vocabulary::save(const fs::path& directory, std::vector<std::string>& files
       header["max_rows"] = encoding_.max_rows;
       header["admit_probability"] = encoding_.admit_probability;
       header["evict"] = eviction_name(encoding_.evict);
+      header["max_age_steps"] = encoding_.max_age_steps;
+      header["half_life_steps"] = encoding_.half_life_steps;
+      header["memory_bytes"] = encoding_.memory_bytes;
       header["salt"] = salt_text(salts_.front());
       if (!encoding_.salt.empty()) header["salt_word"] = encoding_.salt;
       header["key"] = kKeyRule;
@@ -256,6 +259,9 @@ Vocabulary Vocabulary::load(const fs::path& header_file) {
     encoding.max_rows = header.value("max_rows", std::int64_t{0});
     encoding.admit_probability = header.value("admit_probability", 1.0);
     if (header.value("evict", std::string{}) == eviction_name(EvictionRule::kFrequency)) encoding.evict = EvictionRule::kFrequency;
+    encoding.max_age_steps = header.value("max_age_steps", std::int64_t{0});
+    encoding.half_life_steps = header.value("half_life_steps", std::int64_t{0});
+    encoding.memory_bytes = header.value("memory_bytes", std::int64_t{0});
     salt = header.value("salt", std::string{});
     rows = header.at("rows").get<std::int64_t>();
     rows_file = header_file.parent_path() / fs::path(header.at("rows_file").get<std::string>()).filename();

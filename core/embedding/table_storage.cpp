@@ -75,8 +75,13 @@ std::int64_t cached_rows(const TableConfig& config) {
   return std::clamp<std::int64_t>(config.cached_rows > 0 ? config.cached_rows : config.rows / kShare, 1, config.rows);
 }
 
+std::int64_t row_bytes(const TableConfig& config) {
+  const std::int64_t floats = value_floats(config) + optimizer_state_floats(config.optimizer.kind, config.dim);
+  return row_stride(floats) * static_cast<std::int64_t>(sizeof(float));
+}
+
 TableBytes table_bytes(const TableConfig& config) {
-  const std::int64_t stride = row_stride(value_floats(config) + optimizer_state_floats(checked(config).optimizer.kind, config.dim));
+  const std::int64_t stride = row_bytes(checked(config)) / static_cast<std::int64_t>(sizeof(float));
   const std::uint64_t all = storage_bytes(config, stride);
   if (!config.in_file()) return {.memory = all, .file = 0};
   return {.memory = FileRows::memory_bytes(config.rows, stride, cached_rows(config)), .file = all};

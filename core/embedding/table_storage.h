@@ -70,6 +70,9 @@ struct TableBytes {
 };
 TableBytes table_bytes(const TableConfig& config);
 
+/// What one row takes of it, with its state and padding.
+std::int64_t row_bytes(const TableConfig& config);
+
 /// How many rows of a table in a file are in memory too.
 std::int64_t cached_rows(const TableConfig& config);
 

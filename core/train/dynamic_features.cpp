@@ -9,7 +9,8 @@ namespace rechost {
 namespace {
 
 SlotMap::Settings settings_of(const TableEncoding& encoding, std::uint64_t seed) {
-  return {.admit_after = encoding.min_count, .admit_probability = encoding.admit_probability, .evict = encoding.evict, .seed = seed};
+  return {.admit_after = encoding.min_count, .admit_probability = encoding.admit_probability, .evict = encoding.evict,
+          .max_age_steps = encoding.max_age_steps, .half_life_steps = encoding.half_life_steps, .seed = seed};
 }
 
 template <typename Value>
@@ -21,10 +22,15 @@ std::uint64_t bytes_of(const std::vector<Value>& values) {
 
 std::uint64_t KeyedBatch::memory_bytes() const {
   std::uint64_t bytes = 0;
-  for (const Column& column : columns) bytes += bytes_of(column.keys) + bytes_of(column.ids) + bytes_of(column.offsets);
+  for (const Column& column : columns) bytes += bytes_of(column.keys) + bytes_of(column.ids) + bytes_of(column.offsets) + bytes_of(column.weights);
+  return bytes;
+}
+
+std::uint64_t KeyedStep::memory_bytes() const {
+  std::uint64_t bytes = 0;
   for (const Table& table : tables) {
-    bytes += bytes_of(table.keys) + bytes_of(table.numbers) + table.distinct.memory_bytes_with(0) + bytes_of(table.order) + bytes_of(table.sorted) +
-             bytes_of(table.counts) + bytes_of(table.rows) + bytes_of(table.row_of_number) + table.changes.memory_bytes();
+    bytes += bytes_of(table.keys) + bytes_of(table.numbers) + table.distinct.memory_bytes_with(0) + bytes_of(table.order) + table.seen.memory_bytes() +
+             bytes_of(table.rows) + bytes_of(table.by_number) + table.changes.memory_bytes();
   }
   return bytes;
 }
@@ -46,7 +52,7 @@ DynamicFeatures::DynamicFeatures(const Vocabularies& vocabularies, std::span<con
     if (!vocabulary.dynamic()) continue;
     auto found = std::find_if(tables_.begin(), tables_.end(), [&](const Table& table) { return table.state.table() == name; });
     if (found == tables_.end()) {
-      tables_.push_back({KeyedRows(name, vocabulary.encoding().max_rows), settings_of(vocabulary.encoding(), seed), nullptr, {}, {}});
+      tables_.push_back({KeyedRows(name, vocabulary.encoding().max_rows), settings_of(vocabulary.encoding(), seed), bytes_per_key(vocabulary.encoding()), nullptr, {}, {}, {}});
       found = tables_.end() - 1;
     }
     const auto add = [](std::vector<std::size_t>& to, std::size_t value) {
@@ -74,13 +80,22 @@ std::vector<const KeyedRows*> DynamicFeatures::all() const {
 
 void DynamicFeatures::begin_training() {
   for (Table& table : tables_) table.map = std::make_unique<SlotMap>(table.settings, table.state);
+  wholes_.resize(tables_.size());
 }
 
-void DynamicFeatures::take(const IdColumn& column, std::int64_t rows, std::size_t id_column, KeyedBatch& keyed) const {
+void DynamicFeatures::end_training() {
+  if (exchange_ != nullptr) exchange_->abort();
+}
+
+void DynamicFeatures::take(const IdColumn& column, std::int64_t rows, std::size_t id_column, bool counted, KeyedBatch& keyed) const {
   keyed.columns.resize(table_of_column_.size());
   KeyedBatch::Column& to = keyed.columns[id_column];
+  to.counted = counted;
   to.keys.resize(column.ids.size() / static_cast<std::size_t>(kIdsPerKey));
   for (std::size_t i = 0; i < to.keys.size(); ++i) to.keys[i] = key_of_ids(column.ids.data() + i * static_cast<std::size_t>(kIdsPerKey));
+  // Both halves of a key have its weight.
+  to.weights.resize(column.weights.size() / static_cast<std::size_t>(kIdsPerKey));
+  for (std::size_t i = 0; i < to.weights.size(); ++i) to.weights[i] = column.weights[i * static_cast<std::size_t>(kIdsPerKey)];
   to.offsets.clear();
   if (!list_column_[id_column]) {
     if (to.keys.size() != static_cast<std::size_t>(rows)) fail<Error>("{} keys for {} samples", to.keys.size(), rows);
@@ -92,6 +107,7 @@ void DynamicFeatures::take(const IdColumn& column, std::int64_t rows, std::size_
 void DynamicFeatures::take_empty_bags(std::int64_t rows, std::size_t id_column, KeyedBatch& keyed) const {
   keyed.columns.resize(table_of_column_.size());
   keyed.columns[id_column].keys.clear();
+  keyed.columns[id_column].weights.clear();
   keyed.columns[id_column].offsets.assign(static_cast<std::size_t>(rows) + 1, 0);
 }
 
@@ -107,60 +123,89 @@ void DynamicFeatures::find(KeyedBatch& keyed) const {
   }
 }
 
-void DynamicFeatures::count(KeyedBatch& keyed) const {
+/// In the order in which count() numbers their keys.
+template <typename Slice, typename Use>
+void DynamicFeatures::for_each_column(std::size_t table, std::span<Slice* const> slices, const Use& use) const {
+  for (Slice* const slice : slices) {
+    for (const std::size_t id_column : tables_[table].id_columns) use(slice->columns[id_column]);
+  }
+}
+
+void DynamicFeatures::count(std::span<const KeyedBatch* const> slices, KeyedStep& keyed) const {
   keyed.tables.resize(tables_.size());
   for (std::size_t t = 0; t < tables_.size(); ++t) {
-    KeyedBatch::Table& own = keyed.tables[t];
+    KeyedStep::Table& own = keyed.tables[t];
     own.keys.clear();
     own.distinct.clear();
-    for (const std::size_t id_column : tables_[t].id_columns) {
-      for (const std::int64_t key : keyed.columns[id_column].keys) {
+    for_each_column(t, slices, [&own](const KeyedBatch::Column& column) {
+      for (const std::int64_t key : column.keys) {
         if (key != kMissingKey) own.keys.push_back(key);
       }
-    }
+    });
     own.numbers.resize(own.keys.size());
     own.distinct.insert_all(own.keys, own.numbers.data());
     const auto distinct = static_cast<std::size_t>(own.distinct.size());
     own.order.resize(distinct);
     std::iota(own.order.begin(), own.order.end(), 0);
     std::sort(own.order.begin(), own.order.end(), [&own](std::int32_t left, std::int32_t right) { return own.distinct.value(left) < own.distinct.value(right); });
-    // By number first; they move to their places in the order next.
-    own.row_of_number.assign(distinct, 0);
-    for (const std::int32_t number : own.numbers) ++own.row_of_number[static_cast<std::size_t>(number)];
-    own.sorted.resize(distinct);
-    own.counts.resize(distinct);
+    own.by_number.assign(distinct, 0);
+    std::size_t next = 0;
+    for_each_column(t, slices, [&own, &next](const KeyedBatch::Column& column) {
+      for (const std::int64_t key : column.keys) {
+        if (key != kMissingKey) own.by_number[static_cast<std::size_t>(own.numbers[next++])] += column.counted ? 1 : 0;
+      }
+    });
+    own.seen.keys.resize(distinct);
+    own.seen.counts.resize(distinct);
     for (std::size_t i = 0; i < distinct; ++i) {
-      own.sorted[i] = own.distinct.value(own.order[i]);
-      own.counts[i] = own.row_of_number[static_cast<std::size_t>(own.order[i])];
+      own.seen.keys[i] = own.distinct.value(own.order[i]);
+      own.seen.counts[i] = own.by_number[static_cast<std::size_t>(own.order[i])];
     }
     own.rows.resize(distinct);
   }
 }
 
-void DynamicFeatures::assign(std::int64_t step, KeyedBatch& keyed) const {
-  for (std::size_t t = 0; t < tables_.size(); ++t) {
-    KeyedBatch::Table& own = keyed.tables[t];
-    if (tables_[t].map == nullptr) fail<Error>("table \"{}\" gives rows to keys, but no training has begun", tables_[t].state.table());
-    tables_[t].map->assign(step, own.sorted, own.counts, own.rows, own.changes);
+void DynamicFeatures::assign(std::int64_t step, KeyedStep& keyed) {
+  if (exchange_ != nullptr) {
+    std::vector<const KeyCounts*> parts;
+    for (const KeyedStep::Table& own : keyed.tables) parts.push_back(&own.seen);
+    exchange_->add_up(step, parts, wholes_);
   }
-}
-
-void DynamicFeatures::place(KeyedBatch& keyed) const {
   for (std::size_t t = 0; t < tables_.size(); ++t) {
-    KeyedBatch::Table& own = keyed.tables[t];
-    for (std::size_t i = 0; i < own.order.size(); ++i) own.row_of_number[static_cast<std::size_t>(own.order[i])] = own.rows[i];
-    std::size_t next = 0;
-    for (const std::size_t id_column : tables_[t].id_columns) {
-      KeyedBatch::Column& column = keyed.columns[id_column];
-      column.ids.resize(column.keys.size());
-      for (std::size_t i = 0; i < column.keys.size(); ++i) {
-        column.ids[i] = column.keys[i] == kMissingKey ? Vocabulary::kMissingRow : own.row_of_number[static_cast<std::size_t>(own.numbers[next++])];
-      }
+    KeyedStep::Table& own = keyed.tables[t];
+    Table& table = tables_[t];
+    if (table.map == nullptr) fail<Error>("table \"{}\" gives rows to keys, but no training has begun", table.state.table());
+    if (exchange_ == nullptr) {
+      table.map->assign(step, own.seen.keys, own.seen.counts, own.rows, own.changes);
+      continue;
+    }
+    const KeyCounts& whole = wholes_[t];
+    table.whole_rows.resize(whole.keys.size());
+    table.map->assign(step, whole.keys, whole.counts, table.whole_rows, own.changes);
+    // Both are in ascending order, and all that is here is in the whole.
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < own.seen.keys.size(); ++i) {
+      while (whole.keys[at] < own.seen.keys[i]) ++at;
+      own.rows[i] = table.whole_rows[at];
     }
   }
 }
 
-void DynamicFeatures::apply(const KeyedBatch& keyed, EmbeddingTables& tables) {
+void DynamicFeatures::place(KeyedStep& keyed, std::span<KeyedBatch* const> slices) const {
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    KeyedStep::Table& own = keyed.tables[t];
+    for (std::size_t i = 0; i < own.order.size(); ++i) own.by_number[static_cast<std::size_t>(own.order[i])] = own.rows[i];
+    std::size_t next = 0;
+    for_each_column(t, slices, [&](KeyedBatch::Column& column) {
+      column.ids.resize(column.keys.size());
+      for (std::size_t i = 0; i < column.keys.size(); ++i) {
+        column.ids[i] = column.keys[i] == kMissingKey ? Vocabulary::kMissingRow : own.by_number[static_cast<std::size_t>(own.numbers[next++])];
+      }
+    });
+  }
+}
+
+void DynamicFeatures::apply(const KeyedStep& keyed, EmbeddingTables& tables) {
   std::vector<std::int32_t> rows;
   std::vector<std::int64_t> keys;
   for (std::size_t t = 0; t < tables_.size(); ++t) {
@@ -183,14 +228,17 @@ void DynamicFeatures::restore(const std::string& table, const KeyArrays& rows, c
   fail<Error>("no dynamic table \"{}\"", table);
 }
 
+std::uint64_t DynamicFeatures::bytes_per_key(const TableEncoding& encoding) {
+  // Entry and its places in an index that is half full at most, twice, and links of the order.
+  constexpr std::uint64_t kLinks = 16;
+  constexpr std::uint64_t kKey = 2 * (sizeof(KeyEntry) + 4 * sizeof(std::int32_t)) + kLinks;
+  const bool by_age_as_well = encoding.evict == EvictionRule::kFrequency && encoding.max_age_steps > 0;
+  return kKey * (encoding.min_count > 1 ? 2 : 1) + (by_age_as_well ? kLinks : 0);
+}
+
 std::uint64_t DynamicFeatures::most_memory_bytes() const {
-  // Entry and its places in an index that is half full at most, and links of the order; pending keys the same once more.
-  constexpr std::uint64_t kBytesPerKey = 2 * (sizeof(KeyEntry) + 4 * sizeof(std::int32_t)) + 16;
   std::uint64_t bytes = 0;
-  for (const Table& table : tables_) {
-    const std::uint64_t keys = static_cast<std::uint64_t>(table.state.max_keys()) * (table.settings.admit_after > 1 ? 2 : 1);
-    bytes += keys * kBytesPerKey;
-  }
+  for (const Table& table : tables_) bytes += static_cast<std::uint64_t>(table.state.max_keys()) * table.bytes_per_key;
   return bytes;
 }
 

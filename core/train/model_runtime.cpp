@@ -17,6 +17,7 @@
 #include "embedding/sharded_tables.h"
 #include "kernels/losses.h"
 #include "train/not_finite.h"
+#include "train/row_budget.h"
 #include "train/row_traffic.h"
 
 namespace rechost {
@@ -109,12 +110,18 @@ OptimizerSettings optimizer_settings(const OptimizerSection& section) {
   return settings;
 }
 
+OptimizerSettings table_optimizer(const Config& config, const TableSection& section) {
+  OptimizerSettings settings = optimizer_settings(config.optimizer.sparse);
+  if (!section.optimizer.empty()) settings.kind = optimizer_kind(section.optimizer);
+  if (section.lr > 0) settings.lr = section.lr;
+  return settings;
+}
+
 ModelRuntime::ModelRuntime(const Config& config, const Module& module, const ModuleOptions& options, const BatchSchema& schema,
                            std::shared_ptr<const Vocabularies> vocabularies, const Dataset* train, const Settings& settings, ThreadPool& pool)
     : schema_(schema),
       vocabularies_(std::move(vocabularies)),
       model_(module, options),
-      sparse_optimizer_(optimizer_settings(config.optimizer.sparse)),
       regularization_(config.regularization),
       seed_(settings.seed),
       pool_(pool),
@@ -125,6 +132,7 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
   std::vector<std::int64_t> table_rows;
   for (const FeatureInfo& feature : schema_.sparse) table_rows.push_back(vocabularies_->at(feature.table).rows());
   const ModelSpec& spec = model_.declare(schema_, table_rows);
+  if (trainable_) check_row_budgets(config, spec, schema_, *vocabularies_);
   build_catalogues(train, settings.seed);
   build_tables(config, *vocabularies_, train, settings);
   memory_ = gpu_ != nullptr ? make_gpu_step_memory(spec.heads.size(), gpu_) : make_host_step_memory(spec.heads.size(), pool_);
@@ -256,13 +264,13 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
   std::vector<DynamicFeatures::ColumnSource> columns;
   for (const LookupConfig& lookup : lookups) columns.push_back({lookup.table, lookup.id_column, &schema_.sparse[id_sources_[lookup.id_column].sparse]});
   dynamic_ = std::make_unique<DynamicFeatures>(vocabularies, columns, derive_seed(runtime.seed, kTableSeed));
-  if (dynamic_->any() && trainable_ && !runtime.planned_tables && (gpu_ != nullptr || slice_plan_.slices > 1)) {
-    fail<ConfigError>("features of table \"{}\" have encoder = \"dynamic\", and their rows are given to keys in one process, on the CPU, for whole batches: {}, or set "
-                      "another encoder for them",
-                      dynamic_->all().front()->table(),
-                      gpu_ != nullptr                      ? "set run.device = \"cpu\""
-                      : communicator_.world_size() > 1 ? "start one rank"
-                                                       : "leave out run.deterministic (one rank on a fixed number of threads has the same bits anyway)");
+  if (dynamic_->any() && trainable_ && !runtime.planned_tables) {
+    if (gpu_ != nullptr) {
+      fail<ConfigError>("features of table \"{}\" have encoder = \"dynamic\", and their rows are given to keys on the CPU: set run.device = \"cpu\", or set another "
+                        "encoder for them",
+                        dynamic_->all().front()->table());
+    }
+    if (communicator_.world_size() > 1) dynamic_->exchange_with(runtime.open_another());
   }
 
   std::vector<TableConfig> tables;
@@ -296,9 +304,7 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
                         "train with fp32, bf16 or fp16",
                         table.name);
     }
-    made.optimizer = sparse_optimizer_;
-    if (!section.optimizer.empty()) made.optimizer.kind = optimizer_kind(section.optimizer);
-    if (section.lr > 0) made.optimizer.lr = section.lr;
+    made.optimizer = table_optimizer(config, section);
     if (!trainable_) made.optimizer.kind = OptimizerKind::kSgd;  // a model that is only used needs no state beside its rows
     tables.push_back(std::move(made));
   }
@@ -363,9 +369,9 @@ void ModelRuntime::add_negatives(const Batch& batch, PreparedBatch& prepared) co
 }
 
 /// Dynamic features have no rows yet: their views follow in prepare_ids().
-void ModelRuntime::take_column(const IdColumn& column, std::int64_t rows, std::size_t source, PreparedBatch& prepared) const {
+void ModelRuntime::take_column(const IdColumn& column, std::int64_t rows, std::size_t source, bool counted, PreparedBatch& prepared) const {
   prepared.columns.push_back({.ids = column.ids, .offsets = column.offsets, .rows = rows, .name = schema_.sparse[id_sources_[source].sparse].name, .weights = column.weights});
-  if (dynamic_->is_dynamic(source)) dynamic_->take(column, rows, source, prepared.keyed);
+  if (dynamic_->is_dynamic(source)) dynamic_->take(column, rows, source, counted, prepared.keyed);
 }
 
 void ModelRuntime::prepare_ids(PreparedBatch& prepared) const {
@@ -374,49 +380,75 @@ void ModelRuntime::prepare_ids(PreparedBatch& prepared) const {
     const KeyedBatch::Column& column = prepared.keyed.columns[source];
     prepared.columns[source].ids = column.ids;
     prepared.columns[source].offsets = column.offsets;
+    prepared.columns[source].weights = column.weights;
   }
   ThreadPool own(1);
   tables_->lookups().prepare(prepared.columns, prepared.ids, own);
 }
 
-void ModelRuntime::prepare(const Batch& batch, PreparedBatch& prepared, Purpose purpose, const BatchPipeline::InOrder& in_order) const {
-  const bool training = purpose == Purpose::kTrain;
-  if (training && !trainable_) throw Error("this model was loaded for use, not for training");
+/// Dense inputs; nothing of a batch before is left.
+void ModelRuntime::take_dense(const Batch& batch, PreparedBatch& prepared) const {
   prepared.negatives.rows = 0;
   prepared.entity_index.clear();
   prepared.log_probability.clear();
   prepared.dense.clear();
-  if (training && sampler_ != nullptr) add_negatives(batch, prepared);
-  if (training && indexed_catalogue_ != nullptr) number_entities(batch, prepared);
-  const auto& dense = model_.spec().group(InputGroup::kSamples).dense;
-  if (!dense.empty() && !all_dense_in_order_) {
-    const std::vector<std::size_t> columns(dense.begin(), dense.end());
-    gather_columns(batch.dense, batch.rows, schema_.dense.size(), columns, prepared.dense);
-  }
   prepared.columns.clear();
+  const auto& dense = model_.spec().group(InputGroup::kSamples).dense;
+  if (dense.empty() || all_dense_in_order_) return;
+  const std::vector<std::size_t> columns(dense.begin(), dense.end());
+  gather_columns(batch.dense, batch.rows, schema_.dense.size(), columns, prepared.dense);
+}
+
+void ModelRuntime::prepare(const Batch& batch, PreparedBatch& prepared) const {
+  take_dense(batch, prepared);
   for (std::size_t i = 0; i < id_sources_.size(); ++i) {
     const IdSource& source = id_sources_[i];
     if (source.group == InputGroup::kSamples) {
-      take_column(batch.sparse[source.position], batch.rows, i, prepared);
-    } else if (training) {
-      take_column(prepared.negatives.sparse[source.position], prepared.negatives.rows, i, prepared);
+      take_column(batch.sparse[source.position], batch.rows, i, true, prepared);
     } else {
-      take_column({}, 0, i, prepared);
+      take_column({}, 0, i, true, prepared);
     }
   }
-  if (training && dynamic_->any()) {
-    dynamic_->count(prepared.keyed);
-    const auto assign = [&] { dynamic_->assign(batch.step + 1, prepared.keyed); };
-    if (in_order) {
-      in_order(assign);
-    } else {
-      assign();
-    }
-    dynamic_->place(prepared.keyed);
-  } else {
-    dynamic_->find(prepared.keyed);
-  }
+  dynamic_->find(prepared.keyed);
   prepare_ids(prepared);
+}
+
+/// All of a slice of a training step but the rows that keys have. `number`: of the slice in the global batch.
+void ModelRuntime::take_slice(const Batch& batch, int number, PreparedBatch& prepared) const {
+  take_dense(batch, prepared);
+  if (sampler_ != nullptr) add_negatives(batch, prepared);
+  if (indexed_catalogue_ != nullptr) number_entities(batch, prepared);
+  // Every slice reads negatives that the batch shares, but they are there once.
+  const bool counts_negatives = number == 0 || !model_.spec().negatives || model_.spec().negatives->per_sample > 0;
+  for (std::size_t i = 0; i < id_sources_.size(); ++i) {
+    const IdSource& source = id_sources_[i];
+    if (source.group == InputGroup::kSamples) {
+      take_column(batch.sparse[source.position], batch.rows, i, true, prepared);
+    } else {
+      take_column(prepared.negatives.sparse[source.position], prepared.negatives.rows, i, counts_negatives, prepared);
+    }
+  }
+}
+
+void ModelRuntime::give_rows(std::int64_t step, std::span<PreparedBatch> prepared, const BatchPipeline::InOrder& in_order) {
+  std::vector<KeyedBatch*> slices;
+  for (PreparedBatch& slice : prepared) slices.push_back(&slice.keyed);
+  KeyedStep& keyed = prepared.front().keyed_step;
+  dynamic_->count(std::vector<const KeyedBatch*>(slices.begin(), slices.end()), keyed);
+  const auto assign = [&] { dynamic_->assign(step, keyed); };
+  if (in_order) {
+    in_order(assign);
+  } else {
+    assign();
+  }
+  dynamic_->place(keyed, slices);
+}
+
+void ModelRuntime::prepare_step(std::span<const Batch> slices, std::span<PreparedBatch> prepared, const BatchPipeline::InOrder& in_order) {
+  if (!trainable_) throw Error("this model was loaded for use, not for training");
+  for (std::size_t i = 0; i < slices.size(); ++i) take_slice(slices[i], slice_plan_.first + static_cast<int>(i), prepared[i]);
+  if (dynamic_->any()) give_rows(slices.front().step + 1, prepared.first(slices.size()), in_order);
+  for (std::size_t i = 0; i < slices.size(); ++i) prepare_ids(prepared[i]);
 }
 
 void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entries, PreparedBatch& prepared) const {
@@ -442,9 +474,9 @@ void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entri
     const auto& columns = catalogue.sparse_columns();
     const auto found = std::find(columns.begin(), columns.end(), source.sparse);
     if (source.group == InputGroup::kNegatives) {
-      take_column({}, 0, i, prepared);
+      take_column({}, 0, i, true, prepared);
     } else if (found != columns.end()) {
-      take_column(entries.sparse[static_cast<std::size_t>(found - columns.begin())], entries.rows, i, prepared);
+      take_column(entries.sparse[static_cast<std::size_t>(found - columns.begin())], entries.rows, i, true, prepared);
     } else {
       prepared.columns.push_back({.ids = {}, .offsets = prepared.empty_offsets, .rows = entries.rows, .name = schema_.sparse[source.sparse].name});
       if (dynamic_->is_dynamic(i)) dynamic_->take_empty_bags(entries.rows, i, prepared.keyed);
@@ -602,7 +634,7 @@ ModelRuntime::StepResult ModelRuntime::train_step(std::span<const Batch> slices,
   StepResult result;
   auto begin = std::chrono::steady_clock::now();
   // Rows that change hands do so after the update of the step before: until then they belong to its keys.
-  if (dynamic_->any()) dynamic_->apply(prepared.front().keyed, *tables_);
+  if (dynamic_->any()) dynamic_->apply(prepared.front().keyed_step, *tables_);
   times.lookup += seconds_since(begin);
 
   begin = std::chrono::steady_clock::now();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -41,7 +42,7 @@ struct PreparedBatch {
   std::vector<float> negative_dense;
 
   std::uint64_t memory_bytes() const {
-    return ids.memory_bytes() + keyed.memory_bytes() + rechost::memory_bytes(negatives) + (entity_index.size() + negative_index.size() + empty_offsets.size()) * sizeof(std::int64_t) +
+    return ids.memory_bytes() + keyed.memory_bytes() + keyed_step.memory_bytes() + rechost::memory_bytes(negatives) + (entity_index.size() + negative_index.size() + empty_offsets.size()) * sizeof(std::int64_t) +
            (log_probability.size() + negative_log_probability.size() + dense.size() + negative_dense.size()) * sizeof(float) + drawn.size() * sizeof(std::int32_t);
   }
 
@@ -49,9 +50,16 @@ struct PreparedBatch {
   friend class ModelRuntime;
   std::vector<IdColumnView> columns;
   KeyedBatch keyed;
+  KeyedStep keyed_step;  ///< of all slices of a training step, in the first of them
   std::vector<std::int32_t> drawn;
   std::vector<std::int64_t> empty_offsets;  ///< [rows + 1] zeros, where prepare_entity() has no ids
 };
+
+inline std::uint64_t memory_bytes(std::span<const PreparedBatch> slices) {
+  std::uint64_t bytes = 0;
+  for (const PreparedBatch& slice : slices) bytes += slice.memory_bytes();
+  return bytes;
+}
 
 /// Seconds of the step thread, by what it did.
 struct StepTimes {
@@ -73,6 +81,7 @@ class ModelRuntime {
     bool planned_tables = false;          ///< to plan a run: the tables take no memory and learn nothing, see PlannedTables
     int planned_ranks = 1;                ///< of the run that is planned
     Communicator* communicator = nullptr;  ///< of all ranks, which make the same model; outlives it. Null: one rank
+    std::function<Communicator&()> open_another = {};  ///< one more of these ranks, to be used beside the steps. Called at most once, by all of them together
   };
 
   /// `train` gives the catalogues that negatives and entity numbers come from; null when the model is only used: then training is refused.
@@ -98,14 +107,15 @@ class ModelRuntime {
   DenseParameters& dense() { return *dense_; }
   const DenseParameters& dense() const { return *dense_; }
 
-  enum class Purpose { kTrain, kUse };
-
-  /// Checks and deduplicates ids; for training draws negatives and numbers entities. Any thread, each with its own `prepared`. Dynamic features: keys
-  /// become rows; in training some get and lose theirs, after begin_training(), in order of steps: `in_order` sees to it (null: the caller), and
-  /// every batch must be trained on.
-  void prepare(const Batch& batch, PreparedBatch& prepared, Purpose purpose, const BatchPipeline::InOrder& in_order = {}) const;
-  /// Before the first batch is prepared for training, and again where training goes on elsewhere than those prepared so far.
+  /// For use: checks and deduplicates ids; keys of dynamic features become rows. Any thread, each with its own `prepared`.
+  void prepare(const Batch& batch, PreparedBatch& prepared) const;
+  /// For training: draws negatives and numbers entities as well. The slices of one step that this rank works on. Any thread, likewise. Keys of dynamic
+  /// features get and lose rows here, after begin_training(), in order of steps: `in_order` sees to it (null: the caller), and every step must be trained.
+  void prepare_step(std::span<const Batch> slices, std::span<PreparedBatch> prepared, const BatchPipeline::InOrder& in_order = {});
+  /// Before the first batch is prepared for training; with one rank again where training goes on elsewhere than those prepared so far.
   void begin_training() { dynamic_->begin_training(); }
+  /// Batches that are being prepared will not be trained: threads that wait for those of other ranks get CommError.
+  void end_training() { dynamic_->end_training(); }
   /// The same for rows of which only one entity's features are known, such as entries of a catalogue: other id columns are empty bags.
   void prepare_entity(const Catalogue& catalogue, const Batch& entries, PreparedBatch& prepared) const;
 
@@ -149,7 +159,10 @@ class ModelRuntime {
   void build_tables(const Config& config, const Vocabularies& vocabularies, const Dataset* train, const Settings& settings);
   RowTraffic traffic_of(std::size_t table, std::int64_t rows, const Vocabularies& vocabularies, const Dataset& train, std::int64_t batch_size, int ranks) const;
   void build_catalogues(const Dataset* train, std::uint64_t seed);
-  void take_column(const IdColumn& column, std::int64_t rows, std::size_t source, PreparedBatch& prepared) const;
+  void take_column(const IdColumn& column, std::int64_t rows, std::size_t source, bool counted, PreparedBatch& prepared) const;
+  void take_dense(const Batch& batch, PreparedBatch& prepared) const;
+  void take_slice(const Batch& batch, int number, PreparedBatch& prepared) const;
+  void give_rows(std::int64_t step, std::span<PreparedBatch> prepared, const BatchPipeline::InOrder& in_order);
   void prepare_ids(PreparedBatch& prepared) const;
   void add_negatives(const Batch& batch, PreparedBatch& prepared) const;
   void number_entities(const Batch& batch, PreparedBatch& prepared) const;
@@ -166,7 +179,6 @@ class ModelRuntime {
   BatchSchema schema_;
   std::shared_ptr<const Vocabularies> vocabularies_;
   ModelInstance model_;
-  OptimizerSettings sparse_optimizer_;
   RegularizationSection regularization_;
   std::uint64_t seed_;
   ThreadPool& pool_;
@@ -203,5 +215,7 @@ class ModelRuntime {
 
 /// The settings of one optimizer section, checked.
 OptimizerSettings optimizer_settings(const OptimizerSection& section);
+/// In training, of one table: [optimizer.sparse], and what [tables] says instead.
+OptimizerSettings table_optimizer(const Config& config, const TableSection& section);
 
 }  // namespace rechost

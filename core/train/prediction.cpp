@@ -17,9 +17,9 @@ void for_each_prediction(ModelRuntime& model, const Dataset& split, std::int64_t
   settings.stride = ranks;
   settings.prefetch = 2;
   std::vector<PreparedBatch> prepared(static_cast<std::size_t>(settings.prefetch) + 1);
-  BatchPipeline pipeline(split, order, settings, [&](Batch& batch, int place, const BatchPipeline::InOrder&) {
+  BatchPipeline pipeline(split, order, settings, [&](std::span<Batch> batches, int place, const BatchPipeline::InOrder&) {
     PreparedBatch& own = prepared[static_cast<std::size_t>(place)];
-    model.prepare(batch, own, ModelRuntime::Purpose::kUse);
+    model.prepare(batches.front(), own);
     return own.memory_bytes();
   });
   Batch batch;

@@ -114,6 +114,7 @@ RunData open_run_data(Config& config, std::unique_ptr<StreamLoader> loader, RunD
   prepare.labels = std::move(options.learnt.labels);
   prepare.profile = std::move(options.learnt.profile);
   prepare.labels_required = options.labels_required;
+  prepare.settle_rows = std::move(options.settle_rows);
   data.prepared = prepare_data(sources, prepare, pool);
   data.seconds = seconds_since(begin);
   return data;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,7 @@ struct RunDataOptions {
   bool labels_required = true;
   std::string split;                 ///< of a loader that splits by itself, read this one only; empty: all
   bool unsplit = false;              ///< of a loader that leaves it to the host, give all rows as prepared.train
+  std::function<void(EncodingPlan&)> settle_rows = {};  ///< as in PrepareOptions
   std::filesystem::path quarantine;  ///< for rows that cannot be used; empty: they are not kept
 };
 

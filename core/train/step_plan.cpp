@@ -37,10 +37,10 @@ class Readers {
  public:
   Readers(const Config& config, const RunData& data, ModelRuntime& model, int ranks)
       : prepared_(places(config, model)),
-        pipeline_(*data.prepared.train, training_order(config, data.prepared.train->streams()), settings(config, ranks), [&](Batch& batch, int place, const BatchPipeline::InOrder& in_order) {
-          PreparedBatch& own = prepared_[static_cast<std::size_t>(place)];
-          model.prepare(batch, own, ModelRuntime::Purpose::kTrain, in_order);
-          return own.memory_bytes();
+        pipeline_(*data.prepared.train, training_order(config, data.prepared.train->streams()), settings(config, ranks), [&](std::span<Batch> batches, int place, const BatchPipeline::InOrder& in_order) {
+          const auto own = std::span(prepared_).subspan(static_cast<std::size_t>(place), 1);
+          model.prepare_step(batches, own, in_order);
+          return memory_bytes(own);
         }) {}
 
   void next() {

@@ -24,6 +24,12 @@ const Dataset& training_split(const RunData& data) {
   return *data.prepared.train;
 }
 
+/// Before a pipeline ends its threads, one of which may wait for ranks that have left the loop as well.
+struct EndOfTraining {
+  ModelRuntime& model;
+  ~EndOfTraining() { model.end_training(); }
+};
+
 /// A forward pass for no head would be asked of a plugin that has none.
 void require_trained_head(const ModelSpec& spec, const std::string& plugin) {
   if (std::any_of(spec.heads.begin(), spec.heads.end(), [](const ModelSpec::Head& head) { return head.trained(); })) return;
@@ -236,11 +242,12 @@ TrainingResult Trainer::run() {
   const auto slice_count = static_cast<std::size_t>(slices.count);
   std::vector<PreparedBatch> prepared((static_cast<std::size_t>(settings.prefetch) + 1) * slice_count);
   parts_.model->begin_training();
-  BatchPipeline pipeline(*parts_.data->prepared.train, order_, settings, [&](Batch& batch, int place, const BatchPipeline::InOrder& in_order) {
-    PreparedBatch& own = prepared[static_cast<std::size_t>(place)];
-    parts_.model->prepare(batch, own, ModelRuntime::Purpose::kTrain, in_order);
-    return own.memory_bytes();
+  BatchPipeline pipeline(*parts_.data->prepared.train, order_, settings, [&](std::span<Batch> batches, int place, const BatchPipeline::InOrder& in_order) {
+    const auto own = std::span(prepared).subspan(static_cast<std::size_t>(place), slice_count);
+    parts_.model->prepare_step(batches, own, in_order);
+    return memory_bytes(own);
   });
+  const EndOfTraining end_of_training{*parts_.model};
 
   const std::int64_t first_step = step_;
   std::vector<Batch> batches(slice_count);

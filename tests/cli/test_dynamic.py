@@ -21,6 +21,11 @@ SCARCE = [*dynamic("user_0", 2000), *dynamic("item_0", 1500, "evict=\"frequency\
           *dynamic("user_1", 1500, "min_count=3"), *dynamic("item_1", 1500, "admit_probability=0.3")]
 
 
+# Counts that fade, keys that are forgotten.
+FADING = ["--set", "features.user_0.max_age_steps=6", "--set", "features.item_0.half_life_steps=7", "--set", "features.user_1.half_life_steps=20",
+          "--set", "features.item_1.max_age_steps=9", "--set", "features.item_1.evict=\"frequency\""]
+
+
 def train(place, *settings, code=0):
     return rechost(*RUN, *settings, "--out", place, "--output", "json", code=code)
 
@@ -70,13 +75,44 @@ def threads_and_prefetch_leave_no_trace():
         expect(last["tables.user_0.evictions"] == panel["user_0"]["evictions"] and last["tables.item_1.unadmitted_share"] == panel["item_1"]["unadmitted_share"], last)
 
 
+def deterministic_runs_leave_no_trace_of_threads_either():
+    with folder() as made:
+        place = pathlib.Path(made)
+        exact = ["--set", "run.deterministic=true", *SCARCE, *FADING]
+        one = train(place, *exact, "--set", "data.prefetch=1").json()
+        many = train(place, *exact, "--set", "data.prefetch=9", "--set", "data.reader_threads=3", "--set", "run.threads=2").json()
+        expect(losses(one["run_dir"]) == losses(many["run_dir"]), "training losses")
+        expect(tensors(one["run_dir"]) == tensors(many["run_dir"]), "checkpoints")
+        # The same keys have the same rows when batches are not cut into slices.
+        whole = train(place, *SCARCE, *FADING).json()
+        keys = [{name: content for name, content in tensors(run["run_dir"]).items() if name.startswith("keys/")} for run in (one, whole)]
+        expect(len(keys[0]) == 4 and keys[0] == keys[1], "keys")
+
+
+def keys_not_seen_for_long_are_forgotten():
+    with folder() as made:
+        place = pathlib.Path(made)
+        run = train(place, *dynamic("user_0", 60000, "max_age_steps=5")).json()
+        content = tensors(run["run_dir"])["keys/user_0.safetensors"]
+        keys = integers(content, "keys")[1]
+        steps = integers(content, "last_steps")[1]
+        counts = integers(content, "counts")[1]
+        had = [step for step in steps if step > 0]
+        # Step 60 has forgotten what steps 55 to 59 did not have.
+        expect(min(had) == 55 and max(had) == 60, (min(had), max(had)))
+        free = [row for row, step in enumerate(steps) if step == 0]
+        expect(free and all(keys[row] == -(2**63) + 2**31 and counts[row] == 0 for row in free), len(free))
+        panel = {entry["table"]: entry["dynamic"] for entry in run["tables"] if "dynamic" in entry}["user_0"]
+        expect(panel["keys"] == len(had) and panel["evictions"] == panel["admissions"] - len(had) > 0, panel)
+
+
 def an_interrupted_run_ends_with_the_same_bits():
     with folder() as made:
         place = pathlib.Path(made)
-        whole = train(place / "whole", *SCARCE, "--set", "schedule.kind=\"constant\"").json()
+        whole = train(place / "whole", *SCARCE, *FADING, "--set", "schedule.kind=\"constant\"").json()
         longer = ["--set", "schedule.kind=\"constant\"", "--set", "eval.every_steps=0", "--set", "eval.every_epochs=0"]
-        part = train(place / "part", *SCARCE, *longer, "--set", "run.steps=33").json()
-        rest = rechost(*RUN, *SCARCE, *longer, "--resume", part["run_dir"], "--out", place / "part", "--output", "json").json()
+        part = train(place / "part", *SCARCE, *FADING, *longer, "--set", "run.steps=33").json()
+        rest = rechost(*RUN, *SCARCE, *FADING, *longer, "--resume", part["run_dir"], "--out", place / "part", "--output", "json").json()
         expect(tensors(whole["run_dir"]) == tensors(rest["run_dir"]), "checkpoints")
         expect(whole["metrics"]["test"] == rest["metrics"]["test"], (whole["metrics"], rest["metrics"]))
 
@@ -119,7 +155,34 @@ def a_plan_counts_the_keys():
     expect("max_keys" not in tables["user_2"] and plan["memory_bytes"]["keys"] > 6500 * 50, plan["memory_bytes"])
     text = rechost("plan", "--plugin", "dlrm", *SMALL, *SCARCE, "--no-time")
     expect("keys of \"user_0\": rows for 2,000 at one time" in text.out, text)
-    expect("their rows are given to keys in one process" in rechost("plan", "--plugin", "dlrm", *SMALL, *SCARCE, "--nproc", "2", code=78).err, "plan of two ranks")
+    two = rechost("plan", "--plugin", "dlrm", *SMALL, *SCARCE, "--nproc", "2", "--output", "json").json()
+    # Every rank has all keys.
+    expect(two["memory_bytes"]["keys"] == plan["memory_bytes"]["keys"] and len(two["table_bytes_by_rank"]) == 2, two)
+
+
+def a_budget_of_bytes_becomes_rows():
+    def planned(*settings):
+        plan = rechost("plan", "--plugin", "dlrm", *SMALL, *settings, "--no-time", "--output", "json").json()
+        return plan, {entry["table"]: entry for entry in plan["tables"]}["user_0"]["max_keys"]
+
+    budget = ["--set", "features.user_0.encoder=\"dynamic\"", "--set"]
+    plan, keys = planned(*budget, "features.user_0.memory_gib=0.001")
+    # Four numbers and their state, the key twice, its place: at least 120 bytes a key.
+    expect(1000 < keys < 0.001 * 2**30 / 120, keys)
+    expect(abs(planned(*budget, "features.user_0.memory_gib=0.002")[1] - 2 * keys) <= 2, "twice the bytes are twice the keys")
+    expect(planned(*dynamic("user_0", keys))[0] == plan, "the same as max_rows would have been")
+    # Counts that wait and ages that are kept beside frequencies take bytes, too.
+    expect(planned(*budget, "features.user_0.memory_gib=0.001", "--set", "features.user_0.min_count=2")[1] < keys, "pending keys")
+    with folder() as made:
+        place = pathlib.Path(made)
+        scarce = [*budget, "features.user_0.memory_gib=0.0003"]
+        keys = planned(*scarce)[1]
+        run = train(place, *scarce, "--set", "schedule.kind=\"constant\"").json()
+        panel = {entry["table"]: entry["dynamic"] for entry in run["tables"] if "dynamic" in entry}
+        expect(panel["user_0"]["max_rows"] == keys and panel["user_0"]["evictions"] > 0, panel)
+        longer = rechost(*RUN, *scarce, "--set", "schedule.kind=\"constant\"", "--set", "run.steps=70", "--resume", run["run_dir"], "--out", place, "--output", "json").json()
+        expect(longer["steps"] == 70, longer)
+        expect(len(rechost("predict", run["run_dir"], "--split", "test").out.splitlines()) == 4000, "predictions")
 
 
 def what_cannot_be_is_refused_with_a_remedy():
@@ -129,17 +192,19 @@ def what_cannot_be_is_refused_with_a_remedy():
             (["--set", "features.user_0.encoder=\"dynamic\""], "needs max_rows"),
             (["--set", "features.user_0.evict=\"age\""], "features.user_0.evict has no effect"),
             (dynamic("user_0", 100, "evict=\"random\""), "evict"),
-            ([*SCARCE, "--set", "run.deterministic=true"], "leave out run.deterministic"),
+            (dynamic("user_0", 100, "memory_gib=1.0"), "leave one of them out"),
+            (["--set", "features.user_0.encoder=\"dynamic\"", "--set", "features.user_0.memory_gib=0.0000001"], "too few for one key"),
+            (dynamic("user_0", 100, "half_life_steps=5"), "half_life_steps = 5 has no effect"),
+            (["--set", "features.user_0.max_age_steps=5"], "features.user_0.max_age_steps has no effect"),
         ):
             refused = train(place, *settings, code=78)
             expect(message in refused.err, refused)
         # A batch reads more keys than there are rows.
         few = train(place, *dynamic("user_0", 50), code=None)
         expect(few.code != 0 and "more keys with a row in table \"user_0\" than the 50 that fit it: raise max_rows" in few.err, few)
-        ranks = rechost(*RUN, *SCARCE, "--nproc", "2", "--out", place, code=None)
-        expect(ranks.code != 0 and "start one rank" in ranks.err, ranks)
 
 
-main([a_table_with_room_for_all_keys_learns_what_a_static_one_does, threads_and_prefetch_leave_no_trace, an_interrupted_run_ends_with_the_same_bits,
+main([a_table_with_room_for_all_keys_learns_what_a_static_one_does, threads_and_prefetch_leave_no_trace, deterministic_runs_leave_no_trace_of_threads_either,
+      keys_not_seen_for_long_are_forgotten, a_budget_of_bytes_becomes_rows, an_interrupted_run_ends_with_the_same_bits,
       keys_are_read_without_rechost_and_used_by_it, vectors_of_a_dynamic_entity_are_exported_by_key, a_plan_counts_the_keys,
       what_cannot_be_is_refused_with_a_remedy])

@@ -84,8 +84,9 @@ TEST_CASE("the stage runs once per batch and its slot is left alone while the ba
   const SampleOrder order = order_of(*prepared.train, Shuffle::kFull, 16);
   std::vector<std::atomic<std::int64_t>> step_of_slot(4);
   std::atomic<std::int64_t> calls{0};
-  BatchPipeline pipeline(*prepared.train, order, {.end_step = 60, .prefetch = 3, .threads = 2}, [&](Batch& batch, int slot, const BatchPipeline::InOrder&) {
-    step_of_slot[static_cast<std::size_t>(slot)] = batch.step;
+  BatchPipeline pipeline(*prepared.train, order, {.end_step = 60, .prefetch = 3, .threads = 2}, [&](std::span<Batch> slices, int slot, const BatchPipeline::InOrder&) {
+    const std::int64_t step = slices.front().step;
+    step_of_slot[static_cast<std::size_t>(slot)] = step;
     ++calls;
     return std::uint64_t{0};
   });
@@ -110,7 +111,7 @@ TEST_CASE("batches ahead keep to their bytes, those of the stage included; one i
     for (const int threads : {1, 3}) {
       std::atomic<std::int64_t> ahead{0};
       std::atomic<std::int64_t> most{0};
-      BatchPipeline pipeline(*prepared.train, order, {.end_step = 60, .prefetch = 6, .prefetch_bytes = limit, .threads = threads}, [&](Batch&, int, const BatchPipeline::InOrder&) {
+      BatchPipeline pipeline(*prepared.train, order, {.end_step = 60, .prefetch = 6, .prefetch_bytes = limit, .threads = threads}, [&](std::span<Batch>, int, const BatchPipeline::InOrder&) {
         const std::int64_t now = ++ahead;
         for (std::int64_t seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
         }
@@ -142,9 +143,10 @@ TEST_CASE("what goes in order sees the steps one after another, whatever the num
   for (const int threads : {1, 4}) {
     std::vector<std::int64_t> seen;
     std::vector<std::int64_t> expected;
-    BatchPipeline pipeline(*prepared.train, order, {.first_step = 3, .end_step = 60, .prefetch = 5, .threads = threads}, [&](Batch& batch, int, const BatchPipeline::InOrder& in_order) {
-      if (batch.step % 3 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
-      if (batch.step % 5 != 0) in_order([&] { seen.push_back(batch.step); });  // some have nothing to do there
+    BatchPipeline pipeline(*prepared.train, order, {.first_step = 3, .end_step = 60, .prefetch = 5, .threads = threads}, [&](std::span<Batch> slices, int, const BatchPipeline::InOrder& in_order) {
+      const std::int64_t step = slices.front().step;
+      if (step % 3 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
+      if (step % 5 != 0) in_order([&] { seen.push_back(step); });  // some have nothing to do there
       return std::uint64_t{0};
     });
     Batch batch;
@@ -155,13 +157,32 @@ TEST_CASE("what goes in order sees the steps one after another, whatever the num
   }
 }
 
+TEST_CASE("a stage sees all slices of a step that are delivered, at places in a row") {
+  DataFixture fixture;
+  const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
+  const SampleOrder order = order_of(*prepared.train, Shuffle::kFull, 16);
+  const BatchPipeline::Settings settings{.slices = 4, .first_slice = 1, .slice_count = 2, .end_step = 20, .prefetch = 3, .threads = 2};
+  std::vector<std::vector<std::int64_t>> samples(8);  // by place
+  BatchPipeline pipeline(*prepared.train, order, settings, [&](std::span<Batch> slices, int place, const BatchPipeline::InOrder&) {
+    for (const Batch& slice : slices) samples[static_cast<std::size_t>(place++)] = slice.samples;
+    return std::uint64_t{0};
+  });
+  REQUIRE(pipeline.places() == 8);
+  std::vector<Batch> slices(2);
+  while (pipeline.next(slices)) {
+    for (int i = 0; i < 2; ++i) CHECK(samples[static_cast<std::size_t>(pipeline.place(i))] == slices[static_cast<std::size_t>(i)].samples);
+    CHECK(slices[1].first_row == slices[0].first_row + slices[0].rows);
+  }
+}
+
 TEST_CASE("a step that fails holds up no other that waits for its turn") {
   DataFixture fixture;
   const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
-  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kFull, 16), {.end_step = 60, .prefetch = 4, .threads = 3}, [](Batch& batch, int, const BatchPipeline::InOrder& in_order) {
-    if (batch.step == 2) fail<DataError>("step 2 fails before its turn");
+  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kFull, 16), {.end_step = 60, .prefetch = 4, .threads = 3}, [](std::span<Batch> slices, int, const BatchPipeline::InOrder& in_order) {
+    const std::int64_t step = slices.front().step;
+    if (step == 2) fail<DataError>("step 2 fails before its turn");
     in_order([&] {
-      if (batch.step == 4) fail<DataError>("step 4 fails in its turn");
+      if (step == 4) fail<DataError>("step 4 fails in its turn");
     });
     return std::uint64_t{0};
   });
@@ -174,8 +195,9 @@ TEST_CASE("a step that fails holds up no other that waits for its turn") {
 TEST_CASE("what a worker throws comes at its place, after the batches before it") {
   DataFixture fixture;
   const PreparedData prepared = fixture.prepare("train", mixed_source(200, 10));
-  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kFull, 16), {.end_step = 60, .prefetch = 4, .threads = 3}, [](Batch& batch, int, const BatchPipeline::InOrder&) {
-    if (batch.step == 7) fail<DataError>("step {} is cursed", batch.step);
+  BatchPipeline pipeline(*prepared.train, order_of(*prepared.train, Shuffle::kFull, 16), {.end_step = 60, .prefetch = 4, .threads = 3}, [](std::span<Batch> slices, int, const BatchPipeline::InOrder&) {
+    const std::int64_t step = slices.front().step;
+    if (step == 7) fail<DataError>("step {} is cursed", step);
     return std::uint64_t{0};
   });
   Batch batch;
@@ -223,7 +245,7 @@ TEST_CASE("a pipeline can be left at any time, and measures what the caller wait
     for (int i = 0; i < taken; ++i) REQUIRE(pipeline.next(batch));
   }
   BatchPipeline slow(*prepared.train, order, {.end_step = 2, .prefetch = 1, .threads = 1},
-                     [](Batch&, int, const BatchPipeline::InOrder&) {
+                     [](std::span<Batch>, int, const BatchPipeline::InOrder&) {
                        std::this_thread::sleep_for(std::chrono::milliseconds(20));
                        return std::uint64_t{0};
                      });

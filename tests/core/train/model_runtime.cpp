@@ -34,7 +34,7 @@ class Recorder {
   const RecordedInputs& train(std::int64_t rows) {
     data_.train->gather_range(0, rows, batch_);
     StepTimes times;
-    model_.prepare(batch_, prepared_, ModelRuntime::Purpose::kTrain);
+    model_.prepare_step({&batch_, 1}, {&prepared_, 1});
     model_.train_step({&batch_, 1}, {&prepared_, 1}, {}, times);
     return inputs();
   }
