@@ -12,6 +12,26 @@ const char* pooling_text(FeatureInfo::Pooling pooling) {
   return pooling == FeatureInfo::Pooling::kMean ? "mean" : pooling == FeatureInfo::Pooling::kNone ? "none" : "sum";
 }
 
+/// What makes dynamic tables of written keys: everything, for they hold no rows.
+std::string dynamic_text(const TableEncoding& table, const EncodingPlan& plan, std::size_t feature) {
+  std::string text = "encoder = \"dynamic\"\n";
+  if (table.memory_bytes > 0) {
+    text += fmt::format("memory_gib = {}\n", static_cast<double>(table.memory_bytes) / static_cast<double>(std::int64_t{1} << 30));
+  } else {
+    text += fmt::format("max_rows = {}\n", table.max_rows);
+  }
+  if (table.min_count > 1) text += fmt::format("min_count = {}\n", table.min_count);
+  if (table.admit_probability < 1.0) text += fmt::format("admit_probability = {}\n", table.admit_probability);
+  text += fmt::format("evict = \"{}\"\n", eviction_name(table.evict));
+  if (table.max_age_steps > 0) text += fmt::format("max_age_steps = {}\n", table.max_age_steps);
+  if (table.half_life_steps > 0) text += fmt::format("half_life_steps = {}\n", table.half_life_steps);
+  for (const ColumnEncoding& column : plan.columns) {
+    if (column.target != ColumnEncoding::Target::kSparse || column.position != feature || column.padding == ColumnEncoding::Padding::kNone) continue;
+    text += fmt::format("padding = \"{}\"\n", column.padding == ColumnEncoding::Padding::kFront ? "front" : "back");
+  }
+  return text;
+}
+
 std::string toml_text(const std::string& text) { return ConfigNode{.value = text, .origin = {}, .typed = {}}.text(); }
 
 }  // namespace
@@ -38,9 +58,12 @@ Json EncodedSplits::identity() const {
 std::string EncodedSplits::feature_config() const {
   std::string text;
   const Dataset& train = *data_.prepared.train;
-  for (const FeatureInfo& feature : train.schema().sparse) {
-    text += fmt::format("\n[features.{}]\ncardinality = {}\n", key_text(feature.name), train.vocabularies().at(feature.table).rows());
-    if (!feature.is_list) text += "missing = \"fail\"\n";  // missing ids have a row of their own
+  for (std::size_t i = 0; i < train.schema().sparse.size(); ++i) {
+    const FeatureInfo& feature = train.schema().sparse[i];
+    const Vocabulary& vocabulary = train.vocabularies().at(feature.table);
+    text += fmt::format("\n[features.{}]\n", key_text(feature.name));
+    text += feature.dynamic ? dynamic_text(vocabulary.encoding(), train.plan(), i) : fmt::format("cardinality = {}\n", vocabulary.rows());
+    if (!feature.is_list && !feature.dynamic) text += "missing = \"fail\"\n";  // missing ids have a row of their own
     if (feature.table != feature.name) text += fmt::format("table = {}\n", toml_text(feature.table));
     text += fmt::format("pooling = \"{}\"\n", pooling_text(feature.pooling));
     if (!feature.weights.empty()) text += fmt::format("weights = {}\n", toml_text(weights_column(feature)));

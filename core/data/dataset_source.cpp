@@ -9,12 +9,44 @@ namespace rechost {
 
 namespace {
 
+/// A dynamic feature: keys in place of their halves, without those that fill lists up.
+struct KeyColumn {
+  std::vector<std::int64_t> keys;
+  std::vector<std::uint8_t> validity;  ///< a bit for each row; lists: none
+  std::vector<std::int64_t> offsets;   ///< lists: [rows + 1]
+  std::vector<float> weights;          ///< [keys], or none
+};
+
+KeyColumn keys_of(const IdColumn& column, std::int64_t rows, bool is_list) {
+  KeyColumn made;
+  const auto key_at = [&](std::int64_t place) { return key_of_ids(column.ids.data() + place * kIdsPerKey); };
+  if (!is_list) {
+    made.validity.assign(static_cast<std::size_t>(rows + 7) / 8, 0);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      made.keys.push_back(key_at(row));
+      if (made.keys.back() != kMissingKey) made.validity[static_cast<std::size_t>(row >> 3)] |= static_cast<std::uint8_t>(1U << (row & 7));
+    }
+    return made;
+  }
+  made.offsets.push_back(0);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
+    for (std::int64_t place = column.offsets[row] / kIdsPerKey; place < column.offsets[row + 1] / kIdsPerKey; ++place) {
+      if (key_at(place) == kMissingKey) continue;
+      made.keys.push_back(key_at(place));
+      if (!column.weights.empty()) made.weights.push_back(column.weights[static_cast<std::size_t>(place * kIdsPerKey)]);
+    }
+    made.offsets.push_back(static_cast<std::int64_t>(made.keys.size()));
+  }
+  return made;
+}
+
 /// A batch, and its columns as views.
 class BatchData : public ChunkData {
  public:
   Batch batch;
   std::vector<std::vector<float>> floats;          // what lies row by row in the batch, column by column
   std::vector<std::vector<std::int32_t>> classes;  // of labels
+  std::vector<KeyColumn> keys;                     // of dynamic features and their weights
   std::vector<ColumnView> views;
 
   std::span<const ColumnView> columns() const override { return views; }
@@ -35,6 +67,14 @@ ColumnView view_of(const IdColumn& column, std::int64_t rows) {
   return view;
 }
 
+ColumnView view_of(const KeyColumn& column, std::int64_t rows) {
+  ColumnView view{.type = ValueType::kInt64, .rows = rows};
+  view.values = column.keys.data();
+  if (!column.validity.empty()) view.validity = column.validity.data();
+  if (!column.offsets.empty()) view.list_offsets64 = column.offsets.data();
+  return view;
+}
+
 ColumnInfo info_of(const FeatureInfo& feature, ColumnRole role) {
   ColumnInfo column{.name = feature.name, .role = role};
   column.entity = feature.entity;
@@ -50,15 +90,11 @@ DatasetSource::DatasetSource(const Dataset& dataset) : dataset_(dataset) {
   const BatchSchema& schema = dataset.schema();
   for (const FeatureInfo& feature : schema.dense) columns_.push_back(info_of(feature, ColumnRole::kDense));
   for (const FeatureInfo& feature : schema.sparse) {
-    if (feature.dynamic) {
-      fail<ConfigError>("feature \"{}\" has encoder = \"dynamic\", which gives rows to its values only while training: encoded data cannot hold them. Write the data "
-                        "as they are, without --encoded",
-                        feature.name);
-    }
     ColumnInfo column = info_of(feature, ColumnRole::kSparse);
-    column.type = ValueType::kInt32;
+    column.type = feature.dynamic ? ValueType::kInt64 : ValueType::kInt32;
     column.is_list = feature.is_list;
-    column.cardinality = dataset.vocabularies().at(feature.table).rows();
+    column.nullable = feature.dynamic && !feature.is_list;
+    if (!feature.dynamic) column.cardinality = dataset.vocabularies().at(feature.table).rows();
     columns_.push_back(std::move(column));
   }
   for (const LabelInfo& label : schema.labels) {
@@ -75,7 +111,9 @@ DatasetSource::DatasetSource(const Dataset& dataset) : dataset_(dataset) {
   }
   for (const ColumnEncoding& encoding : dataset.plan().columns) {
     if (encoding.target != ColumnEncoding::Target::kCandidates || !schema.has_candidates) continue;
-    ColumnInfo column{.name = encoding.name, .role = ColumnRole::kCandidates, .type = ValueType::kInt32, .is_list = true};
+    dynamic_candidates_ = dataset.vocabularies().at(schema.candidates_table).dynamic();
+    const ValueType type = dynamic_candidates_ ? ValueType::kInt64 : ValueType::kInt32;
+    ColumnInfo column{.name = encoding.name, .role = ColumnRole::kCandidates, .type = type, .is_list = true};
     column.entity = "item";
     columns_.push_back(std::move(column));
   }
@@ -104,6 +142,10 @@ std::unique_ptr<ChunkData> DatasetSource::read(std::int64_t chunk, std::span<con
   const BatchSchema& schema = dataset_.schema();
   data->floats.reserve(wanted.size());
   data->classes.reserve(wanted.size());
+  data->keys.reserve(wanted.size());
+  const auto add_ids = [&](const IdColumn& ids, bool dynamic, bool is_list) {
+    data->views.push_back(dynamic ? view_of(data->keys.emplace_back(keys_of(ids, batch.rows, is_list)), batch.rows) : view_of(ids, batch.rows));
+  };
   const auto add_floats = [&](std::vector<float> values) {
     ColumnView view{.type = ValueType::kFloat32, .rows = batch.rows};
     view.values = data->floats.emplace_back(std::move(values)).data();
@@ -117,7 +159,8 @@ std::unique_ptr<ChunkData> DatasetSource::read(std::int64_t chunk, std::span<con
         add_floats(column_of(batch.dense, place, schema.dense.size()));
         break;
       case ColumnRole::kSparse:
-        data->views.push_back(view_of(batch.sparse[place - schema.dense.size()], batch.rows));
+        place -= schema.dense.size();
+        add_ids(batch.sparse[place], schema.sparse[place].dynamic, schema.sparse[place].is_list);
         break;
       case ColumnRole::kLabel: {
         place -= schema.dense.size() + schema.sparse.size();
@@ -135,15 +178,15 @@ std::unique_ptr<ChunkData> DatasetSource::read(std::int64_t chunk, std::span<con
         add_floats(batch.weights);
         break;
       case ColumnRole::kId: {
-        const IdColumn& ids = batch.sparse[weights_of_[position - first_weights_]];
-        ColumnView view = view_of(ids, batch.rows);
+        const std::size_t feature = weights_of_[position - first_weights_];
+        add_ids(batch.sparse[feature], schema.sparse[feature].dynamic, true);
+        ColumnView& view = data->views.back();
         view.type = ValueType::kFloat32;
-        view.values = ids.weights.data();
-        data->views.push_back(view);
+        view.values = schema.sparse[feature].dynamic ? data->keys.back().weights.data() : batch.sparse[feature].weights.data();
         break;
       }
       default:
-        data->views.push_back(view_of(batch.candidates, batch.rows));
+        add_ids(batch.candidates, dynamic_candidates_, true);
         break;
     }
   }

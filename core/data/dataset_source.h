@@ -13,12 +13,12 @@
 
 namespace rechost {
 
-/// The encoded rows of a prepared split as a loader would give them: numbers as they enter the model, rows of tables in place of ids. Its chunks
-/// are those of the split.
+/// The encoded rows of a prepared split as a loader would give them: numbers as they enter the model, rows of tables in place of ids, keys of dynamic
+/// tables where those have none by themselves. Its chunks are those of the split.
 class DatasetSource : public ChunkSource {
  public:
   /// Refers to `dataset`. Columns: dense features, sparse features, labels, weight, candidates, weights of ids; each sparse one has the rows of its
-  /// table as cardinality.
+  /// table as cardinality, dynamic ones none. Lists of keys are without those that fill them up.
   explicit DatasetSource(const Dataset& dataset);
 
   const std::vector<ColumnInfo>& columns() const override { return columns_; }
@@ -35,6 +35,7 @@ class DatasetSource : public ChunkSource {
   std::vector<ColumnInfo> columns_;
   std::size_t first_weights_ = 0;          // in columns_
   std::vector<std::size_t> weights_of_;    // by column from there: the sparse feature whose ids they count
+  bool dynamic_candidates_ = false;
   std::vector<std::int64_t> chunk_begin_;  // [chunks] first sample
 };
 

@@ -45,6 +45,17 @@ min_count = 3
 table = "shared"
 [features.c5]
 table = "shared"
+[features.c6]
+encoder = "dynamic"
+max_rows = 40
+min_count = 2
+evict = "frequency"
+half_life_steps = 5
+[features.c7]
+encoder = "dynamic"
+max_rows = 40
+admit_probability = 0.5
+max_age_steps = 4
 [features.i1]
 encoder = "bucket"
 buckets = 7

@@ -119,6 +119,31 @@ def weights_are_the_same_after_conversion():
             expect(from_raw["metrics"] == run["metrics"], (raw, from_raw["metrics"], run["metrics"]))
 
 
+def keys_of_dynamic_features_have_weights_and_are_encoded():
+    with folder() as made:
+        place = pathlib.Path(made)
+        config, _ = example(place)
+        keyed = ["--set", "features.user.encoder=\"dynamic\"", "--set", "features.user.hash_rows=0", "--set", "features.user.hashes=1", "--set", "features.user.max_rows=60",
+                 "--set", "features.tags.encoder=\"dynamic\"", "--set", "features.tags.max_rows=9"]
+        run = train(place, config, *keyed)
+        expect(train(place, config, *keyed, "--set", "features.tags.weights=\"\"")["metrics"] != run["metrics"], "weights have no part in training")
+        # A key has the weights that a row of a vocabulary has.
+        ones = "\n".join([HEADER] + [",".join([*line.split(",")[:4], "|".join("1" for tag in line.split(",")[3].split("|") if tag), *line.split(",")[5:]])
+                                     for line in (place / "clicks.csv").read_text().splitlines()[1:]])
+        (place / "ones.csv").write_text(ones + "\n")
+        same = [train(place, config, *keyed, "--set", f"data.path={place / 'ones.csv'}", "--set", "features.tags.padding=\"none\"", *unweighted)["metrics"]
+                for unweighted in ([], ["--set", "features.tags.weights=\"\"", "--set", "features.tags.pooling=\"sum\""])]
+        expect(same[0] == same[1], same)
+        encoded = []
+        for to in ("mds", "parquet"):
+            rechost("data", "convert", "--config", config, *keyed, "--set", "data.split.valid=0.25", "--to", to, "--encoded", "--out", place / to, cwd=place)
+            text = (place / to / "data.toml").read_text()
+            expect(text.count("encoder = \"dynamic\"") == 2 and "padding = \"back\"" in text and "max_rows = 60" in text, text)
+            encoded.append(train(place, place / to / "data.toml")["metrics"])
+        expect(encoded[0] == encoded[1], encoded)
+        expect(train(place, place / "mds" / "data.toml", "--set", "features.tags.weights=\"\"")["metrics"] != encoded[0], "encoded weights have no part in training")
+
+
 def a_trained_model_is_used_in_int8():
     with folder() as made:
         place = pathlib.Path(made)
@@ -147,5 +172,5 @@ def misuse_is_one_error():
 
 
 main([one_raw_row_is_predicted_as_among_all_others, a_vocabulary_on_disk_trains_the_same_model, checkpoints_share_the_files_of_vocabularies,
-      weights_are_the_same_after_conversion, a_trained_model_is_used_in_int8,
+      weights_are_the_same_after_conversion, keys_of_dynamic_features_have_weights_and_are_encoded, a_trained_model_is_used_in_int8,
       misuse_is_one_error])
