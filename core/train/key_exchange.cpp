@@ -48,17 +48,22 @@ KeyCounts sum_of(std::vector<KeyCounts> parts) {
   return std::move(parts.front());
 }
 
-/// Reads a packet: for each table the number of its keys, the keys, their counts.
+/// Reads a packet: the step, then for each table the number of its keys, the keys, their counts.
 class PacketReader {
  public:
   explicit PacketReader(std::span<const std::byte> packet) : rest_(packet) {}
 
+  std::int64_t next_number() {
+    std::vector<std::int64_t> number;
+    take(1, number);
+    return number.front();
+  }
+
   KeyCounts next_table() {
-    std::vector<std::int64_t> size;
     KeyCounts counts;
-    take(1, size);
-    take(size.front(), counts.keys);
-    take(size.front(), counts.counts);
+    const std::int64_t size = next_number();
+    take(size, counts.keys);
+    take(size, counts.counts);
     return counts;
   }
 
@@ -79,7 +84,7 @@ class PacketReader {
 void KeyExchange::add_up(std::int64_t step, std::span<const KeyCounts* const> parts, std::span<KeyCounts> wholes) {
   // Other ranks would take the keys of this batch for those of the one that failed here.
   if (last_step_ != 0 && step != last_step_ + 1) fail<CommError>("step {}: its keys cannot be told to other ranks, who wait for those of step {}", step, last_step_ + 1);
-  packet_.clear();
+  packet_.assign(1, step);
   for (const KeyCounts* const part : parts) {
     packet_.push_back(static_cast<std::int64_t>(part->keys.size()));
     packet_.insert(packet_.end(), part->keys.begin(), part->keys.end());
@@ -87,6 +92,11 @@ void KeyExchange::add_up(std::int64_t step, std::span<const KeyCounts* const> pa
   }
   const std::vector<std::vector<std::byte>> packets = gather_packets(ranks_, std::as_bytes(std::span(packet_)));
   std::vector<PacketReader> readers(packets.begin(), packets.end());
+  // The first batch of all may be the one that failed, which then only the others can know.
+  for (std::size_t rank = 0; rank < readers.size(); ++rank) {
+    const std::int64_t theirs = readers[rank].next_number();
+    if (theirs != step) fail<CommError>("rank {} has the keys of step {} where this one has those of step {}: a batch before could not be prepared", rank, theirs, step);
+  }
   for (KeyCounts& whole : wholes) {
     std::vector<KeyCounts> of_ranks;
     for (PacketReader& reader : readers) of_ranks.push_back(reader.next_table());

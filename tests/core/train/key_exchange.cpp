@@ -76,6 +76,21 @@ TEST_CASE("keys behind a batch that failed are kept from other ranks") {
   });
 }
 
+TEST_CASE("ranks whose first batches are of two steps do not take one for the other") {
+  with_tcp(3, [](Communicator& all) {
+    KeyExchange exchange(all);
+    const KeyCounts none;
+    std::vector<KeyCounts> wholes(1);
+    try {
+      exchange.add_up(all.rank() == 1 ? 2 : 1, std::vector<const KeyCounts*>{&none}, wholes);
+    } catch (const CommError& error) {
+      if (std::string(error.what()).find("could not be prepared") == std::string::npos) throw;
+      return;
+    }
+    throw std::runtime_error("keys of two steps were added up");
+  });
+}
+
 TEST_CASE("a thread that waits for other ranks is let go") {
   std::atomic<bool> over{false};
   std::string what;
