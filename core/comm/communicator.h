@@ -2,11 +2,29 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace rechost {
+
+/// Bytes between this rank and others, without the 16 that stand before each message.
+struct Traffic {
+  std::int64_t sent_bytes = 0;
+  std::int64_t received_bytes = 0;
+  std::int64_t sent_messages = 0;
+
+  Traffic& operator+=(const Traffic& other) {
+    sent_bytes += other.sent_bytes;
+    received_bytes += other.received_bytes;
+    sent_messages += other.sent_messages;
+    return *this;
+  }
+  Traffic operator-(const Traffic& before) const {
+    return {sent_bytes - before.sent_bytes, received_bytes - before.received_bytes, sent_messages - before.sent_messages};
+  }
+};
 
 /// What ranks do together. Every rank calls the same operations in the same order, each from one thread; a call returns when this rank's
 /// part is done and its buffers may be used again. Throws CommError when a peer is gone or an operation passes its deadline; the
@@ -27,6 +45,10 @@ class Communicator {
   virtual void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
                           std::span<const std::int64_t> receive_bytes) = 0;
 
+  /// The same where a rank does not know how much the others have for it: received[r] becomes what rank r has sent.
+  virtual void all_to_all_packets(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,
+                                  std::vector<std::vector<std::byte>>& received);
+
   /// `receive` gets bytes[r] from each rank r, one after another; bytes[rank()] is the size of `send`.
   virtual void all_gather(std::span<const std::byte> send, std::span<const std::int64_t> bytes, std::span<std::byte> receive) = 0;
 
@@ -38,7 +60,27 @@ class Communicator {
 
   /// Ends an operation that waits, from another thread: it throws CommError.
   virtual void abort() = 0;
+
+  /// Since the start. The thread of the operations.
+  virtual Traffic traffic() const { return {}; }
 };
+
+// Here, because a module that makes communicators links nothing of this floor.
+inline void Communicator::all_to_all_packets(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,
+                                      std::vector<std::vector<std::byte>>& received) {
+  const auto ranks = static_cast<std::size_t>(world_size());
+  const std::vector<std::int64_t> each(ranks, sizeof(std::int64_t));
+  std::vector<std::int64_t> sizes(ranks);
+  all_to_all(std::as_bytes(send_bytes), each, std::as_writable_bytes(std::span(sizes)), each);
+  std::vector<std::byte> all(static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0})));
+  all_to_all(send, send_bytes, all, sizes);
+  received.resize(ranks);
+  auto from = all.begin();
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    received[rank].assign(from, from + sizes[rank]);
+    from += sizes[rank];
+  }
+}
 
 /// Packets of any size: what each rank sent, by rank.
 std::vector<std::vector<std::byte>> gather_packets(Communicator& communicator, std::span<const std::byte> own);

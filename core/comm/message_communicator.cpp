@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/trace.h"
 #include "comm/message_sizes.h"
 
 namespace rechost {
@@ -54,6 +55,29 @@ void MessageCommunicator::all_to_all(std::span<const std::byte> send, std::span<
   const auto own = static_cast<std::size_t>(rank_);
   require_same("all_to_all: to itself", static_cast<std::size_t>(send_bytes[own]), static_cast<std::size_t>(receive_bytes[own]));
   exchange("all_to_all", send, send_bytes, receive, receive_bytes);
+}
+
+void MessageCommunicator::all_to_all_packets(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,
+                                             std::vector<std::vector<std::byte>>& received) {
+  require_sizes("all_to_all_packets", send_bytes, world_size_, send.size());
+  received.resize(static_cast<std::size_t>(world_size_));
+  clear();
+  std::size_t at = 0;
+  std::vector<Piece> pieces;
+  for (int rank = 0; rank < world_size_; ++rank) {
+    const auto size = static_cast<std::size_t>(send_bytes[static_cast<std::size_t>(rank)]);
+    const auto begin = send.begin() + static_cast<std::ptrdiff_t>(at);
+    std::vector<std::byte>& from_rank = received[static_cast<std::size_t>(rank)];
+    if (rank == rank_) from_rank.assign(begin, begin + static_cast<std::ptrdiff_t>(size));
+    if (rank != rank_) part_of(rank).packets.push_back({rank, &from_rank});
+    pieces.push_back({rank, at, size});
+    at += size;
+  }
+  for (int step = 1; step < world_size_; ++step) {
+    const Piece& piece = pieces[static_cast<std::size_t>((rank_ + step) % world_size_)];
+    part_of(piece.rank).sends.push_back(piece);
+  }
+  move_pieces("all_to_all_packets", send, {});
 }
 
 void MessageCommunicator::all_gather(std::span<const std::byte> send, std::span<const std::int64_t> bytes, std::span<std::byte> receive) {
@@ -131,20 +155,37 @@ void MessageCommunicator::clear() {
   for (Part& part : parts_) {
     part.sends.clear();
     part.receives.clear();
+    part.packets.clear();
   }
 }
 
 void MessageCommunicator::add_send(const Piece& piece) {
-  if (piece.size > 0) parts_[route_of_[static_cast<std::size_t>(piece.rank)]].sends.push_back(piece);
+  if (piece.size > 0) part_of(piece.rank).sends.push_back(piece);
 }
 
 void MessageCommunicator::add_receive(const Piece& piece) {
-  if (piece.size > 0) parts_[route_of_[static_cast<std::size_t>(piece.rank)]].receives.push_back(piece);
+  if (piece.size > 0) part_of(piece.rank).receives.push_back(piece);
 }
 
 void MessageCommunicator::move_pieces(const char* operation, std::span<const std::byte> from, std::span<std::byte> to) {
-  for (std::size_t i = 0; i < routes_.size(); ++i) routes_[i].messages->start(operation, from, parts_[i].sends, to, parts_[i].receives);
+  TraceSpan span(operation);
+  const Traffic before = traffic_;
+  for (std::size_t i = 0; i < routes_.size(); ++i) {
+    const Part& part = parts_[i];
+    if (part.packets.empty()) {
+      routes_[i].messages->start(operation, from, part.sends, to, part.receives);
+    } else {
+      routes_[i].messages->start(operation, from, part.sends, part.packets);
+    }
+  }
   for (const Route& route : routes_) route.messages->finish();
+  for (const Part& part : parts_) {
+    for (const Piece& piece : part.sends) traffic_ += {.sent_bytes = static_cast<std::int64_t>(piece.size), .sent_messages = 1};
+    for (const Piece& piece : part.receives) traffic_ += {.received_bytes = static_cast<std::int64_t>(piece.size)};
+    for (const Packet& packet : part.packets) traffic_ += {.received_bytes = static_cast<std::int64_t>(packet.bytes->size())};
+  }
+  const Traffic moved = traffic_ - before;
+  span.set_bytes(moved.sent_bytes, moved.received_bytes);
 }
 
 }  // namespace rechost

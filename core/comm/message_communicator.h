@@ -30,16 +30,20 @@ class MessageCommunicator final : public Communicator {
   void all_reduce_sum(std::span<float> values) override;
   void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
                   std::span<const std::int64_t> receive_bytes) override;
+  void all_to_all_packets(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,
+                          std::vector<std::vector<std::byte>>& received) override;
   void all_gather(std::span<const std::byte> send, std::span<const std::int64_t> bytes, std::span<std::byte> receive) override;
   void broadcast(std::span<std::byte> bytes, int root) override;
   void barrier() override;
   void abort() override;
+  Traffic traffic() const override { return traffic_; }
 
  private:
   /// The pieces of one operation that go by one route.
   struct Part {
     std::vector<Piece> sends;
     std::vector<Piece> receives;
+    std::vector<Packet> packets;
   };
 
   void exchange(const char* operation, std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
@@ -49,6 +53,7 @@ class MessageCommunicator final : public Communicator {
   void add_send(const Piece& piece);
   void add_receive(const Piece& piece);
   void move_pieces(const char* operation, std::span<const std::byte> from, std::span<std::byte> to);
+  Part& part_of(int rank) { return parts_[route_of_[static_cast<std::size_t>(rank)]]; }
 
   int rank_;
   int world_size_;
@@ -56,6 +61,7 @@ class MessageCommunicator final : public Communicator {
   std::vector<std::size_t> route_of_;  ///< by rank
   std::vector<Part> parts_;            ///< by route
   std::vector<float> terms_;           ///< [world size, own part of a sum]
+  Traffic traffic_;
 };
 
 }  // namespace rechost

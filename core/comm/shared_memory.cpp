@@ -52,12 +52,6 @@ struct alignas(kLine) Ring {
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
 
-/// Stands before each message.
-struct MessageHeader {
-  std::uint64_t operation;  ///< how many there were before
-  std::uint64_t size;
-};
-
 void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::chrono::milliseconds longest) {
   const timespec time{static_cast<time_t>(longest.count() / 1000), static_cast<long>(longest.count() % 1000) * 1'000'000};
   (void)syscall(SYS_futex, &word, FUTEX_WAIT, expected, &time, nullptr, 0);
@@ -148,12 +142,14 @@ class SharedMessages final : public Messages {
 
   void start(const char* operation, std::span<const std::byte> from, std::span<const Piece> sends, std::span<std::byte> to,
              std::span<const Piece> receives) override {
-    operation_ = operation;
-    ++count_;
-    outgoing_.clear();
-    incoming_.clear();
-    for (const Piece& piece : sends) outgoing_.push_back({place_of(piece.rank), {count_, piece.size}, piece.size, from.data() + piece.first});
+    begin(operation, from, sends);
     for (const Piece& piece : receives) incoming_.push_back({place_of(piece.rank), {}, piece.size, to.data() + piece.first});
+    progress();
+  }
+
+  void start(const char* operation, std::span<const std::byte> from, std::span<const Piece> sends, std::span<const Packet> packets) override {
+    begin(operation, from, sends);
+    for (const Packet& packet : packets) incoming_.push_back({.peer = place_of(packet.rank), .packet = packet.bytes});
     progress();
   }
 
@@ -192,6 +188,7 @@ class SharedMessages final : public Messages {
     std::size_t size = 0;  ///< bytes after the header
     Byte* bytes = nullptr;
     std::size_t done = 0;  ///< of header and bytes together
+    std::vector<std::byte>* packet = nullptr;  ///< gets as many bytes as the header says
 
     bool complete() const { return done == sizeof(MessageHeader) + size; }
     bool in_header() const { return done < sizeof(MessageHeader); }
@@ -205,6 +202,14 @@ class SharedMessages final : public Messages {
 
   std::size_t place_of(int rank) const {
     return static_cast<std::size_t>(std::find(members_.begin(), members_.end(), rank) - members_.begin());
+  }
+
+  void begin(const char* operation, std::span<const std::byte> from, std::span<const Piece> sends) {
+    operation_ = operation;
+    ++count_;
+    outgoing_.clear();
+    incoming_.clear();
+    for (const Piece& piece : sends) outgoing_.push_back({place_of(piece.rank), {count_, piece.size}, piece.size, from.data() + piece.first});
   }
 
   /// Moves what can be moved now; true when nothing is left.
@@ -260,7 +265,14 @@ class SharedMessages final : public Messages {
     return message.complete();
   }
 
-  void check(const Message<std::byte>& message) const {
+  /// The header is here: whether the message is the one that was awaited. A packet learns its size.
+  void check(Message<std::byte>& message) const {
+    if (message.packet != nullptr && message.header.operation == count_) {
+      message.packet->resize(static_cast<std::size_t>(message.header.size));
+      message.size = message.packet->size();
+      message.bytes = message.packet->data();
+      return;
+    }
     if (message.header.operation == count_ && message.header.size == message.size) return;
     fail<CommError>("{}: rank {} has sent {} bytes in its operation {} where {} were awaited in operation {}", operation_, members_[message.peer],
                     message.header.size, message.header.operation, message.size, count_);

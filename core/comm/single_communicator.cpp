@@ -16,6 +16,13 @@ void SingleCommunicator::all_to_all(std::span<const std::byte> send, std::span<c
   std::copy(send.begin(), send.end(), receive.begin());
 }
 
+void SingleCommunicator::all_to_all_packets(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,
+                                            std::vector<std::vector<std::byte>>& received) {
+  require_sizes("all_to_all_packets", send_bytes, 1, send.size());
+  received.resize(1);
+  received[0].assign(send.begin(), send.end());
+}
+
 void SingleCommunicator::all_gather(std::span<const std::byte> send, std::span<const std::int64_t> bytes, std::span<std::byte> receive) {
   require_sizes("all_gather", bytes, 1, receive.size());
   require_same("all_gather", send.size(), receive.size());

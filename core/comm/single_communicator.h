@@ -13,6 +13,8 @@ class SingleCommunicator final : public Communicator {
   void all_reduce_sum(std::span<float> values) override;
   void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
                   std::span<const std::int64_t> receive_bytes) override;
+  void all_to_all_packets(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,
+                          std::vector<std::vector<std::byte>>& received) override;
   void all_gather(std::span<const std::byte> send, std::span<const std::int64_t> bytes, std::span<std::byte> receive) override;
   void broadcast(std::span<std::byte> bytes, int root) override;
   void barrier() override {}

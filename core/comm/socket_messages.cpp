@@ -22,12 +22,6 @@ using Clock = std::chrono::steady_clock;
 /// So that abort() and the deadline are seen; data wake this side at once.
 constexpr int kNap_ms = 1000;
 
-/// Stands before each message.
-struct MessageHeader {
-  std::uint64_t operation;  ///< how many there were before
-  std::uint64_t size;
-};
-
 /// A message on its way to or from a peer, its header first. `Byte` is const on the way out.
 template <typename Byte>
 struct Message {
@@ -37,6 +31,7 @@ struct Message {
   std::size_t size = 0;  ///< bytes after the header
   Byte* bytes = nullptr;
   std::size_t done = 0;  ///< of header and bytes together
+  std::vector<std::byte>* packet = nullptr;  ///< gets as many bytes as the header says
 
   bool complete() const { return done == sizeof(MessageHeader) + size; }
   bool in_header() const { return done < sizeof(MessageHeader); }
@@ -58,12 +53,14 @@ class SocketMessages final : public Messages {
 
   void start(const char* operation, std::span<const std::byte> from, std::span<const Piece> sends, std::span<std::byte> to,
              std::span<const Piece> receives) override {
-    operation_ = operation;
-    ++count_;
-    outgoing_.clear();
-    incoming_.clear();
-    for (const Piece& piece : sends) outgoing_.push_back({piece.rank, socket_of(piece.rank), {count_, piece.size}, piece.size, from.data() + piece.first});
+    begin(operation, from, sends);
     for (const Piece& piece : receives) incoming_.push_back({piece.rank, socket_of(piece.rank), {}, piece.size, to.data() + piece.first});
+    progress();
+  }
+
+  void start(const char* operation, std::span<const std::byte> from, std::span<const Piece> sends, std::span<const Packet> packets) override {
+    begin(operation, from, sends);
+    for (const Packet& packet : packets) incoming_.push_back({.rank = packet.rank, .socket = socket_of(packet.rank), .packet = packet.bytes});
     progress();
   }
 
@@ -82,6 +79,14 @@ class SocketMessages final : public Messages {
   }
 
  private:
+  void begin(const char* operation, std::span<const std::byte> from, std::span<const Piece> sends) {
+    operation_ = operation;
+    ++count_;
+    outgoing_.clear();
+    incoming_.clear();
+    for (const Piece& piece : sends) outgoing_.push_back({piece.rank, socket_of(piece.rank), {count_, piece.size}, piece.size, from.data() + piece.first});
+  }
+
   int socket_of(int rank) const { return connections_[static_cast<std::size_t>(rank)].number(); }
 
   /// Moves what can be moved now; true when nothing is left.
@@ -133,7 +138,14 @@ class SocketMessages final : public Messages {
     return true;
   }
 
-  void check(const Message<std::byte>& message) const {
+  /// The header is here: whether the message is the one that was awaited. A packet learns its size.
+  void check(Message<std::byte>& message) const {
+    if (message.packet != nullptr && message.header.operation == count_) {
+      message.packet->resize(static_cast<std::size_t>(message.header.size));
+      message.size = message.packet->size();
+      message.bytes = message.packet->data();
+      return;
+    }
     if (message.header.operation == count_ && message.header.size == message.size) return;
     fail<CommError>("{}: rank {} has sent {} bytes in its operation {} where {} were awaited in operation {}", operation_, message.rank,
                     message.header.size, message.header.operation, message.size, count_);

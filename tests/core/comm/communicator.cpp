@@ -48,6 +48,14 @@ void exchange_letters(Communicator& all, const Size& size, int rounds) {
     std::vector<std::byte> received(expected.size());
     all.all_to_all(send, send_bytes, received, receive_bytes);
     require(received == expected, "all_to_all mixed something up");
+    std::vector<std::vector<std::byte>> packets;
+    all.all_to_all_packets(send, send_bytes, packets);
+    std::vector<std::byte> joined;
+    for (std::size_t rank = 0; rank < packets.size(); ++rank) {
+      require(static_cast<std::int64_t>(packets[rank].size()) == receive_bytes[rank], "a packet has another size");
+      joined.insert(joined.end(), packets[rank].begin(), packets[rank].end());
+    }
+    require(joined == expected, "all_to_all_packets mixed something up");
   }
 }
 
@@ -73,6 +81,25 @@ TEST_CASE("all_to_all brings to each rank what each has for it, and nothing wher
   on_each_communicator([](Communicator& all) {
     const auto size = [](int from, int to) { return std::int64_t{(from + 2 * to) % 3} * 1001; };
     exchange_letters(all, size, 20);
+  });
+}
+
+TEST_CASE("bytes to and from others are counted, those that a rank keeps are not") {
+  with_ranks_on({"one", "two", "one"}, [](Communicator& all) {
+    const auto size = [](int from, int to) { return std::int64_t{from * 10 + to}; };
+    const Traffic before = all.traffic();
+    exchange_letters(all, size, 1);
+    const Traffic moved = all.traffic() - before;
+    std::int64_t sent = 0;
+    std::int64_t received = 0;
+    for (int other = 0; other < 3; ++other) {
+      if (other == all.rank()) continue;
+      sent += size(all.rank(), other);
+      received += size(other, all.rank());
+    }
+    // Once with sizes that all know, once as packets; no message is empty but rank 0's to itself.
+    require(moved.sent_bytes == 2 * sent && moved.received_bytes == 2 * received, "other bytes were counted than were moved");
+    require(moved.sent_messages == 4, "other messages were counted than were sent");
   });
 }
 
