@@ -75,6 +75,10 @@ class BlamingCommunicator final : public Communicator {
                   std::span<const std::int64_t> receive_bytes) override {
     guarded("all_to_all", [&] { inner_->all_to_all(send, send_bytes, receive, receive_bytes); });
   }
+  void all_to_all_packets(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,
+                          std::vector<std::vector<std::byte>>& received) override {
+    guarded("all_to_all_packets", [&] { inner_->all_to_all_packets(send, send_bytes, received); });
+  }
   void all_gather(std::span<const std::byte> send, std::span<const std::int64_t> bytes, std::span<std::byte> receive) override {
     guarded("all_gather", [&] { inner_->all_gather(send, bytes, receive); });
   }
@@ -88,6 +92,7 @@ class BlamingCommunicator final : public Communicator {
     aborted_ = true;
     inner_->abort();
   }
+  Traffic traffic() const override { return inner_->traffic(); }
 
  private:
   template <typename Operation>

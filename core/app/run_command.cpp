@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "config/parse.h"
 #include "launch/process_identity.h"
 #include "launch/supervisor.h"
@@ -41,6 +42,9 @@ namespace fs = std::filesystem;
 namespace options = boost::program_options;
 
 namespace {
+
+/// Enough to see what is usual, and a file that a browser opens at once.
+constexpr std::int64_t kProfiledSteps = 100;
 
 /// Peak resident memory of this process.
 std::uint64_t peak_memory_bytes() {
@@ -170,6 +174,12 @@ Json summary_of(const TrainingResult& result, const RunData& data, int ranks) {
   time["comm"] = result.times.comm / seconds;
   time["other"] = std::max(0.0, (seconds - known) / seconds);
   summary["time"] = time;
+  if (ranks > 1 && result.samples_here > 0) {
+    const auto steps = static_cast<double>(result.steps_here);
+    summary["comm"]["sent_bytes_per_step"] = static_cast<double>(result.traffic.sent_bytes) / steps;
+    summary["comm"]["received_bytes_per_step"] = static_cast<double>(result.traffic.received_bytes) / steps;
+    summary["comm"]["messages_per_step"] = static_cast<double>(result.traffic.sent_messages) / steps;
+  }
   summary["bad_rows"] = data.prepared.bad_rows;
   if (data.prepared.bad_rows > 0) {
     summary["bad_rows_by_split"] = data.prepared.bad_rows_by_split;
@@ -236,8 +246,14 @@ class SilentObserver : public TrainingObserver {
 /// One training run, as all of its ranks go through it; rank 0 alone keeps the run directory.
 class TrainingRun {
  public:
-  TrainingRun(Setup& setup, Ranks& ranks, std::optional<ResumePoint> resume_point, fs::path root)
-      : setup_(setup), ranks_(ranks), resume_point_(std::move(resume_point)), root_(std::move(root)), stop_(catch_stop_signals()) {}
+  /// `profiled_steps` as in Trainer::Parts.
+  TrainingRun(Setup& setup, Ranks& ranks, std::optional<ResumePoint> resume_point, fs::path root, std::int64_t profiled_steps)
+      : setup_(setup),
+        ranks_(ranks),
+        resume_point_(std::move(resume_point)),
+        root_(std::move(root)),
+        profiled_steps_(profiled_steps),
+        stop_(catch_stop_signals()) {}
 
   int run(bool json) {
     const std::string config_text = show_config(setup_.config, ShowOrigins::kNo);
@@ -316,6 +332,7 @@ class TrainingRun {
     std::optional<SampleLog> samples;
     if (setup_.config.run.log_samples) parts.samples = &samples.emplace(path_ / "samples" / fmt::format("rank-{:05}.jsonl", ranks_.rank()));
     parts.stop = &stop_;
+    parts.profiled_steps = profiled_steps_;
     parts.checkpoints = checkpoints();
     parts.config_text = config_text;
     parts.plugins = plugins;
@@ -325,9 +342,18 @@ class TrainingRun {
       trainer.resume(*checkpoint_);
       log_info("resumed from {} at step {} of {}", checkpoint_->directory().string(), count_text(first_step()), count_text(trainer.total_steps()));
     }
+    name_traced_thread("training");
     const TrainingResult result = trainer.run();
+    if (profiled_steps_ > 0) write_profile();
     if (directory_) finish(result, data, *model, json);
     return result.stopped ? kStopped : kDone;
+  }
+
+  void write_profile() const {
+    const fs::path path = path_ / "profile" / fmt::format("rank-{:05}.json", ranks_.rank());
+    const std::size_t left_out = write_trace(path, ranks_.rank());
+    if (left_out > 0) log_warning("{}: {} spans did not fit; trace fewer steps with --profile=STEPS", path.string(), left_out);
+    log_info("profile of up to {} steps: {} (open it in chrome://tracing or ui.perfetto.dev)", profiled_steps_, path.string());
   }
 
   /// Why the run failed is told in any case: the disk, of which it may have died, cannot take the word from it.
@@ -370,6 +396,7 @@ class TrainingRun {
   Ranks& ranks_;
   std::optional<ResumePoint> resume_point_;
   fs::path root_;
+  std::int64_t profiled_steps_;
   const std::atomic<bool>& stop_;  ///< set by a signal, from the first moment on
   std::unique_ptr<CheckpointReader> checkpoint_;
   std::optional<RunDirectory> directory_;  ///< rank 0's
@@ -424,6 +451,8 @@ int run_command(std::span<const std::string> arguments) {
       "out,o", options::value<std::string>()->default_value("runs"), "folder in which the run directory is made")(
       "nproc", options::value<int>(), "processes to start on this machine, each a rank of the run; default: what the launcher says, else 1")(
       "max-restarts", options::value<int>()->default_value(0), "times that the ranks of this machine are started again when one has failed")(
+      "profile", options::value<std::int64_t>()->implicit_value(kProfiledSteps),
+      "write what each rank did in so many steps, --profile=STEPS, after the first 10, into profile/ of the run directory, as a Chrome trace; STEPS 100 where none are given")(
       "launcher", options::value<std::string>()->default_value(""),
       fmt::format("which launcher's variables say what rank this is: {}; default: looked for in this order", launcher_names()).c_str());
   add_output_option(visible);
@@ -434,6 +463,8 @@ int run_command(std::span<const std::string> arguments) {
   if (values.count("nproc") != 0 && processes < 1) throw UsageError("--nproc: at least one process");
   const int restarts = values["max-restarts"].as<int>();
   if (restarts < 0) throw UsageError("--max-restarts: a number from 0 up");
+  const std::int64_t profiled_steps = values.count("profile") == 0 ? 0 : values["profile"].as<std::int64_t>();
+  if (values.count("profile") != 0 && profiled_steps < 1) throw UsageError("--profile: at least one step");
   const ProcessIdentity identity = find_identity(environment_variable, values["launcher"].as<std::string>(), processes);
   if (identity.launcher != "rechost" && identity.world_size > 1 && identity.starts == 1 && processes > 1) {
     throw UsageError(fmt::format("--nproc {}: {} has started {} processes already; leave --nproc out", processes, identity.launcher, identity.world_size));
@@ -471,7 +502,7 @@ int run_command(std::span<const std::string> arguments) {
   require_precision(setup.config.run, setup.gpu.get());
   const std::unique_ptr<Ranks> ranks = Ranks::join(identity, setup.config.comm);
   if (leads && resume == "auto") resume_point = find_unfinished(root, setup.config);
-  return TrainingRun(setup, *ranks, resume_point, root).run(json);
+  return TrainingRun(setup, *ranks, resume_point, root, profiled_steps).run(json);
 }
 
 }  // namespace rechost::app

@@ -84,6 +84,8 @@ void RunObserver::on_interval(const IntervalReport& report) {
   fields["train.loss"] = report.loss;
   fields["lr_factor"] = report.lr_factor;
   if (report.gradient_norm) fields["train.gradient_norm"] = *report.gradient_norm;
+  if (report.sent_bytes) fields["comm.sent_bytes"] = *report.sent_bytes;
+  if (report.received_bytes) fields["comm.received_bytes"] = *report.received_bytes;
   if (bad_rows_ > 0) fields["data.bad_rows"] = bad_rows_;
   if (unseen_share_ > 0.0) fields["data.drift.unseen_share"] = unseen_share_;
   for (const KeyedRows* const keys : report.dynamic_tables) {

@@ -147,7 +147,7 @@ std::unique_ptr<ModelRuntime> build_model(const Setup& setup, const RunData& dat
   settings.deterministic = setup.config.run.deterministic && train != nullptr;
   if (ranks != nullptr) {
     settings.communicator = &ranks->communicator();
-    settings.open_another = [ranks]() -> Communicator& { return ranks->open_another(); };
+    if (ranks->world_size() > 1) settings.beside = &ranks->open_another();
   }
   return make_model(setup, data, train, settings);
 }

@@ -445,11 +445,13 @@ struct CheckpointSection {
 
 struct CommSection {
   std::string transport = "auto";
+  std::string wire_precision = "fp32";
   std::int64_t join_seconds = 300;
 
   template <typename Visitor>
   void describe(Visitor& visit) {
     visit("transport", transport, "between ranks; auto: shared memory on one machine, TCP between machines; tcp: always TCP").one_of({"auto", "tcp"});
+    visit("wire_precision", wire_precision, "of embedding rows and their gradients between ranks; 16 bits: half the bytes, rounded").one_of({"fp32", "fp16", "bf16"});
     visit("join_seconds", join_seconds, "how long ranks wait for one another at the start").between(1, 86'400);
   }
 };

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/time.h"
+#include "base/trace.h"
 
 namespace rechost {
 
@@ -55,6 +56,7 @@ BatchPipeline::~BatchPipeline() {
 
 /// All memory that it needs is the batch's: a worker that had nothing to do so far must not begin to allocate.
 void BatchPipeline::fill(std::int64_t step, BatchShare share, Batch& batch) const {
+  const TraceSpan span("gather samples", step + 1);
   const EpochStep place = order_.locate(step);
   order_.batch(place, share, batch.samples);
   dataset_.gather(batch.samples, batch);
@@ -99,6 +101,7 @@ void BatchPipeline::pass_turn(std::int64_t number) {
 }
 
 void BatchPipeline::work() {
+  name_traced_thread("batches ahead");
   const auto slot_count = static_cast<std::int64_t>(slots_.size());
   for (;;) {
     std::int64_t number = 0;

@@ -8,17 +8,18 @@
 #include "embedding/engine.h"
 #include "embedding/placement.h"
 #include "embedding/prepared_ids.h"
+#include "embedding/row_requests.h"
 
 namespace rechost {
 
 /// The embedding tables of a run, wherever their rows lie: what a training step calls. A step works on one or more slices of the global
-/// batch: fetch(), then forward() and add_gradients() for each slice, then exchange_gradients() and update(). Use without training ends
-/// after forward().
+/// batch: request() and fetch(), then forward() and add_gradients() for each slice, then exchange_gradients() and update(). Use without training
+/// ends after forward().
 ///
-/// Where there are several ranks, fetch() and exchange_gradients() are calls that all ranks make together. A note travels with each: a
-/// few numbers for all ranks, so that what a step must agree on costs no message of its own.
+/// Where there are several ranks, request(), fetch() and exchange_gradients() are calls that all ranks make together. A note travels with the first
+/// and the last: a few numbers for all ranks, so that what a step must agree on costs no message of its own.
 ///
-/// One thread; lookups().prepare() alone may run on others, for later batches.
+/// One thread; lookups().prepare() may run on others, for later batches, and so may request_ahead(), on one at a time.
 class EmbeddingTables {
  public:
   virtual ~EmbeddingTables() = default;
@@ -26,9 +27,19 @@ class EmbeddingTables {
   /// Ids and shapes, as the model sees them: tables whole, with their names and global rows.
   virtual const EmbeddingEngine& lookups() const = 0;
 
-  /// `slices`: what lookups().prepare() made of them; borrowed until the step ends. At most the number that the tables were made for.
-  /// `note`: of a size that is the same on all ranks.
-  virtual void fetch(std::span<const PreparedIds* const> slices, std::span<const double> note) = 0;
+  /// Tells the ranks which rows of each others' are wanted. `slices`: what lookups().prepare() made of them; at most the number that the tables were
+  /// made for. `note`: of a size that is the same on all ranks; RowRequests::notes has those of all.
+  virtual void request(std::span<const PreparedIds* const> slices, std::span<const double> note, RowRequests& requests);
+  /// The same ahead of the step, beside what the step's thread does with these tables: all ranks for the same steps, begin_requests() and the following,
+  /// one after another. Where requests_ahead() says no it must not be called.
+  virtual bool requests_ahead() const { return false; }
+  virtual void begin_requests(std::int64_t /*step*/) {}
+  virtual void request_ahead(std::int64_t step, std::span<const PreparedIds* const> slices, std::span<const double> note, RowRequests& requests);
+  /// Any thread: one that waits in request_ahead() gets a CommError, and nothing can be asked for ahead any more.
+  virtual void end_requests() {}
+
+  /// Gets the rows. Both are borrowed until the step ends; the requests are used up.
+  virtual void fetch(std::span<const PreparedIds* const> slices, RowRequests& requests) = 0;
   /// As EmbeddingEngine::forward().
   virtual void forward(std::size_t slice, std::span<float* const> outputs, ThreadPool& pool) = 0;
   /// As in EmbeddingEngine::update(); read before the call returns where there are several slices, else by update().
@@ -37,7 +48,7 @@ class EmbeddingTables {
   /// `l2_on_all_rows`: settings.l2 applies to rows that no slice has touched as well.
   virtual void update(const EmbeddingEngine::UpdateSettings& settings, bool l2_on_all_rows, ThreadPool& pool) = 0;
 
-  /// The notes of the last fetch() or exchange_gradients(), by rank.
+  /// The notes of the last exchange_gradients(), by rank.
   virtual std::span<const std::vector<double>> notes() const = 0;
 
   virtual const Placement& placement() const = 0;

@@ -66,13 +66,13 @@ void GpuTables::fill(std::size_t table, std::uint64_t seed, ThreadPool& pool) {
   tables_.push_back(std::move(made));
 }
 
-void GpuTables::fetch(std::span<const PreparedIds* const> slices, std::span<const double> note) {
+void GpuTables::fetch(std::span<const PreparedIds* const> slices, RowRequests& requests) {
   if (slices.size() != 1) fail<Error>("{} slices for tables that work on one", slices.size());
   gpu_->make_current();
   prepared_ = slices.front();
   engine_.impl().check_prepared(*prepared_);
   upload_ids();
-  notes_[0].assign(note.begin(), note.end());
+  requests.made = false;
 }
 
 void GpuTables::upload_ids() {

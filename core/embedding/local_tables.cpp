@@ -42,6 +42,15 @@ std::vector<float> EmbeddingTables::read_held_values(std::size_t table, std::int
   return values;
 }
 
+void EmbeddingTables::request(std::span<const PreparedIds* const> /*slices*/, std::span<const double> note, RowRequests& requests) {
+  requests.notes.assign(1, {note.begin(), note.end()});
+  requests.made = true;
+}
+
+void EmbeddingTables::request_ahead(std::int64_t step, std::span<const PreparedIds* const> /*slices*/, std::span<const double> /*note*/, RowRequests& /*requests*/) {
+  fail<Error>("the rows of step {} were to be asked for ahead, of tables that ask nobody", step);
+}
+
 void EmbeddingTables::start_rows(std::size_t table, std::span<const std::int32_t> /*rows*/, std::span<const std::int64_t> /*numbers*/) {
   fail<ConfigError>("table \"{}\" has features with encoder = \"dynamic\", which train on the CPU alone", this->table(table).name);
 }
@@ -50,10 +59,10 @@ LocalTables::LocalTables(std::vector<TableConfig> tables, std::vector<LookupConf
                          std::uint64_t seed, ThreadPool& pool)
     : placement_(table_sizes(tables), 1), engine_(std::move(tables), std::move(lookups), std::move(blocks), seed, pool) {}
 
-void LocalTables::fetch(std::span<const PreparedIds* const> slices, std::span<const double> note) {
+void LocalTables::fetch(std::span<const PreparedIds* const> slices, RowRequests& requests) {
   if (slices.size() != 1) fail<Error>("{} slices for tables that work on one", slices.size());
   prepared_ = slices.front();
-  notes_[0].assign(note.begin(), note.end());
+  requests.made = false;
 }
 
 void LocalTables::forward(std::size_t /*slice*/, std::span<float* const> outputs, ThreadPool& pool) {

@@ -12,7 +12,7 @@ class LocalTables final : public EmbeddingTables {
               ThreadPool& pool);
 
   const EmbeddingEngine& lookups() const override { return engine_; }
-  void fetch(std::span<const PreparedIds* const> slices, std::span<const double> note) override;
+  void fetch(std::span<const PreparedIds* const> slices, RowRequests& requests) override;
   void forward(std::size_t slice, std::span<float* const> outputs, ThreadPool& pool) override;
   void add_gradients(std::size_t slice, std::span<const float* const> gradients, ThreadPool& pool) override;
   void exchange_gradients(std::span<const double> note) override { notes_[0].assign(note.begin(), note.end()); }

@@ -12,10 +12,10 @@ PlannedTables::PlannedTables(std::vector<TableConfig> tables, std::vector<Lookup
   memory_bytes();  // refuses what no memory could hold
 }
 
-void PlannedTables::fetch(std::span<const PreparedIds* const> slices, std::span<const double> note) {
+void PlannedTables::fetch(std::span<const PreparedIds* const> slices, RowRequests& requests) {
   if (slices.size() != 1) fail<Error>("{} slices for tables that work on one", slices.size());
   prepared_ = slices.front();
-  notes_[0].assign(note.begin(), note.end());
+  requests.made = false;
 }
 
 void PlannedTables::forward(std::size_t /*slice*/, std::span<float* const> outputs, ThreadPool& /*pool*/) {

@@ -6,6 +6,8 @@
 #include "comm/communicator.h"
 #include "embedding/embedding_tables.h"
 #include "embedding/reused_array.h"
+#include "embedding/row_requests.h"
+#include "kernels/row_precision.h"
 
 namespace rechost {
 
@@ -15,23 +17,33 @@ namespace rechost {
 /// rank worked on which of them, nor on the placement. All of a table's shards work alike; only where all ranks hold copies are rows not sent, each
 /// rank having them, and gradients go to all, so that the copies stay the same to the bit.
 ///
-/// On the wire, between each pair of ranks and step: counts (one number for each table and slice) with the note, int32 row numbers, rows,
-/// gradients with the note.
+/// On the wire, between each pair of ranks and step: one packet with the note, counts (one number for each table and slice) and int32 row numbers;
+/// rows; gradients with the note. Rows and gradients are rounded to Settings::wire, those that a rank sends to itself as well, so that bits do not
+/// depend on the placement. Error where one is too large for that, or no number.
 class ShardedTables final : public EmbeddingTables {
  public:
   struct Settings {
     Communicator* communicator = nullptr;  ///< outlives the tables
+    Communicator* ahead = nullptr;         ///< of the same ranks, for request_ahead(), used by nobody else meanwhile; outlives the tables. Null: nothing goes ahead
     std::size_t slices = 1;                ///< most that a rank works on in a step; the same on all ranks
     std::size_t note_size = 0;             ///< most numbers in a note; the same on all ranks
     std::int64_t bytes_per_rank = 0;       ///< for the Placement
     int ranks_per_node = 0;                ///< for its RankLayout; 0: those of one host share a node
+    RowPrecision wire = RowPrecision::kFp32;  ///< not kInt8
+    /// A power of two by which gradients of 16 bits are larger on the wire: fp16 has no numbers for those of a mean over a large batch.
+    float gradient_scale = 1.0F;
   };
 
   ShardedTables(const std::vector<TableConfig>& tables, std::vector<LookupConfig> lookups, std::vector<BlockConfig> blocks,
                 std::uint64_t seed, ThreadPool& pool, const Settings& settings);
 
   const EmbeddingEngine& lookups() const override { return lookups_; }
-  void fetch(std::span<const PreparedIds* const> slices, std::span<const double> note) override;
+  void request(std::span<const PreparedIds* const> slices, std::span<const double> note, RowRequests& requests) override;
+  bool requests_ahead() const override { return ahead_ != nullptr; }
+  void begin_requests(std::int64_t step) override { next_request_ = step; }
+  void request_ahead(std::int64_t step, std::span<const PreparedIds* const> slices, std::span<const double> note, RowRequests& requests) override;
+  void end_requests() override;
+  void fetch(std::span<const PreparedIds* const> slices, RowRequests& requests) override;
   void forward(std::size_t slice, std::span<float* const> outputs, ThreadPool& pool) override;
   void add_gradients(std::size_t slice, std::span<const float* const> gradients, ThreadPool& pool) override;
   void exchange_gradients(std::span<const double> note) override;
@@ -50,26 +62,6 @@ class ShardedTables final : public EmbeddingTables {
  private:
   static constexpr std::size_t kNotHeld = static_cast<std::size_t>(-1);
 
-  /// The unique rows of one slice and table of which one rank holds something, in what this rank sends and receives.
-  struct Segment {
-    std::int64_t first = 0;  ///< among the unique rows of slice and table, in the order of by_holder_ where rows are scattered
-    std::int64_t count = 0;
-    std::int64_t rows = 0;       ///< where they begin in received_rows_, if they come at all
-    std::int64_t gradients = 0;  ///< where they begin in sent_gradients_, in floats
-  };
-  /// A segment of another rank (or this one), seen by the holder.
-  struct Request {
-    std::int64_t count = 0;
-    std::int64_t ids = 0;        ///< where its row numbers begin in requested_ids_
-    std::int64_t rows = 0;       ///< where they begin in sent_rows_, if they go at all
-    std::int64_t gradients = 0;  ///< where they begin in received_gradients_, in floats
-  };
-  /// Floats of all segments or requests of each rank.
-  struct Totals {
-    std::vector<std::int64_t> rows;
-    std::vector<std::int64_t> gradients;
-  };
-
   std::size_t at(std::size_t rank, std::size_t slice, std::size_t table) const { return (rank * slices_ + slice) * table_count() + table; }
   std::vector<TableConfig> held_tables(const std::vector<TableConfig>& tables);
   const TableShard& own_shard(std::size_t table) const { return placement_.shard(table, communicator_.rank()); }
@@ -77,11 +69,16 @@ class ShardedTables final : public EmbeddingTables {
   /// Whether rows of a table go from a holder to a rank that asks.
   bool sends_rows(std::size_t table, std::size_t holder, std::size_t asking) const { return !placement_.is_copied(table) || holder == asking; }
   std::size_t own() const { return static_cast<std::size_t>(communicator_.rank()); }
-  void find_rows(std::span<const std::int32_t> rows, std::size_t slice, std::size_t table);
-  void find_segments(std::span<const PreparedIds* const> slices);
-  void exchange_counts(std::span<const double> note);
-  void exchange_ids(std::span<const PreparedIds* const> slices);
+  void find_rows(std::span<const std::int32_t> rows, std::size_t slice, std::size_t table, RowRequests& made) const;
+  void find_segments(std::span<const PreparedIds* const> slices, RowRequests& made) const;
+  void write_ids(std::span<const PreparedIds* const> slices, std::size_t holder, const RowRequests& made, std::int32_t* to) const;
+  std::vector<std::int64_t> write_packets(std::span<const PreparedIds* const> slices, std::span<const double> note, RowRequests& made) const;
+  void read_packets(std::size_t note_numbers, RowRequests& made) const;
+  void request_by(Communicator& communicator, std::span<const PreparedIds* const> slices, std::span<const double> note, RowRequests& made) const;
+  void prepare_held(RowRequests& made, ThreadPool& pool) const;
   void exchange_rows();
+  void exchange_narrow_gradients(bool must_fit);
+  void narrow(std::size_t table, const char* what, const float* from, std::int64_t count, std::uint16_t* to) const;
   void join_split_rows();
   /// Calls copy(joined, part, floats) for what a segment has of each unique row: a place in joined_ and the same in the segment.
   template <typename Copy>
@@ -90,6 +87,7 @@ class ShardedTables final : public EmbeddingTables {
   std::vector<std::int64_t> rows_of_holder(std::size_t table, std::size_t holder, RowRange range) const;
 
   Communicator& communicator_;
+  Communicator* ahead_;
   std::size_t ranks_;
   std::size_t slices_;
   std::size_t note_size_;
@@ -97,26 +95,25 @@ class ShardedTables final : public EmbeddingTables {
   EmbeddingEngine lookups_;
   std::vector<std::size_t> held_index_;      ///< by table: its number in held_, or kNotHeld
   std::unique_ptr<EmbeddingEngine> held_;    ///< the rows of this rank; null when it holds none
+  RowPrecision wire_;
+  float gradient_scale_;
   std::vector<std::vector<double>> notes_;
+  std::int64_t next_request_ = 0;            ///< of request_ahead()'s thread
 
   // Of the step under way; kept for their memory.
   std::vector<const PreparedIds*> prepared_;
-  std::vector<Segment> segments_;            ///< by at(holder, slice, table)
-  std::vector<Request> requests_;            ///< by at(asking rank, slice, table)
-  Totals segment_floats_;                    ///< by holder
-  Totals request_floats_;                    ///< by asking rank
-  std::vector<ReusedArray<std::int32_t>> by_holder_;  ///< by slice and table, of scattered rows: which of the unique rows, holder by holder
-  ReusedArray<std::int32_t> holders_;        ///< of the unique rows of one slice and table
-  ReusedArray<std::int32_t> sent_ids_;
-  ReusedArray<std::int32_t> requested_ids_;
+  RowRequests* requests_ = nullptr;
   ReusedArray<float> sent_rows_;
   ReusedArray<float> received_rows_;
   ReusedArray<std::byte> sent_gradients_;      ///< for each holder: note, then floats
   ReusedArray<std::byte> received_gradients_;  ///< from each asking rank: note, then floats
   std::vector<ReusedArray<float>> joined_;     ///< by slice and table, of split tables: rows, later gradients, one after another
-  std::vector<std::vector<std::int32_t>> held_ids_;      ///< by held table: row numbers in the order of the slices
-  std::vector<ReusedArray<float>> held_gradients_;       ///< the same for gradients
-  PreparedIds held_prepared_;
+  std::vector<ReusedArray<float>> held_gradients_;  ///< by held table: gradients in the order of the slices
+  // What travels in 16 bits.
+  ReusedArray<std::uint16_t> sent_halves_;
+  ReusedArray<std::uint16_t> received_halves_;
+  ReusedArray<std::byte> sent_narrow_;      ///< as sent_gradients_
+  ReusedArray<std::byte> received_narrow_;
 };
 
 }  // namespace rechost

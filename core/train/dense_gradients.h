@@ -1,8 +1,12 @@
 #pragma once
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <mutex>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -12,13 +16,22 @@ namespace rechost {
 
 /// Sums the gradients of the dense parameters over the slices of a batch, and so over the ranks.
 ///
-/// One slice a rank: an all-reduce in place. Several: each rank adds up one part of the parameters, slice after slice, and all get all
-/// parts; the sum has the same bits however the slices are spread over ranks.
+/// One slice a rank: an all-reduce in place, of many gradients in buckets, each as soon as the backward pass has made it, by a thread of its own. The
+/// last parameters' bucket goes first, whatever the order in which they are ready, so all ranks reduce the same at the same time. Several slices: each
+/// rank adds up one part of the parameters, slice after slice, and all get all parts. The sum has the same bits however the slices are spread over
+/// ranks, and with or without buckets.
 class DenseGradients {
  public:
-  /// `gradients`: what the model's backward pass writes; it holds the sum after reduce(). Borrowed.
-  DenseGradients(Communicator& communicator, const SlicePlan& plan, std::span<float> gradients);
+  /// `gradients`: what the model's backward pass writes; it holds the sum after reduce(). Borrowed. `first_of_parameter`: where those of each parameter
+  /// begin, ascending. Nobody else uses the communicator between the first ready() of a step and the end of reduce().
+  DenseGradients(Communicator& communicator, const SlicePlan& plan, std::span<float> gradients, std::vector<std::int64_t> first_of_parameter);
+  /// After an error: ends a bucket that is under way by abort().
+  ~DenseGradients();
+  DenseGradients(const DenseGradients&) = delete;  // its thread refers to it
+  DenseGradients& operator=(const DenseGradients&) = delete;
 
+  /// In the backward pass: the gradients of parameters [first, first + count) are final. Need not be called. One thread at a time.
+  void ready(std::uint32_t first, std::uint32_t count);
   /// After the backward pass of a slice: keeps what it wrote.
   void keep(std::size_t slice);
   /// A slice without samples.
@@ -27,15 +40,40 @@ class DenseGradients {
   void reduce();
 
  private:
+  struct Bucket {
+    std::int64_t begin = 0;  ///< elements
+    std::int64_t end = 0;
+    std::uint32_t parameters = 0;
+    std::uint32_t missing = 0;  ///< parameters that are not ready
+  };
+
   std::span<float> kept(std::size_t slice) { return std::span(kept_).subspan(slice * gradients_.size(), gradients_.size()); }
+  void make_buckets();
+  void mark_ready(std::uint32_t parameter);
+  void reduce_buckets();
+  void wait_for_buckets();
+  void reduce_kept();
 
   Communicator& communicator_;
   SlicePlan plan_;
   std::span<float> gradients_;
+  std::vector<std::int64_t> first_of_parameter_;
   std::vector<float> kept_;                ///< [count, gradients]; empty with one slice a rank
   std::vector<std::int64_t> part_begin_;   ///< [ranks + 1] first element of each rank's part
   std::vector<float> sent_;
   std::vector<float> received_;
+
+  std::vector<Bucket> buckets_;  ///< in the order in which they are reduced; fewer than two: there is no thread
+  std::vector<std::uint32_t> bucket_of_;  ///< by parameter
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<bool> is_ready_;     ///< by parameter
+  std::size_t reducible_ = 0;      ///< buckets that are ready, with all before them
+  std::size_t reduced_ = 0;
+  bool busy_ = false;
+  bool stopping_ = false;
+  std::exception_ptr failure_;
+  std::thread thread_;
 };
 
 }  // namespace rechost

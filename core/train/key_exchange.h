@@ -26,7 +26,7 @@ struct KeyCounts {
 /// ranks have the same ones; abort() comes from any thread.
 class KeyExchange {
  public:
-  /// `ranks`: of this object alone, for whoever prepares batches exchanges them beside the steps; outlives it.
+  /// `ranks`: not the one of the steps, for whoever prepares batches exchanges them beside those; used by nobody else meanwhile; outlives it.
   explicit KeyExchange(Communicator& ranks) : ranks_(ranks) {}
 
   /// Of the next batch: `parts` is what this rank's part has, by table, `wholes` what that of all ranks has. CommError when a rank is gone, and for a

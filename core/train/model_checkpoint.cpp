@@ -280,6 +280,7 @@ std::string training_identity(const Config& config) {
   identity.sentinels = {};
   identity.checkpoint = {};
   identity.comm = {};
+  identity.comm.wire_precision = config.comm.wire_precision;
   identity.placement = {};
   identity.registry = {};
   identity.tracking = {};

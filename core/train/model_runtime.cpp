@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/philox.h"
 #include "base/time.h"
+#include "base/trace.h"
 #include "config/parse.h"
 #include "embedding/gpu_tables.h"
 #include "embedding/local_tables.h"
@@ -83,6 +84,20 @@ LossKind head_loss(ModelSpec::Head::Kind kind) {
   }
 }
 
+/// A part of a step: time of the step's thread, and a span of the trace.
+class StepPart {
+ public:
+  StepPart(const char* name, double& seconds) : span_(name), seconds_(seconds), begin_(std::chrono::steady_clock::now()) {}
+  ~StepPart() { seconds_ += seconds_since(begin_); }
+  StepPart(const StepPart&) = delete;  // ends once
+  StepPart& operator=(const StepPart&) = delete;
+
+ private:
+  TraceSpan span_;
+  double& seconds_;
+  std::chrono::steady_clock::time_point begin_;
+};
+
 double weight_of(const Batch& batch) {
   return batch.weights.empty() ? static_cast<double>(batch.rows) : std::accumulate(batch.weights.begin(), batch.weights.end(), 0.0);
 }
@@ -126,6 +141,7 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
       seed_(settings.seed),
       pool_(pool),
       communicator_(settings.communicator != nullptr ? *settings.communicator : single_),
+      beside_(settings.beside),
       slice_plan_(plan_slices(settings.deterministic, communicator_)),
       gpu_(settings.gpu),
       trainable_(train != nullptr) {
@@ -148,11 +164,18 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
     fail<ConfigError>("run.precision = \"{}\": the model \"{}\" computes in fp32 only; leave run.precision out", config.run.precision, module.id());
   }
   binding.device = memory_->device();
+  binding.gradients_ready = [this](std::uint32_t first, std::uint32_t count) {
+    if (dense_gradients_) dense_gradients_->ready(first, count);
+  };
   model_.bind(binding);
   // The plugin may have written starting values on a stream of its own.
   if (gpu_ != nullptr) gpu_->wait_for_all_streams();
   share_values();
-  if (slice_plan_.slices > 1) dense_gradients_ = std::make_unique<DenseGradients>(communicator_, slice_plan_, dense_->gradients());
+  if (slice_plan_.slices > 1) {
+    std::vector<std::int64_t> first_of_parameter;
+    for (const ParameterView& view : binding.parameters) first_of_parameter.push_back(view.gradient - dense_->gradients().data());
+    dense_gradients_ = std::make_unique<DenseGradients>(communicator_, slice_plan_, dense_->gradients(), std::move(first_of_parameter));
+  }
   step_ = std::make_unique<StepBuilder>(spec, schema_, memory_->device());
 
   const auto& dense_columns = spec.group(InputGroup::kSamples).dense;
@@ -270,7 +293,7 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
                         "encoder for them",
                         dynamic_->all().front()->table());
     }
-    if (communicator_.world_size() > 1) dynamic_->exchange_with(runtime.open_another());
+    if (communicator_.world_size() > 1) dynamic_->exchange_with(*beside_);
   }
 
   std::vector<TableConfig> tables;
@@ -334,6 +357,10 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
   settings.note_size = settings.slices + 1;
   settings.bytes_per_rank = config.placement.bytes_per_rank();
   settings.ranks_per_node = static_cast<int>(config.placement.ranks_per_node);
+  settings.ahead = beside_;
+  settings.wire = row_precision(config.comm.wire_precision);
+  // The loss is a mean over the batch, so its gradients are about so much smaller than those of a sample.
+  if (settings.wire == RowPrecision::kFp16) settings.gradient_scale = std::exp2(std::floor(std::log2(static_cast<float>(config.data.batch_size))));
   tables_ = std::make_unique<ShardedTables>(tables, std::move(lookups), std::move(blocks), table_seed, pool_, settings);
 }
 
@@ -382,6 +409,7 @@ void ModelRuntime::prepare_ids(PreparedBatch& prepared) const {
     prepared.columns[source].offsets = column.offsets;
     prepared.columns[source].weights = column.weights;
   }
+  const TraceSpan span("deduplicate");
   ThreadPool own(1);
   tables_->lookups().prepare(prepared.columns, prepared.ids, own);
 }
@@ -392,6 +420,8 @@ void ModelRuntime::take_dense(const Batch& batch, PreparedBatch& prepared) const
   prepared.entity_index.clear();
   prepared.log_probability.clear();
   prepared.dense.clear();
+  prepared.weight = weight_of(batch);
+  prepared.requests.made = false;
   prepared.columns.clear();
   const auto& dense = model_.spec().group(InputGroup::kSamples).dense;
   if (dense.empty() || all_dense_in_order_) return;
@@ -430,25 +460,45 @@ void ModelRuntime::take_slice(const Batch& batch, int number, PreparedBatch& pre
   }
 }
 
-void ModelRuntime::give_rows(std::int64_t step, std::span<PreparedBatch> prepared, const BatchPipeline::InOrder& in_order) {
-  std::vector<KeyedBatch*> slices;
-  for (PreparedBatch& slice : prepared) slices.push_back(&slice.keyed);
-  KeyedStep& keyed = prepared.front().keyed_step;
-  dynamic_->count(std::vector<const KeyedBatch*>(slices.begin(), slices.end()), keyed);
-  const auto assign = [&] { dynamic_->assign(step, keyed); };
-  if (in_order) {
-    in_order(assign);
-  } else {
-    assign();
+void ModelRuntime::finish_step(std::span<PreparedBatch> slices) const {
+  if (dynamic_->any()) {
+    std::vector<KeyedBatch*> keyed;
+    for (PreparedBatch& slice : slices) keyed.push_back(&slice.keyed);
+    dynamic_->place(slices.front().keyed_step, keyed);
   }
-  dynamic_->place(keyed, slices);
+  for (PreparedBatch& slice : slices) prepare_ids(slice);
 }
 
 void ModelRuntime::prepare_step(std::span<const Batch> slices, std::span<PreparedBatch> prepared, const BatchPipeline::InOrder& in_order) {
   if (!trainable_) throw Error("this model was loaded for use, not for training");
-  for (std::size_t i = 0; i < slices.size(); ++i) take_slice(slices[i], slice_plan_.first + static_cast<int>(i), prepared[i]);
-  if (dynamic_->any()) give_rows(slices.front().step + 1, prepared.first(slices.size()), in_order);
-  for (std::size_t i = 0; i < slices.size(); ++i) prepare_ids(prepared[i]);
+  const std::span<PreparedBatch> own = prepared.first(slices.size());
+  for (std::size_t i = 0; i < slices.size(); ++i) take_slice(slices[i], slice_plan_.first + static_cast<int>(i), own[i]);
+  const bool tells_ranks = tables_->requests_ahead();
+  if (dynamic_->any()) {
+    std::vector<const KeyedBatch*> keyed;
+    for (const PreparedBatch& slice : own) keyed.push_back(&slice.keyed);
+    dynamic_->count(keyed, own.front().keyed_step);
+  } else {
+    finish_step(own);
+    if (!tells_ranks) return;
+  }
+  // Other ranks hear of a step's keys, then of its rows, before they hear of the next step.
+  const auto task = [&] {
+    const Traffic before = beside_ != nullptr ? beside_->traffic() : Traffic{};
+    if (dynamic_->any()) {
+      dynamic_->assign(slices.front().step + 1, own.front().keyed_step);
+      if (!tells_ranks) return;
+      finish_step(own);
+    }
+    request(own, true, slices.front().step);
+    own.front().requests.traffic = beside_->traffic() - before;
+  };
+  if (in_order) {
+    in_order(std::ref(task));
+  } else {
+    task();
+  }
+  if (!tells_ranks) finish_step(own);
 }
 
 void ModelRuntime::prepare_entity(const Catalogue& catalogue, const Batch& entries, PreparedBatch& prepared) const {
@@ -581,70 +631,103 @@ void ModelRuntime::fail_not_finite(std::int64_t step, std::span<const Batch> sli
   fail("{}", describe_not_finite({step, model_.spec(), schema_, *vocabularies_, *dense_, *tables_, *dynamic_, *memory_, slices, communicator_}));
 }
 
-/// Gets the rows of all slices; returns the weight of the global batch.
-double ModelRuntime::fetch(std::span<const Batch> slices, std::span<const PreparedBatch> prepared, const StepSettings& settings, bool& stop) {
-  note_.assign(static_cast<std::size_t>(slice_plan_.most) + 1, 0.0);
-  note_[0] = settings.stop ? 1.0 : 0.0;
+void ModelRuntime::request(std::span<PreparedBatch> slices, bool ahead, std::int64_t step) const {
+  std::vector<double> note(static_cast<std::size_t>(slice_plan_.most), 0.0);
   std::vector<const PreparedIds*> ids;
   for (std::size_t i = 0; i < slices.size(); ++i) {
-    note_[i + 1] = weight_of(slices[i]);
-    ids.push_back(&prepared[i].ids);
+    note[i] = slices[i].weight;
+    ids.push_back(&slices[i].ids);
   }
-  tables_->fetch(ids, note_);
+  RowRequests& requests = slices.front().requests;
+  if (ahead) {
+    tables_->request_ahead(step, ids, note, requests);
+  } else {
+    tables_->request(ids, note, requests);
+  }
+}
+
+/// Gets the rows of all slices; returns the weight of the global batch.
+double ModelRuntime::fetch(std::span<PreparedBatch> slices, std::int64_t step) {
+  RowRequests& requests = slices.front().requests;
+  if (!requests.made) request(slices, false, step);
   double weight = 0.0;
-  for (const std::vector<double>& note : tables_->notes()) {
-    stop = stop || note[0] != 0.0;
-    for (std::size_t i = 1; i < note.size(); ++i) weight += note[i];
-  }
-  if (!(weight > 0)) fail<DataError>("all samples of step {} have weight 0", settings.step);
+  for (const std::vector<double>& note : requests.notes) weight += std::accumulate(note.begin(), note.end(), 0.0);
+  if (!(weight > 0)) fail<DataError>("all samples of step {} have weight 0", step);
+  std::vector<const PreparedIds*> ids;
+  for (const PreparedBatch& slice : slices) ids.push_back(&slice.ids);
+  tables_->fetch(ids, requests);
   return weight;
 }
 
 /// Forward, losses and backward of one slice; returns its part of the loss.
 double ModelRuntime::train_slice(std::size_t slice, const Batch& batch, const PreparedBatch& prepared, std::int64_t step, double total_weight,
                                  StepTimes& times) {
-  auto begin = std::chrono::steady_clock::now();
   const ModelSpec& spec = model_.spec();
   std::uint64_t heads = 0;
   for (std::size_t i = 0; i < spec.heads.size(); ++i) heads |= std::uint64_t{spec.heads[i].trained()} << i;
   std::uint64_t step_seed = derive_seed(derive_seed(seed_, kStepSeed), static_cast<std::uint64_t>(step));
   const auto number = static_cast<std::uint64_t>(slice_plan_.first) + slice;
   if (slice_plan_.slices > 1) step_seed = derive_seed(step_seed, number);
-  set_inputs(StepPhase::kTrain, step, step_seed, heads, slice, batch, prepared);
-  memory_->set_labels({batch.labels, batch.rows, static_cast<std::int64_t>(schema_.labels.size()), batch.weights});
-  step_->set_labels(memory_->labels(), memory_->weights());
-  times.lookup += seconds_since(begin);
-
-  begin = std::chrono::steady_clock::now();
-  model_.forward(*step_, output_spans_);
-  const double loss = compute_losses(weight_of(batch), total_weight);
-  model_.backward(*step_, gradient_spans_, block_gradients_);
-  times.model += seconds_since(begin);
-
-  begin = std::chrono::steady_clock::now();
+  {
+    const StepPart part("lookup", times.lookup);
+    set_inputs(StepPhase::kTrain, step, step_seed, heads, slice, batch, prepared);
+    memory_->set_labels({batch.labels, batch.rows, static_cast<std::int64_t>(schema_.labels.size()), batch.weights});
+    step_->set_labels(memory_->labels(), memory_->weights());
+  }
+  {
+    const StepPart part("forward", times.model);
+    model_.forward(*step_, output_spans_);
+  }
+  double loss = 0.0;
+  {
+    const StepPart part("loss", times.model);
+    loss = compute_losses(prepared.weight, total_weight);
+  }
+  {
+    const StepPart part("backward", times.model);
+    model_.backward(*step_, gradient_spans_, block_gradients_);
+  }
+  const StepPart part("sum gradients", times.update);
   for (std::size_t block = 0; block < gradient_pointers_.size(); ++block) gradient_pointers_[block] = block_gradients_[block];
   tables_->add_gradients(slice, gradient_pointers_, pool_);
   if (dense_gradients_) dense_gradients_->keep(slice);
-  times.update += seconds_since(begin);
   return loss;
 }
 
-ModelRuntime::StepResult ModelRuntime::train_step(std::span<const Batch> slices, std::span<const PreparedBatch> prepared,
-                                                  const StepSettings& settings, StepTimes& times) {
+/// note_[1 ...] has the losses of the slices.
+void ModelRuntime::exchange_gradients(std::int64_t step, std::span<const Batch> slices, bool stop, StepResult& result) {
+  if (dense_gradients_) {
+    const TraceSpan span("dense reduce");
+    dense_gradients_->reduce();
+  }
+  const TraceSpan span("gradient exchange");
+  note_[0] = stop ? 1.0 : 0.0;
+  tables_->exchange_gradients(note_);
+  for (const std::vector<double>& note : tables_->notes()) {
+    result.stop = result.stop || note[0] != 0.0;
+    for (std::size_t i = 1; i < note.size(); ++i) result.loss += note[i];
+  }
+  if (!std::isfinite(result.loss)) fail_not_finite(step, slices);
+}
+
+ModelRuntime::StepResult ModelRuntime::train_step(std::span<const Batch> slices, std::span<PreparedBatch> prepared, const StepSettings& settings,
+                                                  StepTimes& times) {
   StepResult result;
-  auto begin = std::chrono::steady_clock::now();
-  // Rows that change hands do so after the update of the step before: until then they belong to its keys.
-  if (dynamic_->any()) dynamic_->apply(prepared.front().keyed_step, *tables_);
-  times.lookup += seconds_since(begin);
-
-  begin = std::chrono::steady_clock::now();
-  result.weight = fetch(slices, prepared, settings, result.stop);
-  times.comm += seconds_since(begin);
-
-  note_.assign(note_.size(), 0.0);
+  const Traffic before = communicator_.traffic();
+  if (dynamic_->any()) {
+    // Rows that change hands do so after the update of the step before: until then they belong to its keys.
+    const StepPart part("dynamic rows", times.lookup);
+    dynamic_->apply(prepared.front().keyed_step, *tables_);
+  }
+  const bool went_ahead = prepared.front().requests.made;
+  {
+    const StepPart part("row exchange", times.comm);
+    result.weight = fetch(prepared, settings.step);
+  }
+  note_.assign(static_cast<std::size_t>(slice_plan_.most) + 1, 0.0);
   for (std::size_t i = 0; i < slices.size(); ++i) {
     // The last batch of an epoch may have fewer samples than slices. A slice whose samples have no weight has no gradient either.
-    if (slices[i].rows == 0 || !(weight_of(slices[i]) > 0)) {
+    if (slices[i].rows == 0 || !(prepared[i].weight > 0)) {
       if (dense_gradients_) dense_gradients_->keep_zeros(i);
       std::fill(gradient_pointers_.begin(), gradient_pointers_.end(), nullptr);
       tables_->add_gradients(i, gradient_pointers_, pool_);
@@ -652,19 +735,15 @@ ModelRuntime::StepResult ModelRuntime::train_step(std::span<const Batch> slices,
       note_[i + 1] = train_slice(i, slices[i], prepared[i], settings.step, result.weight, times);
     }
   }
-
-  begin = std::chrono::steady_clock::now();
-  tables_->exchange_gradients(note_);
-  for (const std::vector<double>& note : tables_->notes()) {
-    for (std::size_t i = 1; i < note.size(); ++i) result.loss += note[i];
-  }
-  if (!std::isfinite(result.loss)) fail_not_finite(settings.step, slices);
-  if (dense_gradients_) dense_gradients_->reduce();
+  const auto begin = std::chrono::steady_clock::now();
+  exchange_gradients(settings.step, slices, settings.stop, result);
   times.comm += seconds_since(begin);
-
-  begin = std::chrono::steady_clock::now();
-  update(settings);
-  times.update += seconds_since(begin);
+  {
+    const StepPart part("update", times.update);
+    update(settings);
+  }
+  result.traffic = communicator_.traffic() - before;
+  if (went_ahead) result.traffic += prepared.front().requests.traffic;
   return result;
 }
 
@@ -691,7 +770,12 @@ void ModelRuntime::update(const StepSettings& settings) {
 
 std::span<const std::span<float>> ModelRuntime::predict(const Batch& batch, const PreparedBatch& prepared, std::uint64_t heads) {
   const PreparedIds* const ids = &prepared.ids;
-  tables_->fetch(std::span(&ids, 1), {});
+  {
+    const TraceSpan span("row exchange");
+    tables_->request(std::span(&ids, 1), {}, requests_);
+    tables_->fetch(std::span(&ids, 1), requests_);
+  }
+  const TraceSpan span("predict");
   set_inputs(StepPhase::kPredict, 0, 0, heads, 0, batch, prepared);
   step_->set_labels(nullptr, nullptr);
   model_.forward(*step_, output_spans_);
@@ -699,7 +783,10 @@ std::span<const std::span<float>> ModelRuntime::predict(const Batch& batch, cons
   return output_spans_;
 }
 
-void ModelRuntime::predict_nothing() { tables_->fetch({}, {}); }
+void ModelRuntime::predict_nothing() {
+  tables_->request({}, {}, requests_);
+  tables_->fetch({}, requests_);
+}
 
 std::uint64_t ModelRuntime::heads_with_labels() const {
   std::uint64_t heads = 0;

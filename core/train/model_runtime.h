@@ -40,9 +40,12 @@ struct PreparedBatch {
   std::vector<float> negative_log_probability;
   std::vector<float> dense;                 ///< dense input of the samples when it is not all of batch.dense, in order
   std::vector<float> negative_dense;
+  double weight = 0.0;                      ///< of all samples together
+  RowRequests requests;                     ///< of the step, with its first slice: what was made ahead of it
 
   std::uint64_t memory_bytes() const {
-    return ids.memory_bytes() + keyed.memory_bytes() + keyed_step.memory_bytes() + rechost::memory_bytes(negatives) + (entity_index.size() + negative_index.size() + empty_offsets.size()) * sizeof(std::int64_t) +
+    return ids.memory_bytes() + requests.memory_bytes() + keyed.memory_bytes() + keyed_step.memory_bytes() + rechost::memory_bytes(negatives) +
+           (entity_index.size() + negative_index.size() + empty_offsets.size()) * sizeof(std::int64_t) +
            (log_probability.size() + negative_log_probability.size() + dense.size() + negative_dense.size()) * sizeof(float) + drawn.size() * sizeof(std::int32_t);
   }
 
@@ -81,7 +84,7 @@ class ModelRuntime {
     bool planned_tables = false;          ///< to plan a run: the tables take no memory and learn nothing, see PlannedTables
     int planned_ranks = 1;                ///< of the run that is planned
     Communicator* communicator = nullptr;  ///< of all ranks, which make the same model; outlives it. Null: one rank
-    std::function<Communicator&()> open_another = {};  ///< one more of these ranks, to be used beside the steps. Called at most once, by all of them together
+    Communicator* beside = nullptr;        ///< of the same ranks, for what they exchange ahead of the steps; outlives the model. Null: everything happens in them
   };
 
   /// `train` gives the catalogues that negatives and entity numbers come from; null when the model is only used: then training is refused.
@@ -109,13 +112,21 @@ class ModelRuntime {
 
   /// For use: checks and deduplicates ids; keys of dynamic features become rows. Any thread, each with its own `prepared`.
   void prepare(const Batch& batch, PreparedBatch& prepared) const;
-  /// For training: draws negatives and numbers entities as well. The slices of one step that this rank works on. Any thread, likewise. Keys of dynamic
-  /// features get and lose rows here, after begin_training(), in order of steps: `in_order` sees to it (null: the caller), and every step must be trained.
+  /// For training: draws negatives and numbers entities as well. The slices of one step that this rank works on. Any thread, likewise. What goes in order of
+  /// steps, after begin_training(), `in_order` sees to (null: the caller), and every step must be trained: keys of dynamic features get and lose rows, and
+  /// other ranks are told which rows this one wants.
   void prepare_step(std::span<const Batch> slices, std::span<PreparedBatch> prepared, const BatchPipeline::InOrder& in_order = {});
-  /// Before the first batch is prepared for training; with one rank again where training goes on elsewhere than those prepared so far.
-  void begin_training() { dynamic_->begin_training(); }
-  /// Batches that are being prepared will not be trained: threads that wait for those of other ranks get CommError.
-  void end_training() { dynamic_->end_training(); }
+  /// Before the first batch is prepared for training, that of the step after so many; with one rank again where training goes on elsewhere than those
+  /// prepared so far.
+  void begin_training(std::int64_t steps_done) {
+    dynamic_->begin_training();
+    tables_->begin_requests(steps_done);
+  }
+  /// Batches that are being prepared will not be trained: threads that wait for other ranks get CommError. Any thread.
+  void end_training() {
+    dynamic_->end_training();
+    tables_->end_requests();
+  }
   /// The same for rows of which only one entity's features are known, such as entries of a catalogue: other id columns are empty bags.
   void prepare_entity(const Catalogue& catalogue, const Batch& entries, PreparedBatch& prepared) const;
 
@@ -129,10 +140,11 @@ class ModelRuntime {
     double loss = 0.0;    ///< weighted over heads, mean over the batch
     double weight = 0.0;  ///< sum of the samples' weights
     bool stop = false;    ///< some rank was asked to stop
+    Traffic traffic;      ///< of this rank, for this step: what was exchanged ahead of it included
   };
   /// Forward, losses, backward, updates; all ranks together, each with its slices of the batch (slice_plan().count). Throws Error when the
   /// loss is not finite, naming the step and the first tensor that is not; nothing is updated then.
-  StepResult train_step(std::span<const Batch> slices, std::span<const PreparedBatch> prepared, const StepSettings& settings, StepTimes& times);
+  StepResult train_step(std::span<const Batch> slices, std::span<PreparedBatch> prepared, const StepSettings& settings, StepTimes& times);
 
   /// Forward only; all ranks together, each with a batch of its own. Bit i of `heads` wants head i; the outputs stay valid until the next
   /// call.
@@ -162,11 +174,13 @@ class ModelRuntime {
   void take_column(const IdColumn& column, std::int64_t rows, std::size_t source, bool counted, PreparedBatch& prepared) const;
   void take_dense(const Batch& batch, PreparedBatch& prepared) const;
   void take_slice(const Batch& batch, int number, PreparedBatch& prepared) const;
-  void give_rows(std::int64_t step, std::span<PreparedBatch> prepared, const BatchPipeline::InOrder& in_order);
+  void finish_step(std::span<PreparedBatch> slices) const;
   void prepare_ids(PreparedBatch& prepared) const;
   void add_negatives(const Batch& batch, PreparedBatch& prepared) const;
   void number_entities(const Batch& batch, PreparedBatch& prepared) const;
-  double fetch(std::span<const Batch> slices, std::span<const PreparedBatch> prepared, const StepSettings& settings, bool& stop);
+  void request(std::span<PreparedBatch> slices, bool ahead, std::int64_t step) const;
+  double fetch(std::span<PreparedBatch> slices, std::int64_t step);
+  void exchange_gradients(std::int64_t step, std::span<const Batch> slices, bool stop, StepResult& result);
   double train_slice(std::size_t slice, const Batch& batch, const PreparedBatch& prepared, std::int64_t step, double total_weight,
                      StepTimes& times);
   void share_values();
@@ -184,6 +198,7 @@ class ModelRuntime {
   ThreadPool& pool_;
   SingleCommunicator single_;
   Communicator& communicator_;
+  Communicator* beside_;  ///< null: nothing is exchanged ahead of the steps
   SlicePlan slice_plan_;
   std::vector<IdSource> id_sources_;
   std::shared_ptr<const Gpu> gpu_;
@@ -211,6 +226,7 @@ class ModelRuntime {
   std::vector<std::span<const float>> gradient_spans_;
   std::vector<const float*> gradient_pointers_;
   std::vector<double> note_;  ///< what ranks tell each other about a step
+  RowRequests requests_;      ///< of predictions
 };
 
 /// The settings of one optimizer section, checked.

@@ -33,6 +33,8 @@ struct IntervalReport {
   double lr_factor = 1.0;
   std::optional<double> gradient_norm;  ///< of all dense parameters together in the last step, after clip_value; nothing: there are none
   std::vector<const KeyedRows*> dynamic_tables;  ///< as of this step; borrowed for the call
+  std::optional<double> sent_bytes;      ///< by this rank in a step, mean; nothing: it is alone
+  std::optional<double> received_bytes;
 };
 
 struct EvaluationReport {

@@ -47,12 +47,12 @@ class Readers {
     if (!pipeline_.next(batch_)) fail("the training data ended while a step was planned");
   }
   const Batch& batch() const { return batch_; }
-  const PreparedBatch& prepared() const { return prepared_[static_cast<std::size_t>(pipeline_.place())]; }
+  PreparedBatch& prepared() { return prepared_[static_cast<std::size_t>(pipeline_.place())]; }
 
  private:
   /// Each time a run begins anew.
   static std::size_t places(const Config& config, ModelRuntime& model) {
-    model.begin_training();
+    model.begin_training(0);
     return static_cast<std::size_t>(config.data.prefetch) + 1;
   }
 

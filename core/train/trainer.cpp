@@ -7,12 +7,28 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "base/trace.h"
 #include "data/pipeline.h"
 
 namespace rechost {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// Steps of this process before those that are traced: the first ones are not like the others.
+constexpr std::int64_t kWarmUpSteps = 10;
+
+/// Ends waits of the pipeline's threads for ranks that want no more steps, before the pipeline waits for its threads: after an error too.
+class EndOfTraining {
+ public:
+  explicit EndOfTraining(ModelRuntime& model) : model_(model) {}
+  ~EndOfTraining() { model_.end_training(); }
+  EndOfTraining(const EndOfTraining&) = delete;  // once is enough
+  EndOfTraining& operator=(const EndOfTraining&) = delete;
+
+ private:
+  ModelRuntime& model_;
+};
 
 /// Rows of a table that are looked at in the middle of a run.
 constexpr std::int64_t kSampledRows = 65536;
@@ -23,12 +39,6 @@ const Dataset& training_split(const RunData& data) {
   }
   return *data.prepared.train;
 }
-
-/// Before a pipeline ends its threads, one of which may wait for ranks that have left the loop as well.
-struct EndOfTraining {
-  ModelRuntime& model;
-  ~EndOfTraining() { model.end_training(); }
-};
 
 /// A forward pass for no head would be asked of a plugin that has none.
 void require_trained_head(const ModelSpec& spec, const std::string& plugin) {
@@ -154,6 +164,7 @@ CheckpointFacts Trainer::facts() const {
 
 void Trainer::write_checkpoint(TrainingResult& result) {
   if (checkpoint_step_ == step_) return;  // an evaluation was the best at a step that is due anyway
+  const TraceSpan span("checkpoint", step_, TraceDetail::kRun);
   const auto begin = Clock::now();
   result.checkpoint = save_model_checkpoint(parts_.checkpoints, *parts_.model, *parts_.data->prepared.vocabularies, facts());
   checkpoint_step_ = step_;
@@ -183,6 +194,7 @@ Evaluator& Trainer::evaluator(const std::string& split) {
 void Trainer::evaluate(const std::string& split, bool watch, TrainingResult& result) {
   const Dataset* rows = parts_.data->prepared.split(split);
   if (rows == nullptr || rows->samples() == 0) return;
+  const TraceSpan span("evaluation", step_, TraceDetail::kRun);
   const auto begin = Clock::now();
   MetricReport metrics = evaluator(split).run();
   EvaluationReport report;
@@ -241,13 +253,14 @@ TrainingResult Trainer::run() {
   settings.threads = config_.data.reader_threads > 0 ? static_cast<int>(config_.data.reader_threads) : 1;
   const auto slice_count = static_cast<std::size_t>(slices.count);
   std::vector<PreparedBatch> prepared((static_cast<std::size_t>(settings.prefetch) + 1) * slice_count);
-  parts_.model->begin_training();
+  parts_.model->begin_training(step_);
   BatchPipeline pipeline(*parts_.data->prepared.train, order_, settings, [&](std::span<Batch> batches, int place, const BatchPipeline::InOrder& in_order) {
     const auto own = std::span(prepared).subspan(static_cast<std::size_t>(place), slice_count);
+    const TraceSpan span("prepare", batches.front().step + 1);
     parts_.model->prepare_step(batches, own, in_order);
     return memory_bytes(own);
   });
-  const EndOfTraining end_of_training{*parts_.model};
+  const EndOfTraining end_of_training(*parts_.model);
 
   const std::int64_t first_step = step_;
   std::vector<Batch> batches(slice_count);
@@ -256,7 +269,13 @@ TrainingResult Trainer::run() {
   // A run that had already stopped early and was killed before its end does not train on.
   result.stopped_early = config_.eval.early_stop > 0 && course_.evaluations_without_improvement >= config_.eval.early_stop;
   auto begin = Clock::now();
-  while (!result.stopped_early && pipeline.next(batches)) {
+  while (!result.stopped_early && step_ < total_steps_) {
+    trace_steps(first_step);
+    std::optional<TraceSpan> span(std::in_place, "step", step_ + 1);
+    {
+      const TraceSpan wait("wait for data");
+      if (!pipeline.next(batches)) break;
+    }
     const Batch& batch = batches.front();
     ModelRuntime::StepSettings step;
     step.step = step_ + 1;
@@ -271,6 +290,10 @@ TrainingResult Trainer::run() {
     course_.interval_weight += outcome.weight;
     result.samples_here += batch.global_rows;
     result.wait_seconds += pipeline.last_wait_seconds();
+    result.traffic += outcome.traffic;
+    interval_traffic_ += outcome.traffic;
+    ++interval_steps_;
+    if (parts_.model->world_size() > 1) span->set_bytes(outcome.traffic.sent_bytes, outcome.traffic.received_bytes);
 
     report.step = step_;
     report.epoch = batch.epoch;
@@ -283,15 +306,8 @@ TrainingResult Trainer::run() {
     parts_.observer->on_step(report);
 
     const bool last = step_ == total_steps_;
-    if (step_ % config_.run.log_every_steps == 0 || last) {
-      std::optional<double> gradient_norm;
-      if (parts_.model->dense().count() > 0) gradient_norm = parts_.model->dense().gradient_norm(*parts_.pool);
-      parts_.observer->on_interval({step_, batch.epoch, course_.interval_loss / course_.interval_weight, step.lr_factor, gradient_norm, parts_.model->dynamic().all()});
-      sentinels_.look_at_gradient(step_, gradient_norm);
-      sentinels_.judge_labels(step_, last && first_step == 0, parts_.model->communicator());
-      course_.interval_loss = 0.0;
-      course_.interval_weight = 0.0;
-    }
+    if (step_ % config_.run.log_every_steps == 0 || last) report_interval(first_step, batch.epoch, step.lr_factor);
+    span.reset();
     const bool evaluate_now = evaluation_due();
     const bool stop_now = outcome.stop;
     const bool checkpoint_now = config_.checkpoint.every_steps > 0 && step_ % config_.checkpoint.every_steps == 0;
@@ -299,6 +315,7 @@ TrainingResult Trainer::run() {
 
     // Neither counts as training time.
     result.seconds += seconds_since(begin);
+    if (stop_now) parts_.model->end_training();  // while all ranks are here: none must see another's connection end
     if (evaluate_now) {
       evaluate(config_.eval.split, true, result);
       if (sentinels_.on()) sentinels_.look_at_tables(step_, survey(kSampledRows));
@@ -312,13 +329,45 @@ TrainingResult Trainer::run() {
     }
   }
   result.seconds += seconds_since(begin);
+  parts_.model->end_training();
+  trace_steps(first_step);
   result.prefetch_peak_bytes = pipeline.peak_bytes();
   result.prefetch_held_back = pipeline.held_back();
   result.steps = step_;
+  result.steps_here = step_ - first_step;
   result.samples = order_.samples_before(step_);
   if (!result.stopped) finish(result);
   result.findings = sentinels_.findings();
   return result;
+}
+
+void Trainer::report_interval(std::int64_t first_step, std::int64_t epoch, double lr_factor) {
+  IntervalReport report;
+  report.step = step_;
+  report.epoch = epoch;
+  report.loss = course_.interval_loss / course_.interval_weight;
+  report.lr_factor = lr_factor;
+  if (parts_.model->dense().count() > 0) report.gradient_norm = parts_.model->dense().gradient_norm(*parts_.pool);
+  report.dynamic_tables = parts_.model->dynamic().all();
+  if (parts_.model->world_size() > 1) {
+    report.sent_bytes = static_cast<double>(interval_traffic_.sent_bytes) / static_cast<double>(interval_steps_);
+    report.received_bytes = static_cast<double>(interval_traffic_.received_bytes) / static_cast<double>(interval_steps_);
+  }
+  parts_.observer->on_interval(report);
+  sentinels_.look_at_gradient(step_, report.gradient_norm);
+  sentinels_.judge_labels(step_, step_ == total_steps_ && first_step == 0, parts_.model->communicator());
+  course_.interval_loss = 0.0;
+  course_.interval_weight = 0.0;
+  interval_traffic_ = {};
+  interval_steps_ = 0;
+}
+
+/// What the next step keeps of itself. In a run too short for both, the steps to warm up are fewer.
+void Trainer::trace_steps(std::int64_t first_step) const {
+  if (parts_.profiled_steps == 0) return;
+  const std::int64_t begin = first_step + std::clamp(total_steps_ - first_step - parts_.profiled_steps, std::int64_t{0}, kWarmUpSteps);
+  const bool is_traced = step_ >= begin && step_ - begin < parts_.profiled_steps && step_ < total_steps_;
+  set_trace_detail(is_traced ? TraceDetail::kSteps : TraceDetail::kRun);
 }
 
 std::vector<TableFacts> Trainer::survey(std::int64_t most_rows) const {

@@ -30,12 +30,14 @@ struct TrainingResult {
   bool stopped_early = false;  ///< no improvement for eval.early_stop evaluations
   std::int64_t steps = 0;
   std::int64_t samples = 0;       ///< of the whole run, earlier parts included
+  std::int64_t steps_here = 0;    ///< of this process
   std::int64_t samples_here = 0;  ///< of this process
   double seconds = 0.0;           ///< of this process, evaluations and checkpoints left out
   double wait_seconds = 0.0;
   std::uint64_t prefetch_peak_bytes = 0;  ///< of batches prepared ahead, together
   std::int64_t prefetch_held_back = 0;    ///< batches that were prepared later than they could have been, because of data.prefetch_gib
   StepTimes times;
+  Traffic traffic;                        ///< of this rank's steps
   std::map<std::string, MetricReport> metrics;  ///< last evaluation by split
   std::map<std::string, double> best_auc;       ///< by split, where the data's optimum is known
   std::filesystem::path checkpoint;             ///< the last one written; empty: none
@@ -56,6 +58,7 @@ class Trainer {
     SampleLog* samples = nullptr;  ///< null: not wanted
     /// Set by a signal handler: finish the step, write a checkpoint, return.
     const std::atomic<bool>* stop = nullptr;
+    std::int64_t profiled_steps = 0;  ///< so many are traced, after some to warm up; 0: nothing is
     std::filesystem::path checkpoints;  ///< directory for checkpoints of this run
     std::string config_text;
     std::vector<PluginIdentity> plugins;
@@ -98,6 +101,8 @@ class Trainer {
   CheckpointFacts facts() const;
   std::int64_t epoch_of(std::int64_t step) const;
   bool evaluation_due() const;
+  void report_interval(std::int64_t first_step, std::int64_t epoch, double lr_factor);
+  void trace_steps(std::int64_t first_step) const;
   Evaluator& evaluator(const std::string& split);
 
   Parts parts_;
@@ -108,6 +113,8 @@ class Trainer {
   Sentinels sentinels_;
   std::map<std::string, std::unique_ptr<Evaluator>> evaluators_;
   Course course_;
+  Traffic interval_traffic_;         ///< since the last line of the loss curve ...
+  std::int64_t interval_steps_ = 0;  ///< ... of this process
   std::int64_t step_ = 0;  ///< steps done
   std::int64_t total_steps_ = 0;
   std::filesystem::path newest_checkpoint_;  ///< written or resumed from; it has this run's vocabularies

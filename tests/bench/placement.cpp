@@ -124,10 +124,12 @@ void step(const std::string& name, const Work& work, Sharding sharding, int step
     const float* const gradients[] = {gradient.data()};
     const PreparedIds* const slices[] = {&prepared};
     const double note[] = {0.0};
+    RowRequests requests;
     for (int i = 0; i < steps; ++i) {
       all.barrier();
       const auto begin = Clock::now();
-      tables.fetch(slices, note);
+      tables.request(slices, note, requests);
+      tables.fetch(slices, requests);
       tables.forward(0, outputs, pool);
       tables.add_gradients(0, gradients, pool);
       tables.exchange_gradients(note);

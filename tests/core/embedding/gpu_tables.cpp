@@ -28,7 +28,8 @@ void train(const std::shared_ptr<Gpu>& gpu, GpuTables& tables, ReferenceEngine& 
   tables.lookups().prepare(model.views(), prepared, pool);
   const PreparedIds* const slice = &prepared;
   for (settings.step = 1; settings.step <= 3; ++settings.step) {
-    tables.fetch({&slice, 1}, {});
+    RowRequests requests;
+    tables.fetch({&slice, 1}, requests);
     std::vector<std::unique_ptr<OnGpu<float>>> outputs;
     std::vector<float*> output_pointers;
     for (std::size_t b = 0; b < model.blocks.size(); ++b) {

@@ -44,7 +44,8 @@ struct Trained {
 };
 
 /// Three steps of slices on so many ranks, with gradients that are a function of the looked-up rows.
-Trained train(const Model& model, int ranks, const std::function<void(const std::function<void(Communicator&)>&)>& with_ranks) {
+Trained train(const Model& model, int ranks, const std::function<void(const std::function<void(Communicator&)>&)>& with_ranks,
+              RowPrecision wire = RowPrecision::kFp32) {
   Trained trained;
   trained.rows.resize(model.tables.size());
   std::mutex mutex;
@@ -52,7 +53,8 @@ Trained train(const Model& model, int ranks, const std::function<void(const std:
   with_ranks([&](Communicator& all) {
     ThreadPool pool(1);
     const PositionRange own = share_of(kSlices, {all.rank(), ranks});
-    ShardedTables::Settings settings{.communicator = &all, .slices = kSlices, .note_size = 2, .ranks_per_node = kRanksPerNode};
+    ShardedTables::Settings settings{.communicator = &all, .slices = kSlices, .note_size = 2, .ranks_per_node = kRanksPerNode, .wire = wire,
+                                     .gradient_scale = wire == RowPrecision::kFp16 ? 64.0F : 1.0F};
     ShardedTables tables(model.tables, model.lookups, model.blocks, 1, pool, settings);
     for (std::int64_t step = 1; step <= 3; ++step) {
       std::vector<PreparedIds> prepared(static_cast<std::size_t>(own.end - own.begin));
@@ -65,7 +67,12 @@ Trained train(const Model& model, int ranks, const std::function<void(const std:
         pointers.push_back(&prepared[s]);
       }
       const double note[] = {static_cast<double>(all.rank()), static_cast<double>(step)};
-      tables.fetch(pointers, note);
+      RowRequests requests;
+      tables.request(pointers, note, requests);
+      for (std::size_t rank = 0; rank < requests.notes.size(); ++rank) {
+        if (requests.notes[rank] != std::vector<double>{static_cast<double>(rank), static_cast<double>(step)}) throw std::runtime_error("a note was lost");
+      }
+      tables.fetch(pointers, requests);
       for (std::size_t s = 0; s < prepared.size(); ++s) {
         std::vector<std::vector<float>> outputs;
         std::vector<float*> output_pointers;
@@ -112,11 +119,14 @@ Trained train(const Model& model, int ranks, const std::function<void(const std:
   return trained;
 }
 
-Trained train_in_one_process(const Model& model) {
-  return train(model, 1, [](const auto& body) {
-    SingleCommunicator single;
-    body(single);
-  });
+Trained train_in_one_process(const Model& model, RowPrecision wire = RowPrecision::kFp32) {
+  return train(
+      model, 1,
+      [](const auto& body) {
+        SingleCommunicator single;
+        body(single);
+      },
+      wire);
 }
 
 }  // namespace
@@ -178,6 +188,92 @@ TEST_CASE("rows of 16 bits are rounded alike wherever they lie") {
       }
     }
   }
+}
+
+TEST_CASE("16 bits on the wire round alike wherever tables lie, and by no more than they must") {
+  for (const auto& [wire, bound] : {std::pair(RowPrecision::kFp16, 3e-3F), std::pair(RowPrecision::kBf16, 3e-2F)}) {
+    RandomValues random(16);
+    Model model(24, OptimizerKind::kAdagrad, Pooling::kMean, kRows, random);
+    const Trained exact = train_in_one_process(model);
+    const Trained alone = train_in_one_process(model, wire);
+    float worst = 0.0F;
+    for (std::size_t t = 0; t < model.tables.size(); ++t) {
+      for (std::size_t i = 0; i < exact.rows[t].size(); ++i) worst = std::max(worst, std::abs(exact.rows[t][i] - alone.rows[t][i]));
+    }
+    INFO(row_precision_name(wire) << ": worst " << worst);
+    CHECK(worst > 0.0F);
+    CHECK(worst < bound);
+    for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise, Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
+      for (TableConfig& table : model.tables) table.sharding = sharding;
+      const Trained together = train(model, 3, [&](const auto& body) { with_tcp(3, body); }, wire);
+      for (std::size_t t = 0; t < model.tables.size(); ++t) {
+        INFO("table " << model.tables[t].name << ", " << sharding_name(sharding));
+        CHECK(together.rows[t] == alone.rows[t]);
+      }
+    }
+  }
+}
+
+namespace {
+
+/// Tables in one process whose requests go ahead as among ranks.
+struct AheadAlone {
+  explicit AheadAlone(const Model& model, RowPrecision wire = RowPrecision::kFp32)
+      : tables(model.tables, model.lookups, model.blocks, 1, pool, {.communicator = &steps, .ahead = &ahead, .slices = 1, .note_size = 1, .wire = wire}) {
+    tables.lookups().prepare(model.views(), prepared, pool);
+  }
+
+  ThreadPool pool{1};
+  SingleCommunicator steps;
+  SingleCommunicator ahead;
+  ShardedTables tables;
+  PreparedIds prepared;
+  RowRequests requests;
+  const PreparedIds* slice = &prepared;
+  const double note[1] = {5.0};
+};
+
+}  // namespace
+
+TEST_CASE("requests that go ahead are those of one step after another") {
+  RandomValues random(17);
+  const Model model(8, OptimizerKind::kSgd, Pooling::kSum, kRows, random);
+  AheadAlone alone(model);
+  alone.tables.begin_requests(4);
+  alone.tables.request_ahead(4, {&alone.slice, 1}, alone.note, alone.requests);
+  CHECK(alone.requests.notes == std::vector<std::vector<double>>{{5.0}});
+  CHECK(alone.requests.made);
+  CHECK_THROWS_WITH(alone.tables.request_ahead(6, {&alone.slice, 1}, alone.note, alone.requests), Catch::Contains("step 6") && Catch::Contains("step 5"));
+  alone.tables.fetch({&alone.slice, 1}, alone.requests);
+  CHECK_FALSE(alone.requests.made);
+}
+
+TEST_CASE("a value that 16 bits cannot carry is an error that names the table, unless the step has failed anyway") {
+  RandomValues random(18);
+  Model model(8, OptimizerKind::kSgd, Pooling::kSum, kRows, random);
+  model.tables[1].initializer = {Initializer::Kind::kConstant, 1e5, 0.0};
+  AheadAlone large(model, RowPrecision::kFp16);
+  large.tables.request({&large.slice, 1}, large.note, large.requests);
+  CHECK_THROWS_WITH(large.tables.fetch({&large.slice, 1}, large.requests),
+                    Catch::Contains("a row of table \"" + model.tables[1].name + "\"") && Catch::Contains("100000") && Catch::Contains("set it to \"bf16\""));
+
+  model.tables[1].initializer = {Initializer::Kind::kConstant, 0.5, 0.0};
+  AheadAlone small(model, RowPrecision::kBf16);
+  const auto exchange = [&](double note) {
+    small.tables.request({&small.slice, 1}, small.note, small.requests);
+    small.tables.fetch({&small.slice, 1}, small.requests);
+    std::vector<std::vector<float>> outputs;
+    std::vector<const float*> gradients;
+    for (std::size_t b = 0; b < model.blocks.size(); ++b) {
+      const EmbeddingEngine& lookups = small.tables.lookups();
+      outputs.emplace_back(static_cast<std::size_t>(lookups.block_rows(small.prepared, b) * lookups.block_slots(b) * lookups.block_dim(b)), std::nanf(""));
+    }
+    for (const std::vector<float>& output : outputs) gradients.push_back(output.data());
+    small.tables.add_gradients(0, gradients, small.pool);
+    small.tables.exchange_gradients({&note, 1});
+  };
+  CHECK_THROWS_WITH(exchange(1.0), Catch::Contains("a gradient of table \"") && Catch::Contains("nan"));
+  CHECK_NOTHROW(exchange(std::nan("")));
 }
 
 TEST_CASE("every rank can read any rows of any sharding, and writes back what it holds of them") {
