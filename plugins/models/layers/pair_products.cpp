@@ -8,19 +8,24 @@
 namespace layers {
 namespace {
 
-constexpr int64_t kLanes = 16;
+// To whole registers of the widest kind.
+int64_t padded(int64_t count) { return (count + 15) / 16 * 16; }
+
 constexpr int64_t kRows = 8;  // whose sums are in registers at once
 
-// One register with AVX-512, two or four without; the compiler sees to that.
-using Lanes [[gnu::vector_size(kLanes * sizeof(float))]] = float;
-
-int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+// One register. What is wider than one GCC takes apart number by number.
+template <int64_t kLanes>
+struct Register {
+  using Values [[gnu::vector_size(kLanes * sizeof(float))]] = float;
+  // The same anywhere in an array of floats. (Values cannot be passed to functions and back: how would depend on the processor.)
+  using ValuesAt [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(alignof(float)), gnu::may_alias]] = float;
+};
 
 // A sample's vectors, and room for what is made of them. Rows beyond the last vector and columns beyond `dim` are zero.
 struct Sample {
   explicit Sample(const PairInput& input)
-      : rows(padded(input.vectors)), columns(padded(input.dim)), vectors(static_cast<std::size_t>(rows * columns) + kLanes),
-        transposed(vectors.size()), result(static_cast<std::size_t>(std::max(rows * rows, rows * columns)) + kLanes) {}
+      : rows(padded(input.vectors)), columns(padded(input.dim)), vectors(static_cast<std::size_t>(rows * columns)),
+        transposed(vectors.size()), result(static_cast<std::size_t>(std::max(rows * rows, rows * columns))) {}
 
   int64_t rows;     // of `vectors`, with the padding
   int64_t columns;
@@ -28,9 +33,6 @@ struct Sample {
   std::vector<float> transposed;  // [columns, rows]
   std::vector<float> result;      // products [rows, rows], or gradients [rows, columns]
 };
-
-// The same anywhere in an array of floats. (Lanes cannot be passed to functions and back: how would depend on the processor.)
-using LanesAt [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(alignof(float)), gnu::may_alias]] = float;
 
 [[gnu::always_inline]] inline void load_sample(const PairInput& input, int64_t index, Sample& sample) {
   float* to = sample.vectors.data();
@@ -47,10 +49,8 @@ using LanesAt [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(alignof(f
   for (int64_t vector = 0; vector < others; ++vector) std::copy_n(from + vector * input.dim, input.dim, to + vector * sample.columns);
 }
 
-}  // namespace
-
-MODEL_KERNELS_FOR_ALL_PROCESSORS
-void pair_products(const PairInput& input, int64_t begin, int64_t end, float* out, int64_t width) {
+template <int64_t kLanes>
+[[gnu::always_inline]] inline void products_by(const PairInput& input, int64_t begin, int64_t end, float* out, int64_t width) {
   Sample sample(input);
   const int64_t n = input.vectors;
   const int64_t rows = sample.rows;
@@ -66,12 +66,12 @@ void pair_products(const PairInput& input, int64_t begin, int64_t end, float* ou
     for (int64_t column = 0; column < rows; column += kLanes) {
       // Only what is right of the diagonal is wanted.
       for (int64_t row = 0; row < std::min(n, column + kLanes); row += kRows) {
-        Lanes sums[kRows] = {};
+        typename Register<kLanes>::Values sums[kRows] = {};
         for (int64_t d = 0; d < input.dim; ++d) {
-          const Lanes values = *reinterpret_cast<const LanesAt*>(across + d * rows + column);
+          const typename Register<kLanes>::Values values = *reinterpret_cast<const typename Register<kLanes>::ValuesAt*>(across + d * rows + column);
           for (int64_t r = 0; r < kRows; ++r) sums[r] += values * x[(row + r) * columns + d];
         }
-        for (int64_t r = 0; r < kRows; ++r) *reinterpret_cast<LanesAt*>(products + (row + r) * rows + column) = sums[r];
+        for (int64_t r = 0; r < kRows; ++r) *reinterpret_cast<typename Register<kLanes>::ValuesAt*>(products + (row + r) * rows + column) = sums[r];
       }
     }
     float* to = out + index * width;
@@ -82,9 +82,9 @@ void pair_products(const PairInput& input, int64_t begin, int64_t end, float* ou
   }
 }
 
-MODEL_KERNELS_FOR_ALL_PROCESSORS
-void pair_products_gradient(const PairInput& input, int64_t begin, int64_t end, const float* gradient, int64_t width, float* to_lead,
-                            float* to_rest) {
+template <int64_t kLanes>
+[[gnu::always_inline]] inline void gradient_by(const PairInput& input, int64_t begin, int64_t end, const float* gradient, int64_t width,
+                                               float* to_lead, float* to_rest) {
   Sample sample(input);
   const int64_t n = input.vectors;
   const int64_t rows = sample.rows;
@@ -108,12 +108,12 @@ void pair_products_gradient(const PairInput& input, int64_t begin, int64_t end, 
     for (int64_t row = 0; row < n; row += kRows) {
       const float* const own = weights.data() + row * rows;
       for (int64_t column = 0; column < columns; column += kLanes) {
-        Lanes sums[kRows] = {};
+        typename Register<kLanes>::Values sums[kRows] = {};
         for (int64_t other = 0; other < n; ++other) {
-          const Lanes values = *reinterpret_cast<const LanesAt*>(x + other * columns + column);
+          const typename Register<kLanes>::Values values = *reinterpret_cast<const typename Register<kLanes>::ValuesAt*>(x + other * columns + column);
           for (int64_t r = 0; r < kRows; ++r) sums[r] += values * own[r * rows + other];
         }
-        for (int64_t r = 0; r < kRows; ++r) *reinterpret_cast<LanesAt*>(result + (row + r) * columns + column) = sums[r];
+        for (int64_t r = 0; r < kRows; ++r) *reinterpret_cast<typename Register<kLanes>::ValuesAt*>(result + (row + r) * columns + column) = sums[r];
       }
     }
     const float* made = result;
@@ -124,6 +124,39 @@ void pair_products_gradient(const PairInput& input, int64_t begin, int64_t end, 
     float* const to = to_rest + index * others * input.dim;
     for (int64_t vector = 0; vector < others; ++vector) std::copy_n(made + vector * columns, input.dim, to + vector * input.dim);
   }
+}
+
+MODEL_KERNEL_FOR("x86-64-v4") void products_16(const PairInput& input, int64_t begin, int64_t end, float* out, int64_t width) {
+  products_by<16>(input, begin, end, out, width);
+}
+MODEL_KERNEL_FOR("x86-64-v3") void products_8(const PairInput& input, int64_t begin, int64_t end, float* out, int64_t width) {
+  products_by<8>(input, begin, end, out, width);
+}
+void products_4(const PairInput& input, int64_t begin, int64_t end, float* out, int64_t width) { products_by<4>(input, begin, end, out, width); }
+
+MODEL_KERNEL_FOR("x86-64-v4")
+void gradient_16(const PairInput& input, int64_t begin, int64_t end, const float* gradient, int64_t width, float* to_lead, float* to_rest) {
+  gradient_by<16>(input, begin, end, gradient, width, to_lead, to_rest);
+}
+MODEL_KERNEL_FOR("x86-64-v3")
+void gradient_8(const PairInput& input, int64_t begin, int64_t end, const float* gradient, int64_t width, float* to_lead, float* to_rest) {
+  gradient_by<8>(input, begin, end, gradient, width, to_lead, to_rest);
+}
+void gradient_4(const PairInput& input, int64_t begin, int64_t end, const float* gradient, int64_t width, float* to_lead, float* to_rest) {
+  gradient_by<4>(input, begin, end, gradient, width, to_lead, to_rest);
+}
+
+}  // namespace
+
+void pair_products(const PairInput& input, int64_t begin, int64_t end, float* out, int64_t width) {
+  static const auto kernel = kernel_for_processor(products_4, products_8, products_16);
+  kernel(input, begin, end, out, width);
+}
+
+void pair_products_gradient(const PairInput& input, int64_t begin, int64_t end, const float* gradient, int64_t width, float* to_lead,
+                            float* to_rest) {
+  static const auto kernel = kernel_for_processor(gradient_4, gradient_8, gradient_16);
+  kernel(input, begin, end, gradient, width, to_lead, to_rest);
 }
 
 }  // namespace layers
