@@ -21,7 +21,10 @@ constexpr double kTableBytes[] = {1 << 20, 1 << 24, 1 << 28};
 /// A batch's rows of one table.
 constexpr std::int64_t kIds = 4096;
 constexpr std::int64_t kTables = 8;
-constexpr int kRounds = 5;
+constexpr int kRounds = 3;
+/// What the model's work between a lookup and an update drives from the caches of a core, at a large and at a small batch.
+constexpr std::size_t kMuchBetween = 32 << 20;
+constexpr std::size_t kLittleBetween = 2 << 20;
 
 TableConfig table_of(const RowKind& kind, std::int64_t rows) {
   TableConfig table;
@@ -34,12 +37,21 @@ TableConfig table_of(const RowKind& kind, std::int64_t rows) {
   return table;
 }
 
+/// Reads a byte of each cache line.
+void pass_over(const std::vector<char>& room) {
+  constexpr std::size_t kLine = 64;
+  int sum = 0;
+  for (std::size_t at = 0; at < room.size(); at += kLine) sum += room[at];
+  volatile int kept = sum;
+  static_cast<void>(kept);
+}
+
 /// Some tables that a model reads one id a sample of, as one block, and a few batches of ids for them.
 class Bench {
  public:
   /// Each table has `rows` rows, of which ids are drawn.
-  Bench(const RowKind& kind, std::int64_t rows, std::int64_t ids, std::int64_t batches, ThreadPool& pool)
-      : pool_(pool), engine_(std::vector<TableConfig>(static_cast<std::size_t>(kTables), table_of(kind, rows)), lookups(), {block()}, 1, pool), prepared_(static_cast<std::size_t>(batches)) {
+  Bench(const RowKind& kind, std::int64_t rows, std::int64_t ids, std::int64_t batches, std::size_t between, ThreadPool& pool)
+      : pool_(pool), between_(between, 1), engine_(std::vector<TableConfig>(static_cast<std::size_t>(kTables), table_of(kind, rows)), lookups(), {block()}, 1, pool), prepared_(static_cast<std::size_t>(batches)) {
     const Philox random(derive_seed(7, static_cast<std::uint64_t>(rows)));
     std::uint64_t drawn = 0;
     for (PreparedIds& batch : prepared_) {
@@ -59,15 +71,15 @@ class Bench {
   double ids() const { return static_cast<double>(outputs_.size()) / static_cast<double>(engine_.table(0).dim); }
   double distinct() const { return distinct_; }  ///< rows of a batch
 
-  /// Nanoseconds for a batch; the least of some rounds, since everything that disturbs makes it longer.
+  /// Nanoseconds for a batch as a step finds the caches; the median, as what disturbs now and then makes it longer.
   double lookup() {
     float* const outputs[] = {outputs_.data()};
-    return best([&](const PreparedIds& batch) { engine_.forward(batch, outputs, pool_); });
+    return usual([&](const PreparedIds& batch) { engine_.forward(batch, outputs, pool_); });
   }
   double update() {
     const float* const gradients[] = {gradients_.data()};
     EmbeddingEngine::UpdateSettings settings;
-    return best([&](const PreparedIds& batch) { engine_.update(batch, gradients, settings, pool_); });
+    return usual([&](const PreparedIds& batch) { engine_.update(batch, gradients, settings, pool_); });
   }
 
  private:
@@ -83,18 +95,23 @@ class Bench {
   }
 
   template <typename Body>
-  double best(const Body& body) {
-    double least = 0.0;
-    for (int round = 0; round < kRounds; ++round) {
-      const auto begin = std::chrono::steady_clock::now();
-      for (const PreparedIds& batch : prepared_) body(batch);
-      const double each = 1e9 * seconds_since(begin) / static_cast<double>(prepared_.size());
-      if (round == 1 || (round > 1 && each < least)) least = each;  // the first warms up
+  double usual(const Body& body) {
+    std::vector<double> times;
+    for (int round = 0; round <= kRounds; ++round) {
+      for (const PreparedIds& batch : prepared_) {
+        pool_.parallel_for(pool_.size(), [&](std::int64_t) { pass_over(between_); });
+        const auto begin = std::chrono::steady_clock::now();
+        body(batch);
+        if (round > 0) times.push_back(1e9 * seconds_since(begin));  // the first warms up
+      }
     }
-    return least;
+    const auto middle = times.begin() + std::ssize(times) / 2;
+    std::nth_element(times.begin(), middle, times.end());
+    return *middle;
   }
 
   ThreadPool& pool_;
+  std::vector<char> between_;
   EmbeddingEngine engine_;
   std::vector<PreparedIds> prepared_;
   double distinct_ = 0.0;
@@ -138,21 +155,21 @@ RowSpeed measure_row_speed(const RowKind& kind, ThreadPool& pool) {
   const auto row_bytes = static_cast<double>(table_bytes(table_of(kind, 1)).memory);
   {
     // One row for all: nothing but what a call costs.
-    Bench calls(kind, 1, 1, 16, pool);
+    Bench calls(kind, 1, 1, 16, kLittleBetween, pool);
     speed.table_lookup = calls.lookup() / kTables;
     speed.table_update = calls.update() / kTables;
   }
   {
     constexpr std::int64_t kHotRows = 16;
-    Bench hot(kind, kHotRows, kIds, 4, pool);
+    Bench hot(kind, kHotRows, kIds, 4, kMuchBetween, pool);
     speed.repeated_lookup = std::max(0.0, hot.lookup() - kTables * speed.table_lookup) / hot.ids();
     speed.repeated_update = std::max(0.0, hot.update() - kTables * speed.table_update) / hot.ids();
   }
   for (const double bytes : kTableBytes) {
     const auto rows = std::max<std::int64_t>(kIds / 4, static_cast<std::int64_t>(bytes / row_bytes) / kTables);
     // Enough batches that the rows of one are no longer near when its turn comes again.
-    const auto batches = std::clamp<std::int64_t>(2 * rows / kIds, 2, 64);
-    Bench bench(kind, rows, kIds, batches, pool);
+    const auto batches = std::clamp<std::int64_t>(2 * rows / kIds, 2, 32);
+    Bench bench(kind, rows, kIds, batches, kMuchBetween, pool);
     const double repeated = bench.ids() - bench.distinct();
     RowSpeed::Point point;
     point.bytes = static_cast<double>(rows * kTables) * row_bytes;

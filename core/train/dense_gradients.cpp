@@ -7,13 +7,6 @@
 
 namespace rechost {
 
-namespace {
-
-/// Elements of a bucket: one message of a MiB costs no more for each byte than a longer one.
-constexpr std::int64_t kBucket = (std::int64_t{1} << 20U) / static_cast<std::int64_t>(sizeof(float));
-
-}  // namespace
-
 DenseGradients::DenseGradients(Communicator& communicator, const SlicePlan& plan, std::span<float> gradients, std::vector<std::int64_t> first_of_parameter)
     : communicator_(communicator), plan_(plan), gradients_(gradients), first_of_parameter_(std::move(first_of_parameter)) {
   if (plan.slices == communicator.world_size()) {
@@ -38,6 +31,7 @@ DenseGradients::~DenseGradients() {
 }
 
 void DenseGradients::make_buckets() {
+  const std::int64_t least = gradient_bucket(communicator_.world_size());
   bucket_of_.resize(first_of_parameter_.size());
   is_ready_.resize(first_of_parameter_.size());
   auto end = static_cast<std::int64_t>(gradients_.size());
@@ -46,7 +40,7 @@ void DenseGradients::make_buckets() {
     bucket_of_[parameter] = static_cast<std::uint32_t>(buckets_.size());
     ++bucket.parameters;
     bucket.begin = parameter == 0 ? 0 : first_of_parameter_[parameter];
-    if (bucket.end - bucket.begin < kBucket && parameter != 0) continue;
+    if (bucket.end - bucket.begin < least && parameter != 0) continue;
     bucket.missing = bucket.parameters;
     buckets_.push_back(bucket);
     bucket = {.end = bucket.begin};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,13 @@
 #include "train/slice_plan.h"
 
 namespace rechost {
+
+/// Elements of a bucket: a MiB costs no more for each byte than more would. Each rank gets its part of one in a message, of no less than 128 KiB, or many
+/// ranks would send little but messages.
+constexpr std::int64_t gradient_bucket(int ranks) {
+  constexpr auto kMebibyte = (std::int64_t{1} << 20U) / static_cast<std::int64_t>(sizeof(float));
+  return std::max(kMebibyte, ranks * (kMebibyte / 8));
+}
 
 /// Sums the gradients of the dense parameters over the slices of a batch, and so over the ranks.
 ///

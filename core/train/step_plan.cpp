@@ -26,12 +26,6 @@ bool enough(std::int64_t count, double seconds) {
   return count >= kMost || (count >= kFewest && seconds >= kSecondsEnough) || (count > 0 && seconds >= kSecondsAtMost);
 }
 
-double median(std::vector<double>& values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 /// The batches of a run as one of its ranks gets them, with what it prepares of each.
 class Readers {
  public:
@@ -143,13 +137,11 @@ StepPlan plan_step(const Config& config, const RunData& data, ModelRuntime& mode
   }
   Readers readers(config, data, model, settings.ranks);
   plan.tables.resize(model.tables().table_count());
-  std::vector<double> model_seconds;
-  std::vector<double> update_seconds;
-  std::vector<double> other_seconds;
   ModelRuntime::StepSettings step;
   step.lr_factor = 0.0;
-  double measured = 0.0;
-  for (std::int64_t i = 0; !enough(static_cast<std::int64_t>(model_seconds.size()), measured); ++i) {
+  std::int64_t measured = 0;
+  double seconds = 0.0;
+  for (std::int64_t i = 0; !enough(measured, seconds); ++i) {
     readers.next();
     StepTimes times;
     const auto begin = Clock::now();
@@ -158,19 +150,20 @@ StepPlan plan_step(const Config& config, const RunData& data, ModelRuntime& mode
     if (i < kWarmUp) continue;
     add_traffic(model, readers.batch(), readers.prepared(), plan.tables);
     plan.samples = std::max(plan.samples, readers.batch().rows);
-    model_seconds.push_back(times.model);
-    update_seconds.push_back(times.update);
+    plan.model += times.model;
+    plan.update += times.update;
     // What it took to make up rows is no part of a step.
-    other_seconds.push_back(whole - times.lookup - times.model - times.update);
-    measured += whole;
+    plan.other += whole - times.lookup - times.model - times.update;
+    seconds += whole;
+    ++measured;
   }
+  // Means, not medians: slow steps are a part of a run too.
+  const auto steps = static_cast<double>(measured);
+  for (double* const part : {&plan.model, &plan.update, &plan.other}) *part /= steps;
   for (TableTraffic& traffic : plan.tables) {
-    traffic.ids /= static_cast<double>(model_seconds.size());
-    traffic.distinct /= static_cast<double>(model_seconds.size());
+    traffic.ids /= steps;
+    traffic.distinct /= steps;
   }
-  plan.model = median(model_seconds);
-  plan.update = median(update_seconds);
-  plan.other = median(other_seconds);
   predict_tables(model, *data.prepared.vocabularies, settings, plan);
   judge(settings, model.threads(), config.data.reader_threads > 0 ? static_cast<int>(config.data.reader_threads) : 1, plan);
   return plan;

@@ -38,9 +38,10 @@ struct SimulatedStep {
   std::int64_t counted_bytes = 0;  ///< that a rank sends to say how many rows it wants of each table, before any row
 };
 
-/// Message by message, in the order in which ranks send them: counts, ids, rows, gradients of rows, then the two halves of the sum of dense gradients; each
-/// is an all-to-all in which rank r sends to r + 1 first, and which a rank leaves when it has sent and received all of its own. A sender's messages go
-/// one after another; a node's to other nodes share its link out, and those to it its link in; nothing
+/// Message by message, in the order in which ranks send them: rows, the two halves of the sum of each bucket of dense gradients, gradients of rows; beside
+/// them, on connections of their own, the ids of a coming step with their counts. Buckets go while the backward pass makes the next ones. Each is
+/// an all-to-all in which rank r sends to r + 1 first, and which a rank leaves when it has sent and received all of its own. A sender's messages go
+/// one after another; a node's to other nodes share its link out, and those to it its link in, the ids first; nothing
 /// else of a network is narrow. The placement is of cluster.ranks() ranks.
 SimulatedStep simulate_step(const Placement& placement, const Cluster& cluster, const StepShape& shape);
 
