@@ -47,7 +47,7 @@ struct RowSpeed {
   double between(double bytes, double Point::*cost) const;
 };
 
-/// With the threads of `pool`; takes about a second, and 300 MB for as long.
+/// With the threads of `pool`; takes some seconds, and 300 MB for as long.
 RowSpeed measure_row_speed(const RowKind& kind, ThreadPool& pool);
 
 /// What the rows of a table in a file cost besides what rows in memory do, in nanoseconds for each distinct row of a batch.
