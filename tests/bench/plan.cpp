@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "bench/peers/rounds.h"
 #include "bench/train/silent_training.h"
+#include "bench/train/synthetic_settings.h"
 #include "train/step_plan.h"
 
 namespace {
@@ -30,22 +31,15 @@ struct Case {
   std::vector<std::string> settings;
 };
 
-/// 26 one-hot features and 13 numbers, as in Criteo; 100,000 rows a table.
-std::vector<std::string> criteo_like(std::int64_t batch, std::int64_t samples) {
-  return {"data.plugin=\"synthetic\"", "data.dense=13", "data.sparse=26", "data.cardinality=[100000]", fmt::format("data.rows={}", samples), "data.valid_rows=0",
-          "data.test_rows=0", fmt::format("data.batch_size={}", batch), "checkpoint.final=false", "sentinels.action=\"off\"", "model.embedding_dim=16",
-          "optimizer.dense.kind=\"adagrad\"", "optimizer.dense.lr=0.01"};
-}
-
 std::vector<Case> cases(bool quick) {
   std::vector<Case> all;
   for (const std::int64_t batch : {128, 2048, 8192}) {
     const std::int64_t samples = std::max<std::int64_t>(batch * 20, std::min<std::int64_t>(batch * 400, quick ? 100'000 : 400'000));
-    auto dlrm = criteo_like(batch, samples);
+    auto dlrm = bench::synthetic_settings(batch, samples);
     dlrm.insert(dlrm.end(), {"model.bottom_mlp=[512, 256, 64, 16]", "model.top_mlp=[512, 256]"});
     all.push_back({fmt::format("dlrm 512-256, B {}", batch), "dlrm", dlrm});
-    all.push_back({fmt::format("deepfm, B {}", batch), "deepfm", criteo_like(batch, samples)});
-    all.push_back({fmt::format("two_tower 128-64, B {}", batch), "two_tower", criteo_like(batch, samples)});
+    all.push_back({fmt::format("deepfm, B {}", batch), "deepfm", bench::synthetic_settings(batch, samples)});
+    all.push_back({fmt::format("two_tower 128-64, B {}", batch), "two_tower", bench::synthetic_settings(batch, samples)});
   }
   for (const char* shipped : {"dlrm", "deepfm", "two_tower"}) {
     all.push_back({fmt::format("configs/{}.toml", shipped), shipped, {"data.rows=262144", "data.valid_rows=0", "data.test_rows=0", "checkpoint.final=false", "sentinels.action=\"off\""}});

@@ -2,6 +2,7 @@
 // the same size. The wall time of the program's own steps counts, evaluation and start do not. A table goes to standard error, one JSON object per
 // case to standard output. --quick: one turn and fewer samples; --only TEXT: cases with it in their name. No peer takes part: --peers says so.
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "bench/loading/report.h"
 #include "bench/peers/json_peer.h"
 #include "bench/peers/rounds.h"
+#include "bench/train/synthetic_settings.h"
 #include "core/base/temporary_directory.h"
 
 namespace {
@@ -27,10 +29,9 @@ struct Case {
   std::string name;
   std::int64_t batch = 0;  ///< of all ranks together
   std::int64_t samples = 0;  ///< of a run, so that it takes some seconds
-  std::vector<std::string> settings;
+  std::vector<std::string> settings;  ///< beside those of all cases
 };
 
-/// 26 one-hot features and 13 numbers, as in Criteo.
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const std::int64_t batch : {2048, 8192}) {
@@ -43,10 +44,9 @@ std::vector<Case> cases() {
 /// Samples a second, one thread a rank.
 double train(const Case& wanted, int ranks, std::int64_t samples, const std::filesystem::path& folder) {
   std::vector<std::string> command = {(app::program_directory() / "rechost").string(), "run", "--plugin", "dlrm", "--output", "json", "--out", folder.string()};
-  std::vector<std::string> settings = wanted.settings;
-  settings.insert(settings.end(), {"data.plugin=\"synthetic\"", "data.dense=13", "data.sparse=26", "data.cardinality=[100000]", fmt::format("data.rows={}", samples), "data.valid_rows=0",
-                                   "data.test_rows=0", fmt::format("data.batch_size={}", wanted.batch), "checkpoint.final=false", "sentinels.action=\"off\"", "model.embedding_dim=16",
-                                   "optimizer.dense.kind=\"adagrad\"", "optimizer.dense.lr=0.01", "run.threads=1"});
+  std::vector<std::string> settings = bench::synthetic_settings(wanted.batch, samples);
+  settings.push_back("run.threads=1");
+  settings.insert(settings.end(), wanted.settings.begin(), wanted.settings.end());
   for (const std::string& setting : settings) command.insert(command.end(), {"--set", setting});
   if (ranks > 1) command.insert(command.end(), {"--nproc", std::to_string(ranks)});
   std::vector<std::string> quiet = {"sh", "-c", "exec \"$0\" \"$@\" 2>/dev/null"};
