@@ -11,6 +11,10 @@ namespace {
 // Counts of a large table lie in memory: far enough ahead to hide that.
 constexpr std::size_t kLookAhead = 16;
 
+/// From so many rows on; each id all over a table touches a page of the array, 4 KiB.
+constexpr std::int64_t kLargeTable = 1 << 22;
+constexpr std::int64_t kRowsForOneOfFew = 64;
+
 }  // namespace
 
 RowCounts::RowCounts(std::span<const std::int64_t> each) : rows_(static_cast<std::int64_t>(each.size())), wide_(true) {
@@ -59,7 +63,21 @@ std::vector<std::int64_t> RowCounts::all() const {
 }
 
 RowTally::RowTally(std::int64_t rows, std::uint64_t most_narrow)
-    : counts_(static_cast<std::size_t>(rows) * sizeof(std::uint32_t)), rows_(rows), most_narrow_(most_narrow) {}
+    : counts_(static_cast<std::size_t>(rows) * sizeof(std::uint32_t)), rows_(rows), most_narrow_(most_narrow), is_few_(rows >= kLargeTable) {}
+
+/// Whether so many more are still few.
+bool RowTally::stays_few(std::uint64_t more) {
+  if (!is_few_) return false;
+  if (counted_ + more <= static_cast<std::uint64_t>(rows_ / kRowsForOneOfFew)) {
+    counted_ += more;
+    return true;
+  }
+  is_few_ = false;
+  counted_ = 0;
+  for (const auto& [row, times] : few_) add(row, times);
+  few_ = {};
+  return false;
+}
 
 template <typename Body>
 void RowTally::with_counts(std::uint64_t more, Body&& body) {
@@ -79,6 +97,10 @@ void RowTally::with_counts(std::uint64_t more, Body&& body) {
 }
 
 void RowTally::add(std::span<const std::int32_t> rows) {
+  if (stays_few(rows.size())) {
+    for (const std::int32_t row : rows) ++few_[row];
+    return;
+  }
   with_counts(rows.size(), [rows](auto* counts) {
     const std::size_t prefetched = rows.size() - std::min(rows.size(), kLookAhead);
     for (std::size_t i = 0; i < prefetched; ++i) {
@@ -91,6 +113,12 @@ void RowTally::add(std::span<const std::int32_t> rows) {
 
 void RowTally::add(std::span<const std::int32_t> rows, std::span<const std::uint32_t> times) {
   const std::uint64_t more = std::accumulate(times.begin(), times.end(), std::uint64_t{0});
+  if (stays_few(more)) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (times[i] != 0) few_[rows[i]] += times[i];
+    }
+    return;
+  }
   with_counts(more, [rows, times]<typename Count>(Count* counts) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (i + kLookAhead < rows.size()) __builtin_prefetch(counts + rows[i + kLookAhead], 1);
@@ -100,11 +128,26 @@ void RowTally::add(std::span<const std::int32_t> rows, std::span<const std::uint
 }
 
 void RowTally::add(std::int32_t row, std::int64_t times) {
+  if (stays_few(static_cast<std::uint64_t>(times))) {
+    few_[row] += times;
+    return;
+  }
   with_counts(static_cast<std::uint64_t>(times), [row, times]<typename Count>(Count* counts) { counts[row] += static_cast<Count>(times); });
 }
 
 RowCounts RowTally::finish() {
   RowCounts counts;
+  if (is_few_) {
+    std::vector<std::pair<std::int32_t, std::int64_t>> few(few_.begin(), few_.end());
+    std::sort(few.begin(), few.end());
+    for (const auto& [row, times] : few) {
+      counts.append(0, row - counts.size());
+      counts.append(times, 1);
+    }
+    counts.append(0, rows_ - counts.size());
+    few_ = {};
+    return counts;
+  }
   counts.each_ = std::make_shared<const PageMemory>(std::move(counts_));
   counts.rows_ = rows_;
   counts.wide_ = wide_;

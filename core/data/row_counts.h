@@ -4,6 +4,7 @@
 #include <limits>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "data/page_memory.h"
@@ -53,8 +54,9 @@ class RowCounts {
   bool wide_ = false;  ///< each_ holds int64, else uint32
 };
 
-/// Counts the rows of a table of known size. A row that never occurs takes no memory where its neighbours do not either; counts have 32 bits until
-/// 2^32 - 1 rows were counted, because memory is what counting costs.
+/// Counts the rows of a table of known size. Those of a large table are kept one by one until so many were counted that an array takes no more: then
+/// only where neither a row nor its neighbours occur it takes no memory. Counts have 32 bits until 2^32 - 1 rows were counted, because memory is what
+/// counting costs.
 class RowTally {
  public:
   RowTally() = default;
@@ -71,12 +73,15 @@ class RowTally {
   /// Calls body(counts) with the array that can hold `more` of them.
   template <typename Body>
   void with_counts(std::uint64_t more, Body&& body);
+  bool stays_few(std::uint64_t more);
 
+  std::unordered_map<std::int32_t, std::int64_t> few_;  ///< while is_few_
   PageMemory counts_;
   std::int64_t rows_ = 0;
   std::uint64_t counted_ = 0;
   std::uint64_t most_narrow_ = 0;
   bool wide_ = false;
+  bool is_few_ = false;
 };
 
 }  // namespace rechost

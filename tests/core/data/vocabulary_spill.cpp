@@ -206,6 +206,34 @@ TEST_CASE("a tally counts on where 32 bits end") {
   CHECK(narrow.finish().all() == std::vector<std::int64_t>{1, 0, 2});
 }
 
+TEST_CASE("a tally of a large table counts the same, few ids or many") {
+  constexpr std::int64_t kRows = (1 << 22) + 5;
+  const std::size_t added = GENERATE(100, 60000, 200000);  // a row in 64 is where an array begins
+  std::mt19937 random(3);
+  std::map<std::int32_t, std::int64_t> expected;
+  RowTally tally(kRows);
+  for (std::size_t i = 0; i < added; i += 4) {
+    const auto row = static_cast<std::int32_t>(i % 16 == 0 ? random() % 10 : random() % kRows);
+    tally.add(std::vector<std::int32_t>{row, row});
+    tally.add(std::vector<std::int32_t>{row, -1}, std::vector<std::uint32_t>{1, 0});
+    tally.add(static_cast<std::int32_t>(kRows) - 1, 1);
+    expected[row] += 3;
+    ++expected[static_cast<std::int32_t>(kRows) - 1];
+  }
+  const RowCounts counts = tally.finish();
+  REQUIRE(counts.size() == kRows);
+  CHECK(counts.total() == static_cast<std::int64_t>(added));
+  const std::vector<std::int64_t> all = counts.all();
+  REQUIRE(static_cast<std::int64_t>(all.size()) == kRows);
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    const auto found = expected.find(static_cast<std::int32_t>(row));
+    if (all[static_cast<std::size_t>(row)] != (found == expected.end() ? 0 : found->second)) FAIL("row " << row);
+  }
+  for (const auto& [row, times] : expected) {
+    if (counts[row] != times) FAIL("row " << row);
+  }
+}
+
 TEST_CASE("a vocabulary learnt on disk is that of memory: every limit, any threads, min_count and max_rows") {
   const std::uint64_t seed = 11;
   const auto data = skewed_source(3000, 37, seed);
