@@ -41,8 +41,27 @@ double seconds_beside_tables(const StepPlan& step) {
   return std::max(0.0, step.compute() - tables);
 }
 
+Json links_json(const RankLayout& ranks) {
+  Json links = Json::object();
+  const auto add = [&](const char* name, double nanoseconds) {
+    if (nanoseconds > 0.0) links[name] = 1.0 / nanoseconds;
+  };
+  if (ranks.world_size() > ranks.node_count()) add("within_gb_per_second", ranks.wire().within);
+  if (ranks.node_count() > 1) add("between_gb_per_second", ranks.wire().between);
+  return links;
+}
+
+std::string links_text(const Json& links) {
+  std::string text;
+  for (const auto& [key, where] : {std::pair("within_gb_per_second", "inside nodes"), std::pair("between_gb_per_second", "between nodes")}) {
+    if (links.contains(key)) text += fmt::format("{}{:.3g} GB/s {}", text.empty() ? "" : ", ", links[key].get<double>(), where);
+  }
+  return text;
+}
+
 Json placement_report(const Placement& placement, const std::vector<TableSize>& asked_for, std::int64_t bytes_per_rank, const StepPlan* step) {
   Json report = Json::object();
+  report["links"] = links_json(placement.ranks());
   const std::vector<RankLoad> loads = loads_of(placement);
   for (int rank = 0; rank < placement.world_size(); ++rank) {
     const RankLoad& load = loads[static_cast<std::size_t>(rank)];
@@ -87,6 +106,7 @@ std::string placement_text(const Json& report) {
                         milliseconds(seconds), longest > 0.0 ? 100.0 * (seconds / longest - 1.0) : 0.0);
   }
   text += "  rows are expected from how often values occur in the training data; times are reckoned from the costs in core/embedding/placement_cost.h\n";
+  text += fmt::format("  links: {}; a run measures its own, unless placement.within_gb_per_second and .between_gb_per_second say what they are\n", links_text(report["links"]));
   return text;
 }
 

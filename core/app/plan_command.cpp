@@ -152,8 +152,10 @@ int plan_command(std::span<const std::string> arguments) {
   for (std::size_t i = 0; i < tables.table_count(); ++i) configs.push_back(tables.table(i));
   const std::vector<TableSize> sizes = table_sizes(configs);
   const std::int64_t bytes_per_rank = setup.config.placement.bytes_per_rank();
-  const auto ranks_per_node = static_cast<int>(setup.config.placement.ranks_per_node);
-  const Placement placement(sizes, ranks_per_node > 0 ? RankLayout(ranks, ranks_per_node) : RankLayout(ranks), bytes_per_rank);
+  const PlacementSection& asked = setup.config.placement;
+  RankLayout layout = asked.ranks_per_node > 0 ? RankLayout(ranks, static_cast<int>(asked.ranks_per_node)) : RankLayout(ranks);
+  layout.set_wire(WireCosts::of_speeds(asked.within_gb_per_second, asked.between_gb_per_second, {}));
+  const Placement placement(sizes, layout, bytes_per_rank);
   Json plan = Json::object();
   plan["tables"] = table_list(*model, sizes, placement);
   for (int rank = 0; rank < ranks; ++rank) plan["table_bytes_by_rank"].push_back(placement.bytes(rank));

@@ -12,6 +12,7 @@
 #include "app/environment.h"
 #include "app/error_text.h"
 #include "app/last_word.h"
+#include "app/placement_report.h"
 #include "app/ranks.h"
 #include "app/resume_point.h"
 #include "app/run_observer.h"
@@ -98,6 +99,8 @@ void announce_placement(const ModelRuntime& model, const Communicator& ranks) {
     if (!names.empty()) others += fmt::format("; {}: {}", what, names);
   }
   log_info("placement: {} ranks over {}; split by rows: {}{}", placement.world_size(), ranks.name(), by_rows.empty() ? "none" : by_rows, others);
+  const std::string links = links_text(links_json(placement.ranks()));
+  if (!links.empty()) log_info("  links: {}", links);
   for (int rank = 0; rank < placement.world_size(); ++rank) {
     std::size_t whole = 0;
     for (std::size_t t = 0; t < placement.table_count(); ++t) {

@@ -13,9 +13,9 @@
 namespace rechost::app {
 namespace {
 
-// By bench_comm, all-to-all of 2 and 4 ranks on a virtual machine with two cores and other programs on both (core/comm/SCALING.md).
-constexpr Link kSharedMemory{50e-6, 1.9e9};
-constexpr Link kTcp{150e-6, 0.75e9};
+// By bench_comm, all-to-all of 2 and 4 ranks on an idle virtual machine with two cores (core/comm/SCALING.md).
+constexpr Link kSharedMemory{10e-6, 2.7e9};
+constexpr Link kTcp{40e-6, 0.87e9};
 
 double positive(const std::string& part, const std::string& value) {
   std::size_t used = 0;
@@ -95,7 +95,10 @@ Json simulate_nodes(const Setup& setup, const RunData& data, const ModelRuntime&
     Cluster part = cluster;
     part.nodes = nodes;
     part.ranks_per_node = ranks_per_node;
-    const Placement placement(sizes_for(setup, data, model, part.ranks()), RankLayout(part.ranks(), ranks_per_node), setup.config.placement.bytes_per_rank());
+    RankLayout layout(part.ranks(), ranks_per_node);
+    // Sent and received go at once; to other nodes, those of all ranks of a node.
+    layout.set_wire({0.5e9 / part.within.bytes_per_second, 0.5e9 * ranks_per_node / part.between.bytes_per_second});
+    const Placement placement(sizes_for(setup, data, model, part.ranks()), layout, setup.config.placement.bytes_per_rank());
     const SimulatedStep step = simulate_step(placement, part, shape);
     std::int64_t bytes = 0;
     for (int rank = 0; rank < part.ranks(); ++rank) bytes = std::max(bytes, placement.bytes(rank));

@@ -451,7 +451,7 @@ struct CommSection {
   template <typename Visitor>
   void describe(Visitor& visit) {
     visit("transport", transport, "between ranks; auto: shared memory on one machine, TCP between machines; tcp: always TCP").one_of({"auto", "tcp"});
-    visit("wire_precision", wire_precision, "of embedding rows and their gradients between ranks; 16 bits: half the bytes, rounded").one_of({"fp32", "fp16", "bf16"});
+    visit("wire_precision", wire_precision, "of embedding rows and of all gradients between ranks; 16 bits: half the bytes, rounded").one_of({"fp32", "fp16", "bf16"});
     visit("join_seconds", join_seconds, "how long ranks wait for one another at the start").between(1, 86'400);
   }
 };
@@ -459,6 +459,8 @@ struct CommSection {
 struct PlacementSection {
   double memory_gib = 0.0;
   std::int64_t ranks_per_node = 0;
+  double within_gb_per_second = 0.0;
+  double between_gb_per_second = 0.0;
 
   /// 0: no limit.
   std::int64_t bytes_per_rank() const { return static_cast<std::int64_t>(memory_gib * static_cast<double>(std::int64_t{1} << 30)); }
@@ -466,7 +468,9 @@ struct PlacementSection {
   template <typename Visitor>
   void describe(Visitor& visit) {
     visit("memory_gib", memory_gib, "most that the tables of one rank may take, with their optimizer's state; 0: no limit").at_least(0.0);
-    visit("ranks_per_node", ranks_per_node, "that count as one node for table_row_wise and grid; 0: those of one host").between(0, 1 << 20);
+    visit("ranks_per_node", ranks_per_node, "that count as one node; 0: those of one host").between(0, 1 << 20);
+    visit("within_gb_per_second", within_gb_per_second, "10^9 bytes that a rank sends and receives with ranks of its node; 0: measured when ranks have met").at_least(0.0);
+    visit("between_gb_per_second", between_gb_per_second, "the same with ranks of other nodes").at_least(0.0);
   }
 };
 

@@ -73,6 +73,7 @@ std::string_view sharding_name(Sharding sharding) {
 RankLayout::RankLayout(int world_size, int ranks_per_node) {
   for (int rank = 0; rank < world_size; ++rank) node_of_.push_back(rank / ranks_per_node);
   node_count_ = node_of_.empty() ? 0 : node_of_.back() + 1;
+  count_ranks();
 }
 
 RankLayout::RankLayout(const std::vector<std::string>& node_names) {
@@ -83,6 +84,12 @@ RankLayout::RankLayout(const std::vector<std::string>& node_names) {
     if (found == known.end()) known.push_back(name);
   }
   node_count_ = static_cast<int>(known.size());
+  count_ranks();
+}
+
+void RankLayout::count_ranks() {
+  rank_counts_.assign(static_cast<std::size_t>(node_count_), 0);
+  for (const int node : node_of_) ++rank_counts_[static_cast<std::size_t>(node)];
 }
 
 std::vector<int> RankLayout::ranks_of(int node) const {
@@ -93,11 +100,7 @@ std::vector<int> RankLayout::ranks_of(int node) const {
   return ranks;
 }
 
-int RankLayout::fewest_ranks() const {
-  std::vector<int> ranks(static_cast<std::size_t>(node_count_), 0);
-  for (const int node : node_of_) ++ranks[static_cast<std::size_t>(node)];
-  return ranks.empty() ? 0 : *std::min_element(ranks.begin(), ranks.end());
-}
+int RankLayout::fewest_ranks() const { return rank_counts_.empty() ? 0 : *std::min_element(rank_counts_.begin(), rank_counts_.end()); }
 
 void Placement::place_on_all(std::size_t t) {
   const TableSize& table = tables_[t];
@@ -154,6 +157,12 @@ Placement::Placement(std::vector<TableSize> tables, RankLayout ranks, std::int64
   }
 }
 
+int Placement::first_holder(std::size_t table) const {
+  int rank = 0;
+  while (rank + 1 < world_size() && shard(table, rank).is_empty()) ++rank;
+  return rank;
+}
+
 RowRange Placement::held_rows(std::size_t table, int rank) const {
   const TableShard& held = shard(table, rank);
   if (held.is_empty()) return {held.places.first, 0};
@@ -178,9 +187,8 @@ std::int64_t Placement::bytes(int rank) const {
 }
 
 std::string Placement::describe(std::size_t table) const {
-  for (int rank = 0; rank < world_size(); ++rank) {
-    if (!shard(table, rank).is_empty()) return where_text({shardings_[table], rank}, ranks_);
-  }
+  const int rank = first_holder(table);
+  if (!shard(table, rank).is_empty()) return where_text({shardings_[table], rank}, ranks_);
   return "empty";
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,17 @@ struct RowRange {
   std::int64_t first = 0;
   std::int64_t count = 0;
   std::int64_t end() const { return first + count; }
+};
+
+/// Nanoseconds of a rank for each byte that it sends to or receives from another, copies on the way included.
+struct WireCosts {
+  double within = 0.2;   ///< a rank of the same node
+  double between = 0.5;  ///< a rank of another one
+
+  /// Those of links that carry so many 10^9 bytes a second; where none are given (0), as `otherwise` has it.
+  static WireCosts of_speeds(double within_gb, double between_gb, const WireCosts& otherwise) {
+    return {within_gb > 0.0 ? 1.0 / within_gb : otherwise.within, between_gb > 0.0 ? 1.0 / between_gb : otherwise.between};
+  }
 };
 
 /// Which ranks share a node, and so reach each other faster than the others.
@@ -31,12 +43,21 @@ class RankLayout {
   int node_of(int rank) const { return node_of_[static_cast<std::size_t>(rank)]; }
   /// Ascending.
   std::vector<int> ranks_of(int node) const;
+  int rank_count(int node) const { return rank_counts_[static_cast<std::size_t>(node)]; }
   /// Of the node with fewest.
   int fewest_ranks() const;
+  /// By rank.
+  std::span<const int> nodes() const { return node_of_; }
+  const WireCosts& wire() const { return wire_; }
+  void set_wire(const WireCosts& wire) { wire_ = wire; }
 
  private:
+  void count_ranks();
+
   std::vector<int> node_of_;
+  std::vector<int> rank_counts_;  ///< by node
   int node_count_ = 0;
+  WireCosts wire_;
 };
 
 /// How a table is spread over ranks.
@@ -113,6 +134,8 @@ class Placement {
   bool is_copied(std::size_t table) const { return shardings_[table] == Sharding::kDataParallel; }
   /// Whether a batch's rows of the table come from several ranks.
   bool is_split(std::size_t table) const { return shardings_[table] != Sharding::kTableWise && !is_copied(table); }
+  /// Which rank is the first that holds something of the table; the last one where nobody does.
+  int first_holder(std::size_t table) const;
   /// Whether ranks have to fetch what they show from each other.
   bool is_shown_together(std::size_t table) const { return is_split(table) && shardings_[table] != Sharding::kRowWise; }
   /// The rows of which the rank has anything lie in this range.

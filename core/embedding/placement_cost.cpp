@@ -14,8 +14,11 @@ constexpr double kIdBytes = sizeof(std::int32_t);
 /// What work on one table costs.
 class Estimate {
  public:
-  Estimate(const TableSize& table, int world_size, const PlacementCosts& costs)
-      : table_(table), ranks_(world_size), costs_(costs), value_bytes_(static_cast<double>(table.dim) * sizeof(float)) {
+  Estimate(const TableSize& table, const RankLayout& ranks, const PlacementCosts& costs)
+      : table_(table), ranks_(ranks.world_size()), nodes_(ranks.node_count()), wire_(ranks.wire()), costs_(costs), value_bytes_(static_cast<double>(table.dim) * sizeof(float)) {
+    const double near = ranks_ / nodes_ - 1.0;
+    const double far = ranks_ - ranks_ / nodes_;
+    any_rank_ = ranks_ > 1.0 ? (near * wire_.within + far * wire_.between) / (near + far) : 0.0;
     const auto most = static_cast<double>(table.rows);
     rank_rows_ = std::min(most, table.traffic.rank_rows > 0.0 ? table.traffic.rank_rows : kUnknownRows);
     batch_rows_ = std::clamp(table.traffic.batch_rows > 0.0 ? table.traffic.batch_rows : ranks_ * rank_rows_, rank_rows_, std::min(most, ranks_ * rank_rows_));
@@ -32,22 +35,39 @@ class Estimate {
                        (load.rows - updated) * costs_.repeated_row + updated * (costs_.update_row + 2.0 * row_bytes * costs_.row_byte);
     // Gradients are put together from those of all ranks. Rows go out and gradients come in; what a rank asks of itself is copied.
     load.nanoseconds += (load.rows * value_bytes_ * columns_share + rank_rows_ * rows_share * (kIdBytes + 2.0 * value_bytes_ * columns_share)) * costs_.copied_byte;
-    add_wire(load, (ranks_ - 1.0) * rank_rows_ * rows_share * (kIdBytes + 2.0 * value_bytes_ * columns_share));
+    add_wire(load, (ranks_ - 1.0) * rank_rows_ * rows_share * (kIdBytes + 2.0 * value_bytes_ * columns_share), any_rank_);
     return load;
   }
 
-  /// Of a rank that has all its rows from others.
-  RankLoad asking() const {
+  /// Of a rank that has all its rows from others, of its node or of another one.
+  RankLoad asking(bool own_node) const {
     RankLoad load;
-    add_wire(load, rank_rows_ * (kIdBytes + 2.0 * value_bytes_));
+    add_wire(load, rank_rows_ * (kIdBytes + 2.0 * value_bytes_), own_node ? wire_.within : wire_.between);
     return load;
   }
 
   /// Of each rank where all hold parts: what it does not hold it has from others. `id_copies`: how many holders are asked for a row.
   RankLoad parts(double rows_share, double columns_share, double id_copies) const {
     RankLoad load = holder(rows_share, columns_share);
-    add_wire(load, rank_rows_ * (1.0 - rows_share * columns_share) * (kIdBytes * id_copies + 2.0 * value_bytes_));
-    load.nanoseconds += costs_.joined_table + 2.0 * rank_rows_ * value_bytes_ * costs_.copied_byte;
+    add_wire(load, rank_rows_ * (1.0 - rows_share * columns_share) * (kIdBytes * id_copies + 2.0 * value_bytes_), any_rank_);
+    add_joining(load);
+    return load;
+  }
+
+  /// Of each rank of the one node that has ranges of rows on all of its ranks.
+  RankLoad on_node(double rows_share) const {
+    RankLoad load = holder(rows_share, 1.0);
+    add_wire(load, rank_rows_ * (1.0 - rows_share) * (kIdBytes + 2.0 * value_bytes_), wire_.within);
+    add_joining(load);
+    return load;
+  }
+
+  /// Of each rank where nodes have ranges of columns, and their ranks ranges of rows: the columns of its node it has from near.
+  RankLoad grid(double rows_share, double columns_share) const {
+    RankLoad load = holder(rows_share, columns_share);
+    add_wire(load, rank_rows_ * (1.0 - rows_share) * (kIdBytes + 2.0 * value_bytes_ * columns_share), wire_.within);
+    add_wire(load, rank_rows_ * (kIdBytes * (nodes_ - 1.0) + 2.0 * value_bytes_ * (1.0 - columns_share)), wire_.between);
+    add_joining(load);
     return load;
   }
 
@@ -68,18 +88,23 @@ class Estimate {
                        batch_rows_ * (costs_.update_row + 2.0 * static_cast<double>(table_.bytes_per_row) * costs_.row_byte);
     // Its own rows, its gradients for each copy, and those of all ranks put together.
     load.nanoseconds += (3.0 * rank_rows_ + 2.0 * gradients) * value_bytes_ * costs_.copied_byte;
-    add_wire(load, 2.0 * (ranks_ - 1.0) * rank_rows_ * (kIdBytes + value_bytes_));
+    add_wire(load, 2.0 * (ranks_ - 1.0) * rank_rows_ * (kIdBytes + value_bytes_), any_rank_);
     return load;
   }
 
  private:
-  void add_wire(RankLoad& load, double bytes) const {
+  static void add_wire(RankLoad& load, double bytes, double each) {
     load.wire_bytes += bytes;
-    load.nanoseconds += bytes * costs_.wire_byte;
+    load.wire_nanoseconds += bytes * each;
+    load.nanoseconds += bytes * each;
   }
+  void add_joining(RankLoad& load) const { load.nanoseconds += costs_.joined_table + 2.0 * rank_rows_ * value_bytes_ * costs_.copied_byte; }
 
   const TableSize& table_;
   double ranks_;
+  double nodes_;
+  WireCosts wire_;
+  double any_rank_ = 0.0;  ///< for a byte, where all other ranks send or get as many
   const PlacementCosts& costs_;
   double value_bytes_;
   double rank_rows_ = 0.0;
@@ -90,24 +115,32 @@ class Estimate {
 
 TableCost::TableCost(const TableSize& table, const RankLayout& ranks, const PlacementCosts& costs) {
   const int world_size = ranks.world_size();
-  const Estimate estimate(table, world_size, costs);
+  const Estimate estimate(table, ranks, costs);
   const double share = 1.0 / world_size;
-  const double columns_share = std::clamp(static_cast<double>(table.columns_at_once) / static_cast<double>(table.dim), share, 1.0);
+  const auto columns_share = [&](int parts) { return std::clamp(static_cast<double>(table.columns_at_once) / static_cast<double>(table.dim), 1.0 / parts, 1.0); };
+  const auto may_be_cut = [&](int parts) { return table.whole_row_rule.empty() && table.dim >= table.columns_at_once * parts; };
   const double fullest = std::max(share, table.traffic.fullest_range);
   holder_ = estimate.holder(1.0, 1.0);
-  asking_ = estimate.asking();
+  asking_near_ = estimate.asking(true);
+  asking_far_ = estimate.asking(false);
   by_rows_ = estimate.parts(fullest, 1.0, 1.0);
   by_hashed_rows_ = estimate.hashed(share);
-  by_columns_ = estimate.parts(1.0, columns_share, world_size);
+  by_columns_ = estimate.parts(1.0, columns_share(world_size), world_size);
   copied_ = estimate.copies();
-  const double node_share = 1.0 / ranks.fewest_ranks();
-  on_node_ = estimate.parts(node_share, 1.0, 1.0);
-  on_grid_ = estimate.parts(node_share, std::clamp(static_cast<double>(table.columns_at_once) / static_cast<double>(table.dim), 1.0 / ranks.node_count(), 1.0),
-                            ranks.node_count());
+  const double node_share = std::max(1.0 / ranks.fewest_ranks(), fullest);  // the fullest range of fewer has no less
+  for (int node = 0; node < ranks.node_count(); ++node) {
+    const int members = ranks.rank_count(node);
+    on_node_.push_back(estimate.on_node(std::max(1.0 / members, fullest)));
+    on_node_.back().bytes = holder_.bytes / members;
+  }
+  on_grid_ = estimate.grid(node_share, columns_share(ranks.node_count()));
   by_rows_.bytes = by_hashed_rows_.bytes = holder_.bytes / world_size;  // ranges have equally many rows, however often they are read
   best_parts_ = by_hashed_rows_.nanoseconds < by_rows_.nanoseconds ? Sharding::kRowWiseHash : Sharding::kRowWise;
-  const bool columns_allowed = table.whole_row_rule.empty() && table.dim >= table.columns_at_once * world_size;
-  if (columns_allowed && by_columns_.nanoseconds < each(best_parts_).nanoseconds) best_parts_ = Sharding::kColumnWise;
+  const auto consider = [&](Sharding sharding) {
+    if (each(sharding).nanoseconds < each(best_parts_).nanoseconds) best_parts_ = sharding;
+  };
+  if (may_be_cut(world_size)) consider(Sharding::kColumnWise);
+  if (ranks.node_count() > 1 && may_be_cut(ranks.node_count())) consider(Sharding::kGrid);
 }
 
 const RankLoad& TableCost::each(Sharding sharding) const {
@@ -134,11 +167,14 @@ std::vector<RankLoad> loads_of(const Placement& placement, const PlacementCosts&
   for (std::size_t t = 0; t < placement.table_count(); ++t) {
     const TableCost cost(placement.tables()[t], placement.ranks(), costs);
     const Sharding sharding = placement.sharding(t);
+    const RankLayout& ranks = placement.ranks();
+    const int home = ranks.node_of(placement.first_holder(t));
     for (std::size_t rank = 0; rank < loads.size(); ++rank) {
       const bool here = !placement.shard(t, static_cast<int>(rank)).is_empty();
-      const RankLoad& of = is_on_some(sharding) ? (here ? cost.there(sharding) : cost.asking()) : cost.each(sharding);
+      const RankLoad& of = !is_on_some(sharding) ? cost.each(sharding) : here ? cost.there(sharding, home) : cost.asking(ranks.node_of(static_cast<int>(rank)) == home);
       loads[rank].rows += of.rows;
       loads[rank].wire_bytes += of.wire_bytes;
+      loads[rank].wire_nanoseconds += of.wire_nanoseconds;
       loads[rank].nanoseconds += of.nanoseconds;
     }
   }

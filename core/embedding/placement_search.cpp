@@ -37,6 +37,7 @@ struct Problem {
   std::vector<bool> whole;   ///< must be whole, and may be on any rank
   std::int64_t limit = kUnlimited;
   RankLayout ranks = 1;
+  std::vector<std::vector<int>> members;  ///< by node its ranks
 };
 
 /// An assignment under construction: what every rank does anyway, and what it does more.
@@ -60,7 +61,7 @@ class Draft {
   }
 
   /// Whole, where least is to be done and there is room; else where there is most room.
-  void place_whole(std::size_t table) {
+  ShardChoice best_whole(std::size_t table) const {
     const std::int64_t more = problem_.costs[table].holder().bytes;
     std::size_t best = 0;
     bool best_fits = false;
@@ -72,19 +73,31 @@ class Draft {
         best_fits = fits;
       }
     }
-    place(table, {Sharding::kTableWise, static_cast<int>(best)});
+    return {Sharding::kTableWise, static_cast<int>(best)};
   }
 
-  /// By ranges of rows on the node with fewest bytes.
-  void place_on_node(std::size_t table) {
-    const auto bytes_of = [&](int node) {
-      std::int64_t most = 0;
-      for (const int rank : problem_.ranks.ranks_of(node)) most = std::max(most, bytes_[static_cast<std::size_t>(rank)]);
-      return most;
-    };
+  /// By ranges of rows on one node, chosen likewise.
+  ShardChoice best_node(std::size_t table) const {
     int best = 0;
-    for (int node = 1; node < problem_.ranks.node_count(); ++node) best = bytes_of(node) < bytes_of(best) ? node : best;
-    place(table, {Sharding::kTableRowWise, problem_.ranks.ranks_of(best).front()});
+    bool best_fits = false;
+    std::int64_t best_bytes = 0;
+    double best_work = 0.0;
+    for (int node = 0; node < problem_.ranks.node_count(); ++node) {
+      std::int64_t bytes = 0;
+      double work = 0.0;
+      for (const int rank : problem_.members[static_cast<std::size_t>(node)]) {
+        bytes = std::max(bytes, bytes_[static_cast<std::size_t>(rank)]);
+        work = std::max(work, work_[static_cast<std::size_t>(rank)]);
+      }
+      const bool fits = bytes <= problem_.limit - problem_.costs[table].there(Sharding::kTableRowWise, node).bytes;
+      if (node == 0 || (fits != best_fits ? fits : fits ? work < best_work : bytes < best_bytes)) {
+        best = node;
+        best_fits = fits;
+        best_bytes = bytes;
+        best_work = work;
+      }
+    }
+    return {Sharding::kTableRowWise, problem_.members[static_cast<std::size_t>(best)].front()};
   }
 
   bool has_room_everywhere(std::int64_t more) const {
@@ -105,11 +118,22 @@ class Draft {
   void change(std::size_t table, ShardChoice choice, int sign) {
     const TableCost& cost = problem_.costs[table];
     if (is_on_some(choice.sharding)) {
-      const RankLoad& there = cost.there(choice.sharding);
-      everybody_ += sign * cost.asking().nanoseconds;
-      for (const int rank : holders(choice)) {
-        work_[static_cast<std::size_t>(rank)] += sign * (there.nanoseconds - cost.asking().nanoseconds);
-        bytes_[static_cast<std::size_t>(rank)] += sign * there.bytes;
+      const int node = problem_.ranks.node_of(choice.rank);
+      const RankLoad& there = cost.there(choice.sharding, node);
+      // What all do, but for those nearby.
+      const bool one_node = problem_.ranks.node_count() == 1;
+      const double far = cost.asking(one_node).nanoseconds;
+      everybody_ += sign * far;
+      const auto add = [&](int rank, const RankLoad& load) {
+        work_[static_cast<std::size_t>(rank)] += sign * (load.nanoseconds - far);
+        bytes_[static_cast<std::size_t>(rank)] += sign * load.bytes;
+      };
+      if (choice.sharding == Sharding::kTableWise && one_node) {
+        add(choice.rank, there);
+      } else {
+        for (const int rank : problem_.members[static_cast<std::size_t>(node)]) {
+          add(rank, choice.sharding == Sharding::kTableRowWise || rank == choice.rank ? there : cost.asking(true));
+        }
       }
     } else {
       everybody_ += sign * cost.each(choice.sharding).nanoseconds;
@@ -117,11 +141,6 @@ class Draft {
     }
     choices_[table] = choice;
     placed_[table] = sign > 0;
-  }
-
-  std::vector<int> holders(ShardChoice choice) const {
-    if (choice.sharding == Sharding::kTableWise) return {choice.rank};
-    return problem_.ranks.ranks_of(problem_.ranks.node_of(choice.rank));
   }
 
   const Problem& problem_;
@@ -140,17 +159,17 @@ ShardChoice spread(const Problem& problem, const Draft& draft, std::size_t table
   return {copies_are_cheaper && draft.has_room_everywhere(copied.bytes) ? Sharding::kDataParallel : cost.best_parts(), 0};
 }
 
-/// Of the free tables in `order` the first `count` over all ranks, the others whole.
-Draft assign(const Problem& problem, const Draft& fixed, std::span<const std::size_t> order, std::size_t count) {
+/// Of the free tables in `order` the first `count` over all ranks, or each over those of a node, the others whole.
+Draft assign(const Problem& problem, const Draft& fixed, std::span<const std::size_t> order, std::size_t count, bool over_nodes) {
   Draft draft = fixed;
   std::size_t spread_tables = 0;
   for (const std::size_t t : order) {
     if (problem.whole[t] || spread_tables == count) continue;
-    draft.place(t, spread(problem, draft, t));
+    draft.place(t, over_nodes ? draft.best_node(t) : spread(problem, draft, t));
     ++spread_tables;
   }
   for (const std::size_t t : order) {
-    if (!draft.is_placed(t)) draft.place_whole(t);
+    if (!draft.is_placed(t)) draft.place(t, draft.best_whole(t));
   }
   return draft;
 }
@@ -168,6 +187,27 @@ bool improves(Draft& draft, Score& score, const Change& change, const Undo& undo
   return false;
 }
 
+/// Where else a table could go.
+std::vector<ShardChoice> places_of(const Problem& problem, const Draft& draft, std::size_t table) {
+  const ShardChoice now = draft.choices()[table];
+  std::vector<ShardChoice> places;
+  const auto add = [&](ShardChoice place) {
+    const bool same = place.sharding == now.sharding && (!is_on_some(now.sharding) || place.rank == now.rank);
+    if (!same) places.push_back(place);
+  };
+  if (now.sharding == Sharding::kTableWise) {
+    for (int rank = 0; rank < problem.ranks.world_size(); ++rank) add({Sharding::kTableWise, rank});
+  } else {
+    add(draft.best_whole(table));
+  }
+  if (problem.whole[table]) return places;
+  if (problem.ranks.node_count() > 1) {
+    for (const std::vector<int>& members : problem.members) add({Sharding::kTableRowWise, members.front()});
+  }
+  for (const Sharding sharding : {problem.costs[table].best_parts(), Sharding::kDataParallel}) add({sharding, 0});
+  return places;
+}
+
 /// One change for the better, or none is left.
 bool improve_once(const Problem& problem, Draft& draft, Score& score, std::span<const std::size_t> movable) {
   const auto busiest = static_cast<int>(draft.busiest());
@@ -179,18 +219,13 @@ bool improve_once(const Problem& problem, Draft& draft, Score& score, std::span<
   for (const std::size_t t : movable) {
     const ShardChoice before = draft.choices()[t];
     const auto back = [&] { draft.replace(t, before); };
-    if (before.sharding == Sharding::kTableWise) {
-      const bool matters = before.rank == busiest || score.excess > 0.0;
-      if (!matters) continue;
-      for (int rank = 0; rank < problem.ranks.world_size(); ++rank) {
-        if (rank != before.rank && improves(draft, score, [&] { draft.replace(t, {Sharding::kTableWise, rank}); }, back)) return true;
-      }
-      if (!problem.whole[t] && improves(draft, score, [&] { draft.remove(t); draft.place(t, spread(problem, draft, t)); }, back)) return true;
-    } else {
-      if (improves(draft, score, [&] { draft.remove(t); draft.place_whole(t); }, back)) return true;
-      for (const Sharding other : {problem.costs[t].best_parts(), Sharding::kDataParallel}) {
-        if (other != before.sharding && improves(draft, score, [&] { draft.replace(t, {other, 0}); }, back)) return true;
-      }
+    const bool holds = [&] {
+      if (!is_on_some(before.sharding)) return true;
+      return before.sharding == Sharding::kTableWise ? before.rank == busiest : problem.ranks.node_of(before.rank) == problem.ranks.node_of(busiest);
+    }();
+    if (!holds && score.excess == 0.0) continue;
+    for (const ShardChoice other : places_of(problem, draft, t)) {
+      if (improves(draft, score, [&] { draft.replace(t, other); }, back)) return true;
     }
   }
   for (const std::size_t a : on_busiest) {
@@ -237,14 +272,17 @@ Draft best_draft(const Problem& problem, const Draft& fixed, const std::vector<s
     if (movable.size() <= kFew) improve(problem, draft, movable);
     if (!best || draft.score().better_than(best->score())) best.emplace(std::move(draft));
   };
-  const auto work = [&](std::size_t t) { return problem.costs[t].holder().nanoseconds - problem.costs[t].asking().nanoseconds; };
+  const auto work = [&](std::size_t t) { return problem.costs[t].holder().nanoseconds - problem.costs[t].asking(true).nanoseconds; };
   const auto bytes = [&](std::size_t t) { return static_cast<double>(problem.costs[t].holder().bytes); };
   std::vector<std::size_t> order = movable;
   for (const bool by_bytes : {false, true}) {
     // Stable: of equal tables the first in the model's order comes first, on every rank.
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return by_bytes ? bytes(a) > bytes(b) : work(a) > work(b); });
     const std::size_t step = std::max<std::size_t>(1, order.size() / 48);
-    for (std::size_t count = 0; count <= order.size(); count += step) consider(assign(problem, fixed, order, count));
+    for (std::size_t count = 0; count <= order.size(); count += step) {
+      consider(assign(problem, fixed, order, count, false));
+      if (count > 0 && problem.ranks.node_count() > 1) consider(assign(problem, fixed, order, count, true));
+    }
   }
   if (movable.size() > kFew) improve(problem, *best, movable);
   return *std::move(best);
@@ -255,6 +293,7 @@ Draft best_draft(const Problem& problem, const Draft& fixed, const std::vector<s
 std::vector<ShardChoice> choose_shards(std::span<const TableSize> tables, const RankLayout& ranks, std::int64_t bytes_per_rank) {
   Problem problem;
   problem.ranks = ranks;
+  for (int node = 0; node < ranks.node_count(); ++node) problem.members.push_back(ranks.ranks_of(node));
   const PlacementCosts costs;
   for (const TableSize& table : tables) {
     const bool has_rank = table.rank != TableSize::kAnyRank;
@@ -268,7 +307,7 @@ std::vector<ShardChoice> choose_shards(std::span<const TableSize> tables, const 
   for (std::size_t t = 0; t < tables.size(); ++t) {
     if (tables[t].sharding == Sharding::kTableRowWise) {
       if (tables[t].rank == TableSize::kAnyRank) {
-        fixed.place_on_node(t);
+        fixed.place(t, fixed.best_node(t));
       } else {
         fixed.place(t, {Sharding::kTableRowWise, tables[t].rank});
       }
@@ -321,27 +360,29 @@ std::optional<OtherPlacement> next_best(const Placement& placement, std::span<co
     if (table.rank != TableSize::kAnyRank || is_settled(table.sharding)) continue;
     const TableCost cost(table, placement.ranks(), costs);
     const Sharding now = placement.sharding(t);
-    const auto load_of = [&](Sharding sharding, bool here) -> const RankLoad& {
-      return sharding != Sharding::kTableWise ? cost.each(sharding) : here ? cost.holder() : cost.asking();
+    const RankLayout& layout = placement.ranks();
+    const auto load_of = [&](ShardChoice choice, int rank) -> const RankLoad& {
+      if (!is_on_some(choice.sharding)) return cost.each(choice.sharding);
+      const bool near = layout.node_of(rank) == layout.node_of(choice.rank);
+      return rank == choice.rank || (near && choice.sharding == Sharding::kTableRowWise) ? cost.there(choice.sharding, layout.node_of(rank)) : cost.asking(near);
     };
+    const ShardChoice here{now, placement.first_holder(t)};
     const auto consider = [&](ShardChoice choice) {
+      if (choice.sharding == here.sharding && (!is_on_some(now) || choice.rank == here.rank)) return;
       double most = 0.0;
       for (int rank = 0; rank < ranks; ++rank) {
-        const RankLoad& before = load_of(now, !placement.shard(t, rank).is_empty());
-        const RankLoad& after = load_of(choice.sharding, rank == choice.rank);
+        const RankLoad& before = load_of(here, rank);
+        const RankLoad& after = load_of(choice, rank);
         const RankLoad& all = loads[static_cast<std::size_t>(rank)];
         if (bytes_per_rank > 0 && all.bytes - before.bytes + after.bytes > bytes_per_rank) return;
         most = std::max(most, all.nanoseconds - before.nanoseconds + after.nanoseconds);
       }
       if (!best || most < best->nanoseconds) best = OtherPlacement{t, choice, most};
     };
-    for (int holder = 0; holder < ranks; ++holder) {
-      if (now != Sharding::kTableWise || placement.shard(t, holder).is_empty()) consider({Sharding::kTableWise, holder});
-    }
+    for (int holder = 0; holder < ranks; ++holder) consider({Sharding::kTableWise, holder});
     if (table.sharding == Sharding::kTableWise) continue;
-    for (const Sharding sharding : {cost.best_parts(), Sharding::kDataParallel}) {
-      if (sharding != now) consider({sharding, 0});
-    }
+    for (int node = 0; node < layout.node_count() && layout.node_count() > 1; ++node) consider({Sharding::kTableRowWise, layout.ranks_of(node).front()});
+    for (const Sharding sharding : {cost.best_parts(), Sharding::kDataParallel}) consider({sharding, 0});
   }
   return best;
 }

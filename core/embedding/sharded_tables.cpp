@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/host.h"
 #include "base/trace.h"
+#include "comm/link_speed.h"
 
 namespace rechost {
 namespace {
@@ -37,26 +38,39 @@ std::span<std::byte> writable_bytes_of(ReusedArray<Element>& array) {
 
 namespace {
 
-RankLayout layout_of(Communicator& ranks, int ranks_per_node) {
-  if (ranks_per_node > 0) return {ranks.world_size(), ranks_per_node};
+RankLayout layout_by_host(Communicator& ranks) {
   const std::string own = host_name();
   std::vector<std::string> names;
   for (const std::vector<std::byte>& name : gather_packets(ranks, std::as_bytes(std::span(own)))) names.emplace_back(reinterpret_cast<const char*>(name.data()), name.size());
   return RankLayout(names);
 }
 
+/// With the costs of links that were given, the others measured, if tables are free to lie where that matters.
+RankLayout layout_of(const std::vector<TableSize>& sizes, const ShardedTables::Settings& settings) {
+  Communicator& ranks = *settings.communicator;
+  RankLayout layout = settings.ranks_per_node > 0 ? RankLayout(ranks.world_size(), settings.ranks_per_node) : layout_by_host(ranks);
+  WireCosts wire = settings.wire_costs;
+  const bool any_free = std::any_of(sizes.begin(), sizes.end(), [](const TableSize& table) { return table.sharding == Sharding::kAuto && table.rank == TableSize::kAnyRank; });
+  if (any_free && (wire.within == 0.0 || wire.between == 0.0)) {
+    const LinkSpeed speed = measure_links(ranks, layout.nodes());
+    const WireCosts measured = WireCosts::of_speeds(1e-9 * speed.within, 1e-9 * speed.between, {0.0, 0.0});
+    if (wire.within == 0.0) wire.within = measured.within;
+    if (wire.between == 0.0) wire.between = measured.between;
+  }
+  layout.set_wire(wire);
+  return layout;
+}
+
 /// Rank 0's, on every rank: the last bits of what costs are reckoned from may differ between processors.
 Placement agreed_placement(const std::vector<TableSize>& sizes, const ShardedTables::Settings& settings) {
   Communicator& ranks = *settings.communicator;
-  const RankLayout layout = layout_of(ranks, settings.ranks_per_node);
+  const RankLayout layout = layout_of(sizes, settings);
   Placement placement(sizes, layout, settings.bytes_per_rank);
   if (ranks.world_size() == 1) return placement;
   std::vector<std::int32_t> choices;
   for (std::size_t t = 0; t < sizes.size(); ++t) {
-    int holder = 0;
-    while (holder + 1 < ranks.world_size() && placement.shard(t, holder).is_empty()) ++holder;
     choices.push_back(static_cast<std::int32_t>(placement.sharding(t)));
-    choices.push_back(holder);
+    choices.push_back(placement.first_holder(t));
   }
   ranks.broadcast(std::as_writable_bytes(std::span(choices)), 0);
   std::vector<TableSize> agreed = sizes;

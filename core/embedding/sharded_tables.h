@@ -29,6 +29,7 @@ class ShardedTables final : public EmbeddingTables {
     std::size_t note_size = 0;             ///< most numbers in a note; the same on all ranks
     std::int64_t bytes_per_rank = 0;       ///< for the Placement
     int ranks_per_node = 0;                ///< for its RankLayout; 0: those of one host share a node
+    WireCosts wire_costs{0.0, 0.0};        ///< likewise; 0: measured, if that could matter for where tables go
     RowPrecision wire = RowPrecision::kFp32;  ///< not kInt8
     /// A power of two by which gradients of 16 bits are larger on the wire: fp16 has no numbers for those of a mean over a large batch.
     float gradient_scale = 1.0F;

@@ -27,9 +27,7 @@ struct Holder {
 };
 
 std::vector<Holder> holders_of(const Placement& placement) {
-  PlacementCosts costs;
-  costs.wire_byte = 0.0;  // what messages take is simulated
-  const std::vector<RankLoad> loads = loads_of(placement, costs);
+  const std::vector<RankLoad> loads = loads_of(placement);
   std::vector<Holder> holders(loads.size(), Holder{.ids = static_cast<double>(placement.table_count()) * kIdBytes});
   for (std::size_t t = 0; t < placement.table_count(); ++t) {
     const TableSize& table = placement.tables()[t];
@@ -44,7 +42,7 @@ std::vector<Holder> holders_of(const Placement& placement) {
       holders[rank].gradients += values;
     }
   }
-  for (std::size_t rank = 0; rank < holders.size(); ++rank) holders[rank].compute = loads[rank].nanoseconds * kNanosecond;
+  for (std::size_t rank = 0; rank < holders.size(); ++rank) holders[rank].compute = (loads[rank].nanoseconds - loads[rank].wire_nanoseconds) * kNanosecond;  // what messages take is simulated
   return holders;
 }
 

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <cmath>
 #include <random>
 
 #include "base/error.h"
@@ -35,9 +36,10 @@ std::vector<TableSize> random_tables(std::size_t count, std::mt19937_64& random)
 }
 
 /// The step of the best of all placements whose ranks hold at most `limit` bytes; infinity: there is none.
-double best_of_all(std::vector<TableSize> tables, std::size_t next, int ranks, std::int64_t limit) {
+double best_of_all(std::vector<TableSize> tables, std::size_t next, const RankLayout& layout, std::int64_t limit) {
+  const int ranks = layout.world_size();
   if (next == tables.size()) {
-    const Placement placement(tables, ranks);
+    const Placement placement(tables, layout);
     for (int rank = 0; rank < ranks; ++rank) {
       if (placement.bytes(rank) > limit) return std::numeric_limits<double>::infinity();
     }
@@ -45,13 +47,20 @@ double best_of_all(std::vector<TableSize> tables, std::size_t next, int ranks, s
   }
   double best = std::numeric_limits<double>::infinity();
   TableSize& table = tables[next];
-  for (const Sharding sharding : {Sharding::kRowWise, Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
-    if (sharding == Sharding::kColumnWise && (!table.whole_row_rule.empty() || table.dim < ranks * table.columns_at_once)) continue;
+  for (const Sharding sharding : {Sharding::kRowWise, Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel, Sharding::kGrid}) {
+    const auto may_be_cut = [&](int parts) { return table.whole_row_rule.empty() && table.dim >= parts * table.columns_at_once; };
+    if (sharding == Sharding::kColumnWise && !may_be_cut(ranks)) continue;
+    if (sharding == Sharding::kGrid && (layout.node_count() == 1 || !may_be_cut(layout.node_count()))) continue;
     table.sharding = sharding;
-    best = std::min(best, best_of_all(tables, next + 1, ranks, limit));
+    best = std::min(best, best_of_all(tables, next + 1, layout, limit));
   }
   table.sharding = Sharding::kTableWise;
-  for (table.rank = 0; table.rank < ranks; ++table.rank) best = std::min(best, best_of_all(tables, next + 1, ranks, limit));
+  for (table.rank = 0; table.rank < ranks; ++table.rank) best = std::min(best, best_of_all(tables, next + 1, layout, limit));
+  table.sharding = Sharding::kTableRowWise;
+  for (int node = 0; node < layout.node_count() && layout.node_count() > 1; ++node) {
+    table.rank = layout.ranks_of(node).front();
+    best = std::min(best, best_of_all(tables, next + 1, layout, limit));
+  }
   return best;
 }
 
@@ -67,33 +76,64 @@ TEST_CASE("a placement is within a tenth of the best there is") {
   const std::uint64_t seed = std::random_device{}();
   std::mt19937_64 random(seed);
   double worst = 1.0;
+  int over_nodes = 0;
   for (int round = 0; round < 120; ++round) {
-    const int ranks = 2 + static_cast<int>(random() % 3);
-    const std::vector<TableSize> tables = random_tables(1 + random() % (ranks == 2 ? 5 : 4), random);
+    RankLayout layout(2 + static_cast<int>(random() % 3));
+    std::size_t most_tables = layout.world_size() == 2 ? 5 : 4;
+    if (round % 3 == 0) {
+      // Nodes of one rank, of two, of two and one; links between them of all speeds.
+      layout = RankLayout(layout.world_size(), 1 + static_cast<int>(random() % 2));
+      layout.set_wire({.within = 0.2, .between = 0.2 * std::exp2(static_cast<double>(random() % 8))});
+      most_tables = 3;
+    }
+    const int ranks = layout.world_size();
+    const std::vector<TableSize> tables = random_tables(1 + random() % most_tables, random);
     // Room for everything on one rank, or for little more than an even share.
     const std::int64_t all = all_bytes(tables);
-    const std::int64_t limit = round % 2 == 0 ? all + 1000 : all / ranks + all / 5 + 1000;
-    const double best = best_of_all(tables, 0, ranks, limit);
-    INFO("seed " << seed << ", round " << round << ", " << tables.size() << " tables, " << ranks << " ranks, limit " << limit);
+    const std::int64_t limit = random() % 2 == 0 ? all + 1000 : all / ranks + all / 5 + 1000;
+    const double best = best_of_all(tables, 0, layout, limit);
+    INFO("seed " << seed << ", round " << round << ", " << tables.size() << " tables, " << ranks << " ranks on " << layout.node_count() << " nodes, limit " << limit);
     if (best == std::numeric_limits<double>::infinity()) {
-      CHECK_THROWS_AS(Placement(tables, ranks, limit), ConfigError);
+      CHECK_THROWS_AS(Placement(tables, layout, limit), ConfigError);
       continue;
     }
-    const Placement placement(tables, ranks, limit);
+    const Placement placement(tables, layout, limit);
     for (int rank = 0; rank < ranks; ++rank) CHECK(placement.bytes(rank) <= limit);
+    for (std::size_t t = 0; t < tables.size(); ++t) over_nodes += placement.sharding(t) == Sharding::kTableRowWise || placement.sharding(t) == Sharding::kGrid ? 1 : 0;
     const double ours = longest(loads_of(placement));
     worst = std::max(worst, ours / best);
     CHECK(ours <= 1.1 * best);
     CHECK(ours >= best * (1.0 - 1e-9));
   }
-  WARN("seed " << seed << ": at worst " << worst << " times the best");
+  WARN("seed " << seed << ": at worst " << worst << " times the best; " << over_nodes << " tables by nodes");
+}
+
+TEST_CASE("tables keep to nodes where links between them are slow") {
+  // Four nodes of four ranks, and as many large tables that all read: one for each node is all that no rank has more of than another.
+  std::vector<TableSize> tables;
+  for (const char* const name : {"a", "b", "c", "d"}) {
+    TableSize table{name, 1000000, 68, Sharding::kAuto, TableSize::kAnyRank, 16};
+    table.whole_row_rule = "rowwise_adagrad";
+    table.traffic = {.rank_rows = 4000.0, .batch_rows = 40000.0};
+    tables.push_back(table);
+  }
+  RankLayout layout(16, 4);
+  layout.set_wire({.within = 0.01, .between = 10.0});
+  const Placement slow(tables, layout);
+  for (std::size_t t = 0; t < tables.size(); ++t) CHECK(slow.sharding(t) == Sharding::kTableRowWise);
+  CHECK(slow.describe(0) != slow.describe(1));
+  const std::optional<OtherPlacement> other = next_best(slow, tables, 0);
+  REQUIRE(other);
+  CHECK(where_text(other->where, layout) != slow.describe(other->table));
+  CHECK(other->nanoseconds >= longest(loads_of(slow)) * 0.999);
 }
 
 TEST_CASE("a thousand tables are placed on 64 ranks within a second") {
   std::mt19937_64 random(5);
   const std::vector<TableSize> tables = random_tables(1000, random);
+  const RankLayout layout = GENERATE(RankLayout(64), RankLayout(64, 8));
   const auto begin = std::chrono::steady_clock::now();
-  const Placement placement(tables, 64);
+  const Placement placement(tables, layout);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const std::vector<RankLoad> loads = loads_of(placement);
   double sum = 0.0;
