@@ -346,7 +346,15 @@ class TrainingRun {
       log_info("resumed from {} at step {} of {}", checkpoint_->directory().string(), count_text(first_step()), count_text(trainer.total_steps()));
     }
     name_traced_thread("training");
-    const TrainingResult result = trainer.run();
+    const TrainingResult result = [&] {
+      try {
+        return trainer.run();
+      } catch (...) {
+        // What led there is in it.
+        if (profiled_steps_ > 0) try_to_write_profile();
+        throw;
+      }
+    }();
     if (profiled_steps_ > 0) write_profile();
     if (directory_) finish(result, data, *model, json);
     return result.stopped ? kStopped : kDone;
@@ -357,6 +365,14 @@ class TrainingRun {
     const std::size_t left_out = write_trace(path, ranks_.rank());
     if (left_out > 0) log_warning("{}: {} spans did not fit; trace fewer steps with --profile=STEPS", path.string(), left_out);
     log_info("profile of up to {} steps: {} (open it in chrome://tracing or ui.perfetto.dev)", profiled_steps_, path.string());
+  }
+
+  void try_to_write_profile() const {
+    try {
+      write_profile();
+    } catch (const std::exception& error) {
+      log_warning("the profile is not written: {}", error.what());
+    }
   }
 
   /// Why the run failed is told in any case: the disk, of which it may have died, cannot take the word from it.

@@ -7,10 +7,12 @@
 #include <exception>
 #include <mutex>
 #include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "comm/communicator.h"
+#include "kernels/row_precision.h"
 #include "train/slice_plan.h"
 
 namespace rechost {
@@ -22,17 +24,28 @@ constexpr std::int64_t gradient_bucket(int ranks) {
   return std::max(kMebibyte, ranks * (kMebibyte / 8));
 }
 
+/// How dense gradients go between ranks.
+struct DenseWire {
+  RowPrecision precision = RowPrecision::kFp32;  ///< not kInt8
+  std::vector<std::string> parameters;           ///< names, for errors
+
+  /// By which gradients are larger on the wire: fp16 has few bits for those below 6e-5. The usual factor of training in fp16.
+  float scale() const { return precision == RowPrecision::kFp16 ? 1024.0F : 1.0F; }
+};
+
 /// Sums the gradients of the dense parameters over the slices of a batch, and so over the ranks.
 ///
 /// One slice a rank: an all-reduce in place, of many gradients in buckets, each as soon as the backward pass has made it, by a thread of its own. The
 /// last parameters' bucket goes first, whatever the order in which they are ready, so all ranks reduce the same at the same time. Several slices: each
 /// rank adds up one part of the parameters, slice after slice, and all get all parts. The sum has the same bits however the slices are spread over
-/// ranks, and with or without buckets.
+/// ranks, and with or without buckets. Terms and sums of 16 bits on the wire are rounded once each, those that a rank keeps as well; a sum is made in
+/// fp32. Error where one is too large for that; what is no number stays none.
 class DenseGradients {
  public:
   /// `gradients`: what the model's backward pass writes; it holds the sum after reduce(). Borrowed. `first_of_parameter`: where those of each parameter
-  /// begin, ascending. Nobody else uses the communicator between the first ready() of a step and the end of reduce().
-  DenseGradients(Communicator& communicator, const SlicePlan& plan, std::span<float> gradients, std::vector<std::int64_t> first_of_parameter);
+  /// begin, ascending; `wire.parameters` in the same order. Nobody else uses the communicator between the first ready() of a step and the end of reduce().
+  DenseGradients(Communicator& communicator, const SlicePlan& plan, std::span<float> gradients, std::vector<std::int64_t> first_of_parameter,
+                 DenseWire wire = {});
   /// After an error: ends a bucket that is under way by abort().
   ~DenseGradients();
   DenseGradients(const DenseGradients&) = delete;  // its thread refers to it
@@ -61,6 +74,15 @@ class DenseGradients {
   void reduce_buckets();
   void wait_for_buckets();
   void reduce_kept();
+  bool is_narrow() const { return wire_.precision != RowPrecision::kFp32; }
+  void sum(std::span<float> gradients);
+  void sum_narrow(std::span<float> gradients);
+  /// Gradients from the element `first` on, for the wire.
+  void narrow(std::span<const float> from, std::int64_t first, std::uint16_t* to);
+  void widen(std::span<const std::uint16_t> from, float* to) const;
+  /// Terms of `size` numbers each, one after another: their sum, in the place of the first.
+  void add_terms(std::size_t size, std::size_t terms);
+  void send_sums(std::span<const float> own, std::int64_t own_first, std::span<const std::int64_t> part_floats, std::span<float> to);
 
   Communicator& communicator_;
   SlicePlan plan_;
@@ -70,6 +92,10 @@ class DenseGradients {
   std::vector<std::int64_t> part_begin_;   ///< [ranks + 1] first element of each rank's part
   std::vector<float> sent_;
   std::vector<float> received_;
+  DenseWire wire_;
+  std::vector<float> scaled_;
+  std::vector<std::uint16_t> sent_halves_;
+  std::vector<std::uint16_t> received_halves_;
 
   std::vector<Bucket> buckets_;  ///< in the order in which they are reduced; fewer than two: there is no thread
   std::vector<std::uint32_t> bucket_of_;  ///< by parameter

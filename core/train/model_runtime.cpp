@@ -162,7 +162,9 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
   if (slice_plan_.slices > 1) {
     std::vector<std::int64_t> first_of_parameter;
     for (const ParameterView& view : binding.parameters) first_of_parameter.push_back(view.gradient - dense_->gradients().data());
-    dense_gradients_ = std::make_unique<DenseGradients>(communicator_, slice_plan_, dense_->gradients(), std::move(first_of_parameter));
+    DenseWire wire{.precision = row_precision(config.comm.wire_precision)};
+    for (const auto& parameter : spec.parameters) wire.parameters.push_back(parameter.name);
+    dense_gradients_ = std::make_unique<DenseGradients>(communicator_, slice_plan_, dense_->gradients(), std::move(first_of_parameter), std::move(wire));
   }
   step_ = std::make_unique<StepBuilder>(spec, schema_, memory_->device());
 
@@ -345,6 +347,7 @@ void ModelRuntime::build_tables(const Config& config, const Vocabularies& vocabu
   settings.note_size = settings.slices + 1;
   settings.bytes_per_rank = config.placement.bytes_per_rank();
   settings.ranks_per_node = static_cast<int>(config.placement.ranks_per_node);
+  settings.wire_costs = WireCosts::of_speeds(config.placement.within_gb_per_second, config.placement.between_gb_per_second, settings.wire_costs);
   settings.ahead = beside_;
   settings.wire = row_precision(config.comm.wire_precision);
   // The loss is a mean over the batch, so its gradients are about so much smaller than those of a sample.

@@ -182,7 +182,7 @@ int main(int argc, char** argv) {
     const test::TemporaryDirectory folder;
     fmt::print(stderr, "{:<62} {:>12} {:>12} {:>12} {:>7}  (bytes a step, all ranks; at most {})\n", "", "our ids", "ours", "peer", "ratio", kLimit);
     for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise}) {
-      for (const double exponent : {1.0, 1.1, 1.2}) {
+      for (const double exponent : {1.0, 1.05, 1.1, 1.2}) {
         for (const RowPrecision wire : {RowPrecision::kFp32, RowPrecision::kBf16}) {
           const Case counted{sharding, exponent, samples, wire};
           if (counted.name().find(only) != std::string::npos) report(counted, peers, folder.path());

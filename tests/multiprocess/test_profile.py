@@ -3,6 +3,7 @@
 steps on their way while earlier ones compute."""
 import json
 import pathlib
+import re
 
 from test_ranks import DATA
 
@@ -129,6 +130,20 @@ def ids_of_a_step_go_before_it_begins():
             expect(early >= len(exchanges) / 2, f"{early} of {len(exchanges)} before their step")
 
 
+def a_run_that_fails_leaves_what_led_there():
+    with folder() as root:
+        # A decay that makes weights larger, step by step, until they are no numbers.
+        growing = ["--set", "optimizer.dense.kind=sgd", "--set", "optimizer.dense.lr=1", "--set", "regularization.l2_dense=2.3"]
+        failed = rechost("run", "--plugin", "dlrm", *SMALL, *STEPS, *growing, "--profile=50", "--nproc", 2, "--out", root, code=1)
+        at = int(re.search(r"not finite at step (\d+)", failed.err).group(1))
+        expect(15 < at < 60, failed)
+        (where,) = pathlib.Path(root).glob("*/profile")
+        for rank in range(2):
+            steps = [span["args"]["step"] for span in Profile(where / f"rank-{rank:05}.json").of("step")]
+            expect(steps == list(range(11, at + 1)), f"rank {rank} failed at step {at} and traced {steps}")
+        expect("profile of up to 50 steps" in failed.err, failed)
+
+
 if __name__ == "__main__":
     main([steps_are_covered_by_their_parts, without_profile_there_is_none, bytes_of_a_step_are_those_of_its_messages_and_of_the_metrics,
-          ids_of_a_step_go_before_it_begins])
+          ids_of_a_step_go_before_it_begins, a_run_that_fails_leaves_what_led_there])

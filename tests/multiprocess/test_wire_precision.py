@@ -11,7 +11,7 @@ from program import SMALL, expect, folder, main, rechost
 
 # Large gradients and many steps: what rounding adds up to.
 TRAINING = ["--set", "optimizer.dense.kind=sgd", "--set", "optimizer.dense.lr=0.05", "--set", "optimizer.sparse.kind=rowwise_adagrad", "--set", "optimizer.sparse.lr=0.05"]
-WORST_LOSS = {"fp16": 1e-3, "bf16": 1e-2}  # of any batch, beside the loss with fp32
+WORST_LOSS = {"fp16": 2e-3, "bf16": 1e-2}  # of any batch, beside the loss with fp32
 
 
 def wire(precision):
@@ -37,8 +37,8 @@ def losses_stay_near_and_bytes_are_fewer():
             print(f"{precision}: {share:.3f} of the bytes a step ({bytes_exact:.0f}), losses within {worst:.2g}, test AUC {other:.5f} instead of {auc:.5f}")
             expect(0 < worst <= bound, f"{precision}: losses differ by {worst}")
             expect(abs(other - auc) <= 1e-3, f"{precision}: test AUC {other} instead of {auc}")
-            # Ids and dense gradients go as before.
-            expect(share < 0.85, f"{precision}: {share} of the bytes")
+            # Ids go as before, and notes of 64 bits.
+            expect(share < 0.6, f"{precision}: {share} of the bytes")
 
 
 def the_bits_do_not_depend_on_the_number_of_ranks():

@@ -1,6 +1,9 @@
 #include "train/dense_gradients.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <mutex>
 #include <numeric>
 #include <random>
 
@@ -62,6 +65,58 @@ TEST_CASE("gradients have the same sum in whatever order parameters are ready, o
       if (!is_sum(gradients, step)) throw std::runtime_error("a sum differs in some bit in step " + std::to_string(step));
     }
   });
+}
+
+TEST_CASE("sums of 16 bits on the wire are near the exact ones, and the same on all ranks, in buckets or by slices") {
+  const RowPrecision precision = GENERATE(RowPrecision::kFp16, RowPrecision::kBf16);
+  // Of a term and of the sum, each rounded once: half a unit in the last place.
+  const float bound = 2.0F * (precision == RowPrecision::kFp16 ? 0x1p-11F : 0x1p-8F);
+  const int slices = kRanks + GENERATE(0, 2);
+  std::mutex mutex;
+  std::vector<std::vector<float>> all_sums;
+  with_ranks_on(std::vector<std::string>(kRanks, "one"), [&](Communicator& all) {
+    std::vector<float> gradients(static_cast<std::size_t>(kAll));
+    const PositionRange own = share_of(slices, {all.rank(), kRanks});
+    const auto count = static_cast<int>(own.end - own.begin);
+    DenseGradients dense(all, {slices, static_cast<int>(own.begin), count, 2}, gradients, first_of_each(), {precision, std::vector<std::string>(kSizes.size(), "w")});
+    for (int slice = 0; slice < count; ++slice) {
+      for (std::int64_t i = 0; i < kAll; ++i) gradients[static_cast<std::size_t>(i)] = gradient(static_cast<int>(own.begin) + slice, 1, i);
+      dense.keep(static_cast<std::size_t>(slice));
+    }
+    dense.reduce();
+    const std::lock_guard lock(mutex);
+    all_sums.push_back(gradients);
+  });
+  for (const std::vector<float>& sums : all_sums) CHECK(sums == all_sums.front());
+  float worst = 0.0F;
+  for (std::int64_t i = 0; i < kAll; ++i) {
+    float sum = 0.0F;
+    for (int slice = 0; slice < slices; ++slice) sum += gradient(slice, 1, i);
+    worst = std::max(worst, std::abs(all_sums.front()[static_cast<std::size_t>(i)] / sum - 1.0F));
+  }
+  CHECK(worst > 0.0F);
+  CHECK(worst <= bound);
+}
+
+TEST_CASE("a gradient that does not fit on the wire is refused by its name, and one that is no number reaches all ranks") {
+  const auto reduce = [](float value, std::vector<float>* seen) {
+    // Over TCP, where one that ends closes its connections and so is not waited for.
+    with_ranks_on({"one", "two"}, [&](Communicator& all) {
+      std::vector<float> gradients(static_cast<std::size_t>(kAll), 1.0F);
+      std::vector<std::string> names;
+      for (std::size_t i = 0; i < kSizes.size(); ++i) names.push_back("layer " + std::to_string(i));
+      DenseGradients dense(all, {2, all.rank(), 1, 1}, gradients, first_of_each(), {RowPrecision::kFp16, names});
+      if (all.rank() == 1) gradients[700'016 + 123] = value;
+      dense.reduce();
+      if (all.rank() == 0) *seen = gradients;
+    });
+  };
+  std::vector<float> seen;
+  CHECK_THROWS_WITH(reduce(64.5F, &seen),
+                    "a gradient of \"layer 2\" has the value 64.5, and comm.wire_precision = \"fp16\" carries dense gradients up to 63.96875: set it to \"bf16\"");
+  reduce(std::numeric_limits<float>::infinity(), &seen);
+  CHECK(std::isnan(seen[700'016 + 123]));
+  CHECK(seen[700'016 + 122] == 2.0F);
 }
 
 TEST_CASE("a rank that fails in its backward pass lets go of the bucket that others do not come to") {
