@@ -143,6 +143,13 @@ TableCost::TableCost(const TableSize& table, const RankLayout& ranks, const Plac
   if (ranks.node_count() > 1 && may_be_cut(ranks.node_count())) consider(Sharding::kGrid);
 }
 
+const RankLoad& TableCost::load(ShardChoice where, int rank, const RankLayout& ranks) const {
+  if (!is_on_some(where.sharding)) return each(where.sharding);
+  const int node = ranks.node_of(where.rank);
+  const bool near = ranks.node_of(rank) == node;
+  return rank == where.rank || (near && where.sharding == Sharding::kTableRowWise) ? there(where.sharding, node) : asking(near);
+}
+
 const RankLoad& TableCost::each(Sharding sharding) const {
   switch (sharding) {
     case Sharding::kRowWiseHash:
@@ -166,12 +173,9 @@ std::vector<RankLoad> loads_of(const Placement& placement, const PlacementCosts&
   std::vector<RankLoad> loads(static_cast<std::size_t>(placement.world_size()));
   for (std::size_t t = 0; t < placement.table_count(); ++t) {
     const TableCost cost(placement.tables()[t], placement.ranks(), costs);
-    const Sharding sharding = placement.sharding(t);
-    const RankLayout& ranks = placement.ranks();
-    const int home = ranks.node_of(placement.first_holder(t));
+    const ShardChoice where{placement.sharding(t), placement.first_holder(t)};
     for (std::size_t rank = 0; rank < loads.size(); ++rank) {
-      const bool here = !placement.shard(t, static_cast<int>(rank)).is_empty();
-      const RankLoad& of = !is_on_some(sharding) ? cost.each(sharding) : here ? cost.there(sharding, home) : cost.asking(ranks.node_of(static_cast<int>(rank)) == home);
+      const RankLoad& of = cost.load(where, static_cast<int>(rank), placement.ranks());
       loads[rank].rows += of.rows;
       loads[rank].wire_bytes += of.wire_bytes;
       loads[rank].wire_nanoseconds += of.wire_nanoseconds;

@@ -49,6 +49,8 @@ class TableCost {
   const RankLoad& asking(bool own_node) const { return own_node ? asking_near_ : asking_far_; }
   /// Of a rank of that node that holds something, where not all do: see is_on_some().
   const RankLoad& there(Sharding sharding, int node) const { return sharding == Sharding::kTableRowWise ? on_node_[static_cast<std::size_t>(node)] : holder_; }
+  /// Of that rank, where the table lies so.
+  const RankLoad& load(ShardChoice where, int rank, const RankLayout& ranks) const;
   /// Of each rank where all hold a part or a copy; the rank that has most to do.
   const RankLoad& each(Sharding sharding) const;
   /// The cheapest of those that the table may have, that are on all ranks and leave less than the whole of it on one.

@@ -30,6 +30,9 @@ struct Score {
   double weighed() const { return most + 0.05 * mean; }
 };
 
+/// Of one table.
+bool is_same(ShardChoice a, ShardChoice b) { return a.sharding == b.sharding && (!is_on_some(a.sharding) || a.rank == b.rank); }
+
 /// The tables of one problem, with what they cost.
 struct Problem {
   std::vector<TableCost> costs;
@@ -118,22 +121,19 @@ class Draft {
   void change(std::size_t table, ShardChoice choice, int sign) {
     const TableCost& cost = problem_.costs[table];
     if (is_on_some(choice.sharding)) {
-      const int node = problem_.ranks.node_of(choice.rank);
-      const RankLoad& there = cost.there(choice.sharding, node);
       // What all do, but for those nearby.
       const bool one_node = problem_.ranks.node_count() == 1;
       const double far = cost.asking(one_node).nanoseconds;
       everybody_ += sign * far;
-      const auto add = [&](int rank, const RankLoad& load) {
+      const auto add = [&](int rank) {
+        const RankLoad& load = cost.load(choice, rank, problem_.ranks);
         work_[static_cast<std::size_t>(rank)] += sign * (load.nanoseconds - far);
         bytes_[static_cast<std::size_t>(rank)] += sign * load.bytes;
       };
       if (choice.sharding == Sharding::kTableWise && one_node) {
-        add(choice.rank, there);
+        add(choice.rank);
       } else {
-        for (const int rank : problem_.members[static_cast<std::size_t>(node)]) {
-          add(rank, choice.sharding == Sharding::kTableRowWise || rank == choice.rank ? there : cost.asking(true));
-        }
+        for (const int rank : problem_.members[static_cast<std::size_t>(problem_.ranks.node_of(choice.rank))]) add(rank);
       }
     } else {
       everybody_ += sign * cost.each(choice.sharding).nanoseconds;
@@ -192,8 +192,7 @@ std::vector<ShardChoice> places_of(const Problem& problem, const Draft& draft, s
   const ShardChoice now = draft.choices()[table];
   std::vector<ShardChoice> places;
   const auto add = [&](ShardChoice place) {
-    const bool same = place.sharding == now.sharding && (!is_on_some(now.sharding) || place.rank == now.rank);
-    if (!same) places.push_back(place);
+    if (!is_same(place, now)) places.push_back(place);
   };
   if (now.sharding == Sharding::kTableWise) {
     for (int rank = 0; rank < problem.ranks.world_size(); ++rank) add({Sharding::kTableWise, rank});
@@ -359,20 +358,14 @@ std::optional<OtherPlacement> next_best(const Placement& placement, std::span<co
     const TableSize& table = asked_for[t];
     if (table.rank != TableSize::kAnyRank || is_settled(table.sharding)) continue;
     const TableCost cost(table, placement.ranks(), costs);
-    const Sharding now = placement.sharding(t);
     const RankLayout& layout = placement.ranks();
-    const auto load_of = [&](ShardChoice choice, int rank) -> const RankLoad& {
-      if (!is_on_some(choice.sharding)) return cost.each(choice.sharding);
-      const bool near = layout.node_of(rank) == layout.node_of(choice.rank);
-      return rank == choice.rank || (near && choice.sharding == Sharding::kTableRowWise) ? cost.there(choice.sharding, layout.node_of(rank)) : cost.asking(near);
-    };
-    const ShardChoice here{now, placement.first_holder(t)};
+    const ShardChoice here{placement.sharding(t), placement.first_holder(t)};
     const auto consider = [&](ShardChoice choice) {
-      if (choice.sharding == here.sharding && (!is_on_some(now) || choice.rank == here.rank)) return;
+      if (is_same(choice, here)) return;
       double most = 0.0;
       for (int rank = 0; rank < ranks; ++rank) {
-        const RankLoad& before = load_of(here, rank);
-        const RankLoad& after = load_of(choice, rank);
+        const RankLoad& before = cost.load(here, rank, layout);
+        const RankLoad& after = cost.load(choice, rank, layout);
         const RankLoad& all = loads[static_cast<std::size_t>(rank)];
         if (bytes_per_rank > 0 && all.bytes - before.bytes + after.bytes > bytes_per_rank) return;
         most = std::max(most, all.nanoseconds - before.nanoseconds + after.nanoseconds);
