@@ -106,7 +106,7 @@ std::string placement_text(const Json& report) {
                         milliseconds(seconds), longest > 0.0 ? 100.0 * (seconds / longest - 1.0) : 0.0);
   }
   text += "  rows are expected from how often values occur in the training data; times are reckoned from the costs in core/embedding/placement_cost.h\n";
-  text += fmt::format("  links: {}; a run measures its own, unless placement.within_gb_per_second and .between_gb_per_second say what they are\n", links_text(report["links"]));
+  text += fmt::format("  links: {}; runs measure theirs, unless placement.within_gb_per_second and .between_gb_per_second say what they are\n", links_text(report["links"]));
   return text;
 }
 

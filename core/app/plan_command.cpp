@@ -4,6 +4,7 @@
 #include "app/compute_device.h"
 #include "app/config_options.h"
 #include "app/machine_speed.h"
+#include "app/link_probe.h"
 #include "app/placement_report.h"
 #include "app/simulation_report.h"
 #include "base/error.h"
@@ -154,7 +155,9 @@ int plan_command(std::span<const std::string> arguments) {
   const std::int64_t bytes_per_rank = setup.config.placement.bytes_per_rank();
   const PlacementSection& asked = setup.config.placement;
   RankLayout layout = asked.ranks_per_node > 0 ? RankLayout(ranks, static_cast<int>(asked.ranks_per_node)) : RankLayout(ranks);
-  layout.set_wire(WireCosts::of_speeds(asked.within_gb_per_second, asked.between_gb_per_second, {}));
+  // Ranks without a core each are those of another machine.
+  const bool can_measure = values.count("no-time") == 0 && ranks > 1 && ranks <= usable_cores() && asked.within_gb_per_second == 0.0;
+  layout.set_wire(WireCosts::of_speeds(can_measure ? 1e-9 * probe_links(ranks).within : asked.within_gb_per_second, asked.between_gb_per_second, {}));
   const Placement placement(sizes, layout, bytes_per_rank);
   Json plan = Json::object();
   plan["tables"] = table_list(*model, sizes, placement);

@@ -65,13 +65,6 @@ FileDescriptor listen_on_loopback(int& port) {
   return listener;
 }
 
-std::string random_token() {
-  std::random_device random;
-  std::string token;
-  for (int i = 0; i < 4; ++i) token += fmt::format("{:08x}", random());
-  return token;
-}
-
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> list;
   for (std::string& text : texts) list.push_back(text.data());
@@ -304,6 +297,13 @@ class Supervisor {
 };
 
 }  // namespace
+
+std::string random_token() {
+  std::random_device random;
+  std::string token;
+  for (int i = 0; i < 4; ++i) token += fmt::format("{:08x}", random());
+  return token;
+}
 
 SupervisorResult supervise(const SupervisorSettings& settings) {
   for (int restart = 0;; ++restart) {

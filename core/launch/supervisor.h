@@ -33,4 +33,7 @@ struct SupervisorResult {
 /// Started again are processes of which one failed with anything but 75 (stopped), 2 or 78 (it would fail again), unless a signal has come.
 SupervisorResult supervise(const SupervisorSettings& settings);
 
+/// 128 bits from the system, as text: what nobody guesses.
+std::string random_token();
+
 }  // namespace rechost
