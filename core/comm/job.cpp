@@ -6,6 +6,7 @@
 #include <mutex>
 #include <span>
 #include <thread>
+#include <utility>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -27,6 +28,7 @@ constexpr milliseconds kHeartbeat{1000};
 constexpr milliseconds kSendWait{5000};
 constexpr milliseconds kHandshakeWait{10'000};  ///< for what rank 0 says to a rank that has proved itself
 constexpr milliseconds kPatience{10'000};  ///< with rank 0, before a rank says that it waits
+constexpr milliseconds kStranded{8'000};  ///< alone at an address that the others were not told, before rank 0 gives up
 constexpr milliseconds kFirstAnswer{500};
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{1000};
@@ -163,13 +165,30 @@ class ProcessJob final : public Job {
     return json_line(statement);
   }
 
-  /// On the interface that the others are told, where it is one of this machine: behind an address translation it is not.
-  static std::optional<FileDescriptor> listen_at(const Endpoint& endpoint) {
+  /// On the interface that the others are told, where it is one of this machine: behind an address translation it is not, and a name may be known
+  /// to others first.
+  std::optional<FileDescriptor> listen_at(const Endpoint& endpoint) {
     try {
       return listen_on(endpoint);
+    } catch (const LookupError& error) {
+      log_warning("rank 0 listens on all interfaces: {}", error.what());
     } catch (const CommError&) {
-      return listen_on({"", endpoint.port});
+      foreign_ = endpoint.host;
     }
+    return listen_on({"", endpoint.port});
+  }
+
+  /// Nobody has come to rank 0, which is not at the address that they were told, as far as this machine knows.
+  void require_way_here(int port) {
+    std::string why;
+    const Endpoint told{std::exchange(foreign_, ""), port};
+    if (connect_to(told, kLongestPause, &why)) {
+      log_warning("rank 0 still waits: no rank has come, and {} is no address of this machine, but something answers there", told.text());
+      return;
+    }
+    rechost::fail<CommError>("rank 0 is not where the others look for it: {} is no address of host {}, {} gives \"{}\", and no rank has come within {} s. Set "
+                             "MASTER_ADDR to an address of the machine of rank 0",
+                             told.host, settings_.host, told.text(), why, kStranded.count() / 1000);
   }
 
   void open_listener() {
@@ -195,6 +214,7 @@ class ProcessJob final : public Job {
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
       if (left.count() <= 0) give_up(here, fmt::format("within {} s", settings_.join_within.count() / 1000), doorkeeper.port());
       if (stopped()) give_up(here, "when rank 0 was asked to stop", doorkeeper.port());
+      if (!foreign_.empty() && peers_.empty() && left <= settings_.join_within - kStranded) require_way_here(doorkeeper.port());
       std::vector<pollfd> waiting;
       for (const Peer& peer : peers_) waiting.push_back({.fd = peer.socket.number(), .events = POLLIN, .revents = 0});
       doorkeeper.add_to(waiting);
@@ -465,6 +485,7 @@ class ProcessJob final : public Job {
 
   JobSettings settings_;
   std::string address_;
+  std::string foreign_;   ///< of rank 0: the host that the others are told, where no interface of this machine has its address
   std::string impostor_;  ///< where something answered that is not this job's rank 0
   std::string silence_;   ///< why the last endpoint was of no use
   bool started_ = false;  ///< rank 0 has said that all have come

@@ -73,7 +73,7 @@ std::string Endpoint::text() const { return fmt::format("{}:{}", host.empty() ? 
 std::optional<FileDescriptor> listen_on(const Endpoint& endpoint) {
   AddressList found;
   if (const int error = look_up(endpoint, true, found); error != 0) {
-    fail<CommError>("cannot listen on {}: {}", endpoint.text(), gai_strerror(error));
+    fail<LookupError>("cannot listen on {}: {}", endpoint.text(), gai_strerror(error));
   }
   std::string reason = "no address";
   for (const addrinfo* entry = found.first; entry != nullptr; entry = entry->ai_next) {

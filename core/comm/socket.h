@@ -20,7 +20,14 @@ struct Endpoint {
   std::string text() const;
 };
 
-/// Listens on `endpoint.port` of the interface that `endpoint.host` is an address of; "" is every interface. Nothing when the port is taken.
+/// A name that nobody knows, or not yet.
+class LookupError : public CommError {
+ public:
+  using CommError::CommError;
+};
+
+/// Listens on `endpoint.port` of the interface that `endpoint.host` is an address of; "" is every interface. Nothing when the port is taken. LookupError;
+/// CommError when no interface has that address.
 std::optional<FileDescriptor> listen_on(const Endpoint& endpoint);
 
 /// One try of at most `wait`; nothing when nobody listens there, or the name cannot be looked up yet; `why`, if given, says which.

@@ -255,6 +255,15 @@ def a_wrong_address_is_named_with_the_remedy():
             for text in (f"rank 1 cannot reach rank 0 within 3 s at {address}:{port} and 15 more ports", why, "Set MASTER_ADDR", "comm.join_seconds"):
                 expect(text in result.err, f"{text}\n{result}")
             print(f"        {address} instead of rank 0's address: ended {time.monotonic() - since - 3:.1f} s after comm.join_seconds", flush=True)
+        # Of documentation (RFC 5737), so of no machine.
+        elsewhere = {**by_hand(2, port)[0], "RECHOST_MASTER_ADDR": "192.0.2.7"}
+        since = time.monotonic()
+        result = rechost(*RUN, "--out", place, env=elsewhere, code=76)
+        took = time.monotonic() - since
+        for text in ("rank 0 is not where the others look for it: 192.0.2.7 is no address of host", "no rank has come within 8 s", "Set MASTER_ADDR"):
+            expect(text in result.err, f"{text}\n{result}")
+        print(f"        rank 0 with another machine's address ended after {took:.1f} s", flush=True)
+        expect(took < GIVEN_UP_AFTER, f"{took} s")
         expect("join_seconds" in rechost(*RUN, "--set", "comm.join_seconds=0", "--out", place, code=78).err, "a time of nothing")
 
 
