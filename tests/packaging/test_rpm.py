@@ -50,7 +50,7 @@ def base_package(chroot, folder):
         offered.update(run("/usr/lib/rpm/elfdeps", "--provides", file).stdout.split("\n"))
         # The links by which the loader finds it, as rpm's own script has them.
         offered.add(f"{file.name}()(64bit)")
-    offered.update(["rtld(GNU_HASH)", "gcc-c++ = 12.2", "cmake = 3.25", "make = 4.3", "json-devel = 3.11"])
+    offered.update(["rtld(GNU_HASH)", "/bin/bash", "gcc-c++ = 12.2", "cmake = 3.25", "make = 4.3", "json-devel = 3.11"])
     spec = folder / "base.spec"
     spec.write_text(BASE_SPEC.format(provides="\n".join(f"Provides: {line}" for line in sorted(offered) if line)))
     run("rpmbuild", "-bb", "--quiet", "--define", f"_topdir {folder}/rpmbuild", spec)
