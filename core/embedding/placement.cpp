@@ -71,36 +71,30 @@ std::string_view sharding_name(Sharding sharding) {
 }
 
 RankLayout::RankLayout(int world_size, int ranks_per_node) {
-  for (int rank = 0; rank < world_size; ++rank) node_of_.push_back(rank / ranks_per_node);
-  node_count_ = node_of_.empty() ? 0 : node_of_.back() + 1;
-  count_ranks();
+  for (int rank = 0; rank < world_size; ++rank) add_rank(rank / ranks_per_node);
 }
 
 RankLayout::RankLayout(const std::vector<std::string>& node_names) {
   std::vector<std::string> known;
   for (const std::string& name : node_names) {
     const auto found = std::find(known.begin(), known.end(), name);
-    node_of_.push_back(static_cast<int>(found - known.begin()));
+    const auto node = static_cast<int>(found - known.begin());
     if (found == known.end()) known.push_back(name);
+    add_rank(node);
   }
-  node_count_ = static_cast<int>(known.size());
-  count_ranks();
 }
 
-void RankLayout::count_ranks() {
-  rank_counts_.assign(static_cast<std::size_t>(node_count_), 0);
-  for (const int node : node_of_) ++rank_counts_[static_cast<std::size_t>(node)];
+void RankLayout::add_rank(int node) {
+  if (node == node_count()) ranks_of_.emplace_back();
+  ranks_of_[static_cast<std::size_t>(node)].push_back(world_size());
+  node_of_.push_back(node);
 }
 
-std::vector<int> RankLayout::ranks_of(int node) const {
-  std::vector<int> ranks;
-  for (int rank = 0; rank < world_size(); ++rank) {
-    if (node_of(rank) == node) ranks.push_back(rank);
-  }
-  return ranks;
+int RankLayout::fewest_ranks() const {
+  std::size_t fewest = node_of_.size();
+  for (const std::vector<int>& ranks : ranks_of_) fewest = std::min(fewest, ranks.size());
+  return static_cast<int>(fewest);
 }
-
-int RankLayout::fewest_ranks() const { return rank_counts_.empty() ? 0 : *std::min_element(rank_counts_.begin(), rank_counts_.end()); }
 
 void Placement::place_on_all(std::size_t t) {
   const TableSize& table = tables_[t];
@@ -114,7 +108,7 @@ void Placement::place_on_all(std::size_t t) {
 }
 
 void Placement::place_on_node(std::size_t t, int node) {
-  const std::vector<int> members = ranks_.ranks_of(node);
+  const std::vector<int>& members = ranks_.ranks_of(node);
   for (std::size_t i = 0; i < members.size(); ++i) {
     const RowRange places = range_of(tables_[t].rows, static_cast<int>(i), static_cast<int>(members.size()));
     shards_[t][static_cast<std::size_t>(members[i])] = {places, {0, tables_[t].dim}};

@@ -39,11 +39,10 @@ class RankLayout {
   explicit RankLayout(const std::vector<std::string>& node_names);
 
   int world_size() const { return static_cast<int>(node_of_.size()); }
-  int node_count() const { return node_count_; }
+  int node_count() const { return static_cast<int>(ranks_of_.size()); }
   int node_of(int rank) const { return node_of_[static_cast<std::size_t>(rank)]; }
   /// Ascending.
-  std::vector<int> ranks_of(int node) const;
-  int rank_count(int node) const { return rank_counts_[static_cast<std::size_t>(node)]; }
+  const std::vector<int>& ranks_of(int node) const { return ranks_of_[static_cast<std::size_t>(node)]; }
   /// Of the node with fewest.
   int fewest_ranks() const;
   /// By rank.
@@ -52,11 +51,11 @@ class RankLayout {
   void set_wire(const WireCosts& wire) { wire_ = wire; }
 
  private:
-  void count_ranks();
+  /// The next rank is of that node, which has ranks already or is the next one.
+  void add_rank(int node);
 
-  std::vector<int> node_of_;
-  std::vector<int> rank_counts_;  ///< by node
-  int node_count_ = 0;
+  std::vector<int> node_of_;                ///< by rank
+  std::vector<std::vector<int>> ranks_of_;  ///< by node
   WireCosts wire_;
 };
 

@@ -129,7 +129,7 @@ TableCost::TableCost(const TableSize& table, const RankLayout& ranks, const Plac
   copied_ = estimate.copies();
   const double node_share = std::max(1.0 / ranks.fewest_ranks(), fullest);  // the fullest range of fewer has no less
   for (int node = 0; node < ranks.node_count(); ++node) {
-    const int members = ranks.rank_count(node);
+    const auto members = static_cast<int>(ranks.ranks_of(node).size());
     on_node_.push_back(estimate.on_node(std::max(1.0 / members, fullest)));
     on_node_.back().bytes = holder_.bytes / members;
   }

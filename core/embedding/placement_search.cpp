@@ -40,7 +40,6 @@ struct Problem {
   std::vector<bool> whole;   ///< must be whole, and may be on any rank
   std::int64_t limit = kUnlimited;
   RankLayout ranks = 1;
-  std::vector<std::vector<int>> members;  ///< by node its ranks
 };
 
 /// An assignment under construction: what every rank does anyway, and what it does more.
@@ -88,7 +87,7 @@ class Draft {
     for (int node = 0; node < problem_.ranks.node_count(); ++node) {
       std::int64_t bytes = 0;
       double work = 0.0;
-      for (const int rank : problem_.members[static_cast<std::size_t>(node)]) {
+      for (const int rank : problem_.ranks.ranks_of(node)) {
         bytes = std::max(bytes, bytes_[static_cast<std::size_t>(rank)]);
         work = std::max(work, work_[static_cast<std::size_t>(rank)]);
       }
@@ -100,7 +99,7 @@ class Draft {
         best_work = work;
       }
     }
-    return {Sharding::kTableRowWise, problem_.members[static_cast<std::size_t>(best)].front()};
+    return {Sharding::kTableRowWise, problem_.ranks.ranks_of(best).front()};
   }
 
   bool has_room_everywhere(std::int64_t more) const {
@@ -133,7 +132,7 @@ class Draft {
       if (choice.sharding == Sharding::kTableWise && one_node) {
         add(choice.rank);
       } else {
-        for (const int rank : problem_.members[static_cast<std::size_t>(problem_.ranks.node_of(choice.rank))]) add(rank);
+        for (const int rank : problem_.ranks.ranks_of(problem_.ranks.node_of(choice.rank))) add(rank);
       }
     } else {
       everybody_ += sign * cost.each(choice.sharding).nanoseconds;
@@ -201,7 +200,7 @@ std::vector<ShardChoice> places_of(const Problem& problem, const Draft& draft, s
   }
   if (problem.whole[table]) return places;
   if (problem.ranks.node_count() > 1) {
-    for (const std::vector<int>& members : problem.members) add({Sharding::kTableRowWise, members.front()});
+    for (int node = 0; node < problem.ranks.node_count(); ++node) add({Sharding::kTableRowWise, problem.ranks.ranks_of(node).front()});
   }
   for (const Sharding sharding : {problem.costs[table].best_parts(), Sharding::kDataParallel}) add({sharding, 0});
   return places;
@@ -292,7 +291,6 @@ Draft best_draft(const Problem& problem, const Draft& fixed, const std::vector<s
 std::vector<ShardChoice> choose_shards(std::span<const TableSize> tables, const RankLayout& ranks, std::int64_t bytes_per_rank) {
   Problem problem;
   problem.ranks = ranks;
-  for (int node = 0; node < ranks.node_count(); ++node) problem.members.push_back(ranks.ranks_of(node));
   const PlacementCosts costs;
   for (const TableSize& table : tables) {
     const bool has_rank = table.rank != TableSize::kAnyRank;
