@@ -34,14 +34,17 @@ def buckets_larger_than_the_cache_train_the_same_model():
             expect(min(served) >= 2 and sum(served) <= 3.2 * len(served), f"not streamed, or again and again: {served}")
             expect(place.cached_bytes() <= limit * 2**30 and not list((place.cache / "incoming").iterdir()), place.cached_bytes())
             expect(len(server.signers) > 50, server.signers)
-            # Ranks of one machine share what one of them has fetched.
-            shutil.rmtree(place.cache)
-            server.requests.clear()
+            # Ranks of one machine share what one of them has fetched for as long as the cache holds it.
             ranks = ["--nproc", "2", "--set", "run.deterministic=true"]
-            shared, _ = trained(place, "ranks", place.config("s3://bucket"), *place.settings(limit), *ranks, env=place.environment(server))
-            served = [len(server.gets(f"/bucket/train/{shard}")) for shard in place.shards]
-            expect(sum(served) <= 3.2 * len(served), f"again and again: {served}")
-            expect(shared == trained(place, "local-ranks", place.local, *ranks)[0], "other weights with two ranks")
+            expected, _ = trained(place, "local-ranks", place.local, *ranks)
+            for cache_gib, most in ((1.0, 1), (limit, 2 * 3.2)):
+                shutil.rmtree(place.cache)
+                server.requests.clear()
+                shared, _ = trained(place, f"ranks-{cache_gib}", place.config("s3://bucket"), *place.settings(cache_gib), *ranks, env=place.environment(server))
+                served = [len(server.gets(f"/bucket/train/{shard}")) for shard in place.shards]
+                expect(sum(served) <= most * len(served), f"with {cache_gib} GiB, again and again: {served}")
+                expect(place.cached_bytes() <= cache_gib * 2**30, place.cached_bytes())
+                expect(shared == expected, f"other weights with two ranks and {cache_gib} GiB")
             # A server that drops, cuts and refuses: every shard fails once, the model is the same.
             seen = set()
 
