@@ -71,6 +71,9 @@ class BlamingCommunicator final : public Communicator {
   void all_reduce_sum(std::span<float> values) override {
     guarded("all_reduce_sum", [&] { inner_->all_reduce_sum(values); });
   }
+  void reduce_scatter_sum(std::span<const float> values, std::span<const std::int64_t> sizes, std::span<float> own) override {
+    guarded("reduce_scatter_sum", [&] { inner_->reduce_scatter_sum(values, sizes, own); });
+  }
   void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
                   std::span<const std::int64_t> receive_bytes) override {
     guarded("all_to_all", [&] { inner_->all_to_all(send, send_bytes, receive, receive_bytes); });

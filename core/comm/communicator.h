@@ -41,6 +41,10 @@ class Communicator {
   /// Element-wise sum over all ranks, in place; every rank ends with the same bits.
   virtual void all_reduce_sum(std::span<float> values) = 0;
 
+  /// Element-wise sum over all ranks, a part for each: `values` holds sizes[r] numbers for each rank r, one rank after another; `own`
+  /// [sizes[rank()]] gets the sum of this rank's part, with the bits that all_reduce_sum() would give.
+  virtual void reduce_scatter_sum(std::span<const float> values, std::span<const std::int64_t> sizes, std::span<float> own) = 0;
+
   /// `send` holds send_bytes[r] bytes for each rank r, one rank after another; `receive` gets receive_bytes[r] from each, likewise.
   virtual void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
                           std::span<const std::int64_t> receive_bytes) = 0;
@@ -80,6 +84,13 @@ inline void Communicator::all_to_all_packets(std::span<const std::byte> send, st
     received[rank].assign(from, from + sizes[rank]);
     from += sizes[rank];
   }
+}
+
+/// Parts of so many elements of `size` bytes, and `more` bytes with each, as the operations above take them.
+inline std::vector<std::int64_t> in_bytes(std::span<const std::int64_t> counts, std::int64_t size, std::int64_t more = 0) {
+  std::vector<std::int64_t> bytes;
+  for (const std::int64_t count : counts) bytes.push_back(count * size + more);
+  return bytes;
 }
 
 /// Packets of any size: what each rank sent, by rank.

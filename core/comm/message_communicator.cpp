@@ -6,6 +6,11 @@
 #include "comm/message_sizes.h"
 
 namespace rechost {
+namespace {
+
+constexpr std::int64_t kFloatBytes = sizeof(float);
+
+}  // namespace
 
 MessageCommunicator::MessageCommunicator(int rank, int world_size, std::vector<Route> routes)
     : rank_(rank),
@@ -33,19 +38,16 @@ std::string MessageCommunicator::name() const {
 void MessageCommunicator::all_reduce_sum(std::span<float> values) {
   // Each rank adds up one part, then all get all parts: two messages to each peer, together twice the values.
   const auto part_begin = [&](int rank) { return static_cast<std::int64_t>(values.size()) * rank / world_size_; };
-  const std::int64_t own = part_begin(rank_ + 1) - part_begin(rank_);
-  std::vector<std::int64_t> part_bytes;
-  for (int rank = 0; rank < world_size_; ++rank) {
-    part_bytes.push_back((part_begin(rank + 1) - part_begin(rank)) * static_cast<std::int64_t>(sizeof(float)));
-  }
-  const std::vector<std::int64_t> own_bytes(static_cast<std::size_t>(world_size_), own * static_cast<std::int64_t>(sizeof(float)));
-  terms_.resize(static_cast<std::size_t>(own * world_size_));
-  exchange("all_reduce_sum", std::as_bytes(values), part_bytes, std::as_writable_bytes(std::span(terms_)), own_bytes);
-  for (int rank = 1; rank < world_size_; ++rank) {
-    const float* const term = terms_.data() + rank * own;
-    for (std::int64_t i = 0; i < own; ++i) terms_[static_cast<std::size_t>(i)] += term[i];
-  }
-  gather("all_reduce_sum", std::as_bytes(std::span(terms_).first(static_cast<std::size_t>(own))), part_bytes, std::as_writable_bytes(values));
+  std::vector<std::int64_t> sizes;
+  for (int rank = 0; rank < world_size_; ++rank) sizes.push_back(part_begin(rank + 1) - part_begin(rank));
+  const std::vector<std::int64_t> bytes = in_bytes(sizes, kFloatBytes);
+  gather("all_reduce_sum", std::as_bytes(add_up("all_reduce_sum", values, bytes)), bytes, std::as_writable_bytes(values));
+}
+
+void MessageCommunicator::reduce_scatter_sum(std::span<const float> values, std::span<const std::int64_t> sizes, std::span<float> own) {
+  require_parts(values, sizes, world_size_, rank_, own.size());
+  const std::span<const float> sum = add_up("reduce_scatter_sum", values, in_bytes(sizes, kFloatBytes));
+  std::copy(sum.begin(), sum.end(), own.begin());
 }
 
 void MessageCommunicator::all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
@@ -106,6 +108,21 @@ void MessageCommunicator::barrier() {
 
 void MessageCommunicator::abort() {
   for (const Route& route : routes_) route.messages->abort();
+}
+
+/// The sum of this rank's part of all ranks' `values`, which are in parts of `bytes`; it lies in terms_.
+std::span<const float> MessageCommunicator::add_up(const char* operation, std::span<const float> values, std::span<const std::int64_t> bytes) {
+  const std::int64_t own_bytes = bytes[static_cast<std::size_t>(rank_)];
+  const auto own = static_cast<std::size_t>(own_bytes / kFloatBytes);
+  terms_.resize(own * static_cast<std::size_t>(world_size_));
+  const std::vector<std::int64_t> from_each(static_cast<std::size_t>(world_size_), own_bytes);
+  exchange(operation, std::as_bytes(values), bytes, std::as_writable_bytes(std::span(terms_)), from_each);
+  float* const sum = terms_.data();
+  for (int rank = 1; rank < world_size_; ++rank) {
+    const float* const term = sum + static_cast<std::size_t>(rank) * own;
+    for (std::size_t i = 0; i < own; ++i) sum[i] += term[i];
+  }
+  return std::span(terms_).first(own);
 }
 
 void MessageCommunicator::exchange(const char* operation, std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,

@@ -28,6 +28,7 @@ class MessageCommunicator final : public Communicator {
   std::string name() const override;
 
   void all_reduce_sum(std::span<float> values) override;
+  void reduce_scatter_sum(std::span<const float> values, std::span<const std::int64_t> sizes, std::span<float> own) override;
   void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
                   std::span<const std::int64_t> receive_bytes) override;
   void all_to_all_packets(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,
@@ -46,6 +47,7 @@ class MessageCommunicator final : public Communicator {
     std::vector<Packet> packets;
   };
 
+  std::span<const float> add_up(const char* operation, std::span<const float> values, std::span<const std::int64_t> bytes);
   void exchange(const char* operation, std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
                 std::span<const std::int64_t> receive_bytes);
   void gather(const char* operation, std::span<const std::byte> send, std::span<const std::int64_t> bytes, std::span<std::byte> receive);

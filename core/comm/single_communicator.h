@@ -11,6 +11,7 @@ class SingleCommunicator final : public Communicator {
   int world_size() const override { return 1; }
   std::string name() const override { return "single"; }
   void all_reduce_sum(std::span<float> values) override;
+  void reduce_scatter_sum(std::span<const float> values, std::span<const std::int64_t> sizes, std::span<float> own) override;
   void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
                   std::span<const std::int64_t> receive_bytes) override;
   void all_to_all_packets(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,

@@ -16,12 +16,6 @@ namespace {
 /// Bytes of a value of 16 bits.
 constexpr std::int64_t kHalf = sizeof(std::uint16_t);
 
-std::vector<std::int64_t> in_bytes(const std::vector<std::int64_t>& counts, std::int64_t size, std::int64_t more = 0) {
-  std::vector<std::int64_t> bytes;
-  for (const std::int64_t count : counts) bytes.push_back(count * size + more);
-  return bytes;
-}
-
 std::int64_t sum_of(const std::vector<std::int64_t>& counts) { return std::accumulate(counts.begin(), counts.end(), std::int64_t{0}); }
 
 template <typename Element>

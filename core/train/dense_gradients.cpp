@@ -8,16 +8,6 @@
 #include "base/trace.h"
 
 namespace rechost {
-namespace {
-
-template <typename Element>
-std::vector<std::int64_t> in_bytes(std::span<const std::int64_t> counts) {
-  std::vector<std::int64_t> bytes;
-  for (const std::int64_t count : counts) bytes.push_back(count * static_cast<std::int64_t>(sizeof(Element)));
-  return bytes;
-}
-
-}  // namespace
 
 DenseGradients::DenseGradients(Communicator& communicator, const SlicePlan& plan, std::span<float> gradients, std::vector<std::int64_t> first_of_parameter,
                                DenseWire wire)
@@ -175,13 +165,13 @@ void DenseGradients::add_terms(std::size_t size, std::size_t terms) {
 /// All ranks' parts to all ranks. `own`: this rank's, which begins at the element `own_first`.
 void DenseGradients::send_sums(std::span<const float> own, std::int64_t own_first, std::span<const std::int64_t> part_floats, std::span<float> to) {
   if (!is_narrow()) {
-    communicator_.all_gather(std::as_bytes(own), in_bytes<float>(part_floats), std::as_writable_bytes(to));
+    communicator_.all_gather(std::as_bytes(own), in_bytes(part_floats, sizeof(float)), std::as_writable_bytes(to));
     return;
   }
   sent_halves_.resize(own.size());
   received_halves_.resize(to.size());
   narrow(own, own_first, sent_halves_.data());
-  communicator_.all_gather(std::as_bytes(std::span(sent_halves_)), in_bytes<std::uint16_t>(part_floats), std::as_writable_bytes(std::span(received_halves_)));
+  communicator_.all_gather(std::as_bytes(std::span(sent_halves_)), in_bytes(part_floats, sizeof(std::uint16_t)), std::as_writable_bytes(std::span(received_halves_)));
   widen(received_halves_, to.data());
 }
 
@@ -201,8 +191,8 @@ void DenseGradients::sum_narrow(std::span<float> gradients) {
   received_.resize(received_halves_.size());
   narrow(gradients, first, sent_halves_.data());
   const std::vector<std::int64_t> from_each(static_cast<std::size_t>(ranks), own.end - own.begin);
-  communicator_.all_to_all(std::as_bytes(std::span(sent_halves_)), in_bytes<std::uint16_t>(parts), std::as_writable_bytes(std::span(received_halves_)),
-                           in_bytes<std::uint16_t>(from_each));
+  communicator_.all_to_all(std::as_bytes(std::span(sent_halves_)), in_bytes(parts, sizeof(std::uint16_t)), std::as_writable_bytes(std::span(received_halves_)),
+                           in_bytes(from_each, sizeof(std::uint16_t)));
   widen(received_halves_, received_.data());
   add_terms(size, static_cast<std::size_t>(ranks));
   send_sums(std::span(received_).first(size), first + own.begin, parts, gradients);
@@ -236,11 +226,11 @@ void DenseGradients::reduce_kept() {
   received_.resize(size * static_cast<std::size_t>(plan_.slices));
   if (is_narrow()) {
     received_halves_.resize(received_.size());
-    communicator_.all_to_all(std::as_bytes(std::span(sent_halves_)), in_bytes<std::uint16_t>(send), std::as_writable_bytes(std::span(received_halves_)),
-                             in_bytes<std::uint16_t>(receive));
+    communicator_.all_to_all(std::as_bytes(std::span(sent_halves_)), in_bytes(send, sizeof(std::uint16_t)), std::as_writable_bytes(std::span(received_halves_)),
+                             in_bytes(receive, sizeof(std::uint16_t)));
     widen(received_halves_, received_.data());
   } else {
-    communicator_.all_to_all(std::as_bytes(std::span(sent_)), in_bytes<float>(send), std::as_writable_bytes(std::span(received_)), in_bytes<float>(receive));
+    communicator_.all_to_all(std::as_bytes(std::span(sent_)), in_bytes(send, sizeof(float)), std::as_writable_bytes(std::span(received_)), in_bytes(receive, sizeof(float)));
   }
   // Ranks and their slices ascend, so the parts lie in the order of the slices.
   add_terms(size, static_cast<std::size_t>(plan_.slices));

@@ -107,6 +107,23 @@ class NcclCommunicator final : public Communicator {
     finish("all_reduce_sum", there, std::as_writable_bytes(values));
   }
 
+  void reduce_scatter_sum(std::span<const float> values, std::span<const std::int64_t> sizes, std::span<float> own) override {
+    require_parts(values, sizes, world_size_, rank_, own.size());
+    if (values.empty()) return;  // on every rank
+    std::byte* const from = copy_in(send_, std::as_bytes(values));
+    std::byte* const to = receive_.room_for(own.size_bytes());
+    // NCCL's own operation has parts of one size only.
+    require(ncclGroupStart(), "reduce_scatter_sum");
+    std::size_t at = 0;
+    for (int root = 0; root < world_size_; ++root) {
+      const auto size = static_cast<std::size_t>(sizes[static_cast<std::size_t>(root)]);
+      if (size > 0) require(ncclReduce(from + at * sizeof(float), to, size, ncclFloat32, ncclSum, root, communicator_, stream_), "reduce_scatter_sum");
+      at += size;
+    }
+    require(ncclGroupEnd(), "reduce_scatter_sum");
+    finish("reduce_scatter_sum", to, std::as_writable_bytes(own));
+  }
+
   void all_to_all(std::span<const std::byte> send, std::span<const std::int64_t> send_bytes, std::span<std::byte> receive,
                   std::span<const std::int64_t> receive_bytes) override {
     require_sizes("all_to_all: send", send_bytes, world_size_, send.size());

@@ -77,6 +77,30 @@ TEST_CASE("all_reduce_sum adds up in the order of the ranks, whatever the size")
   });
 }
 
+TEST_CASE("reduce_scatter_sum gives each rank its part of the sum, with the same bits as all_reduce_sum") {
+  on_each_communicator([](Communicator& all) {
+    for (const std::int64_t size : {0, 1, 1000, 30011}) {
+      // Parts of different sizes; one rank has none.
+      std::vector<std::int64_t> sizes;
+      for (int rank = 0; rank < all.world_size(); ++rank) sizes.push_back(rank == 1 ? 0 : size + 3 * rank);
+      std::vector<float> values;
+      std::vector<float> expected;
+      for (int part = 0; part < all.world_size(); ++part) {
+        for (std::int64_t i = 0; i < sizes[static_cast<std::size_t>(part)]; ++i) {
+          const auto value = [&](int rank) { return 0.1F * static_cast<float>(rank + 1) + 1e-3F * static_cast<float>((i + part) % 97); };
+          values.push_back(value(all.rank()));
+          float sum = value(0);
+          for (int rank = 1; rank < all.world_size(); ++rank) sum += value(rank);
+          if (part == all.rank()) expected.push_back(sum);
+        }
+      }
+      std::vector<float> own(expected.size());
+      all.reduce_scatter_sum(values, sizes, own);
+      require(own == expected, "a part of a sum differs in some bit");
+    }
+  });
+}
+
 TEST_CASE("all_to_all brings to each rank what each has for it, and nothing where there is nothing") {
   on_each_communicator([](Communicator& all) {
     const auto size = [](int from, int to) { return std::int64_t{(from + 2 * to) % 3} * 1001; };
@@ -140,6 +164,9 @@ TEST_CASE("arguments that do not fit are refused before anything is sent") {
       }
       throw std::runtime_error("was not refused");
     };
+    std::vector<float> numbers(4 * sizes.size());
+    refused([&] { all.reduce_scatter_sum(std::span(numbers).first(3), sizes, std::span(numbers).first(4)); });
+    refused([&] { all.reduce_scatter_sum(numbers, sizes, std::span(numbers).first(3)); });
     refused([&] { all.all_to_all(too_short, sizes, room, sizes); });
     refused([&] { all.all_gather(too_short, sizes, room); });
     refused([&] { all.broadcast(room, all.world_size()); });

@@ -40,6 +40,10 @@ TEST_CASE("one rank on a GPU hears itself through NCCL", "[gpu]") {
   const std::vector<float> before = values;
   communicator->all_reduce_sum(values);
   REQUIRE(values == before);
+  const std::int64_t numbers[] = {3};
+  std::vector<float> own(3);
+  communicator->reduce_scatter_sum(values, numbers, own);
+  REQUIRE(own == before);
   communicator->broadcast(std::as_writable_bytes(std::span(values)), 0);
   REQUIRE(values == before);
   const std::int64_t bytes[] = {12};
