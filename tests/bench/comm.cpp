@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/time.h"
+#include "bench/arguments.h"
 #include "bench/loading/report.h"
 #include "bench/peers/json_peer.h"
 #include "core/comm/in_threads.h"
@@ -29,8 +30,7 @@ using namespace rechost;
 
 constexpr std::int64_t kMostBytes = std::int64_t{64} << 20;
 
-struct Options {
-  bool peers = false;
+struct Options : bench::Arguments {
   std::vector<std::int64_t> sizes;
   int repeats = 400;
   int rounds = 3;
@@ -159,29 +159,15 @@ void measure(const Options& options, int ranks) {
 
 int main(int argc, char** argv) {
   Options options;
-  bool quick = false;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view argument = argv[i];
-    if (argument == "--peers") {
-      options.peers = true;
-    } else if (argument == "--quick") {
-      quick = true;
-    } else {
-      fmt::print(argument == "--help" ? stdout : stderr, "usage: bench_comm [--peers] [--quick]\n");
-      return argument == "--help" ? 0 : 2;
-    }
-  }
-  const std::int64_t most = quick ? std::int64_t{1} << 20 : kMostBytes;
-  for (std::int64_t bytes = 1024; bytes <= most; bytes *= 4) options.sizes.push_back(bytes);
-  if (quick) options.repeats = 50;
-  if (quick) options.rounds = 1;
-  try {
+  return bench::run_bench(argc, argv, options, "Microseconds of all-to-all and all-reduce, 1 KiB to 64 MiB (--quick: 1 MiB); --peers: beside Gloo. --only: the number of ranks.", [&] {
+    const std::int64_t most = options.quick ? std::int64_t{1} << 20 : kMostBytes;
+    for (std::int64_t bytes = 1024; bytes <= most; bytes *= 4) options.sizes.push_back(bytes);
+    if (options.quick) options.repeats = 50;
+    if (options.quick) options.rounds = 1;
     fmt::print(stderr, "{}\n{:<12} {:>6} {:>10} {:>12} {:>12} {:>12} {:>8} {:>8}\n", bench::machine(), "microseconds", "ranks", "bytes", "memory", "tcp",
                "peer", "ratio", "at least");
-    for (const int ranks : {2, 4}) measure(options, ranks);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "bench_comm: {}\n", error.what());
-    return 1;
-  }
-  return 0;
+    for (const int ranks : {2, 4}) {
+      if (options.wants(std::to_string(ranks))) measure(options, ranks);
+    }
+  });
 }

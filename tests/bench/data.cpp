@@ -17,6 +17,7 @@
 #include "data/negative_sampler.h"
 #include "data/pipeline.h"
 #include "data/prepare.h"
+#include "bench/arguments.h"
 #include "bench/loading/criteo_like.h"
 #include "bench/loading/file_cases.h"
 #include "bench/loading/order_cases.h"
@@ -82,33 +83,19 @@ void measure_floor(Report& report, bool quick) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool quick = false, peers = false;
-  std::string only;
-  for (int i = 1; i < argc; ++i) {
-    const std::string option = argv[i];
-    if (option == "--quick") {
-      quick = true;
-    } else if (option == "--peers") {
-      peers = true;
-    } else if (option.starts_with("--only=")) {
-      only = option.substr(7);
-    } else {
-      std::fprintf(stderr, "usage: bench_data [--quick] [--peers] [--only=floor|order|mds|parquet|text|remote]\nSpeed of vocabularies, encoding and batches, from memory and from files. "
-                           "--peers: beside mosaicml-streaming, pyarrow, polars and zstd (packaging/mosaic and packaging/parquet-peers).\n");
-      return option == "--help" ? 0 : 2;
-    }
-  }
   app::keep_freed_memory();
-  try {
+  Arguments arguments;
+  constexpr std::string_view kDescription =
+      "Speed of vocabularies, encoding and batches, from memory and from files. --only: floor, order, remote, mds, parquet or text.\n"
+      "--peers: beside mosaicml-streaming, pyarrow, polars and zstd (packaging/mosaic and packaging/parquet-peers).";
+  return run_bench(argc, argv, arguments, kDescription, [&] {
+    const bool quick = arguments.quick;
+    const std::string& only = arguments.only;
     Report report(quick ? 2 : 5);
-    const std::unique_ptr<PeerProcess> peer = peers ? start_peers() : nullptr;
-    if (only.empty() || only == "floor") measure_floor(report, quick);
-    if (only.empty() || only == "order") OrderCases(report, quick, peer.get()).run();
-    if (only.empty() || only == "remote") RemoteCases(report, quick).run();
+    const std::unique_ptr<PeerProcess> peer = arguments.peers ? start_peers() : nullptr;
+    if (arguments.wants("floor")) measure_floor(report, quick);
+    if (arguments.wants("order")) OrderCases(report, quick, peer.get()).run();
+    if (arguments.wants("remote")) RemoteCases(report, quick).run();
     if (only != "floor" && only != "order" && only != "remote") measure_files(report, quick, peer.get(), only);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
-  return 0;
+  });
 }

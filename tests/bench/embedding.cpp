@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/error.h"
+#include "bench/arguments.h"
 #include "bench/embedding/point.h"
 #include "bench/embedding/measurement.h"
 #include "bench/loading/report.h"
@@ -20,77 +20,37 @@ using namespace rechost::bench;
 
 namespace {
 
-constexpr std::string_view kUsage = R"(bench_embedding --quick
-bench_embedding --threads 1 --batch 8192 --only rowwise_adagrad
-bench_embedding --peers --threads 1
-
-  --peers          FBGEMM on the same ids in turns with ours (packaging/peers makes what it needs)
-  --quick          small tables and few repetitions: a smoke test, not a measurement
-  --threads N      default: all cores
-  --batch N        samples (default 2048)
-  --rows N         of each table (default 1000000; fewer where the memory limit asks for it)
-  --memory-gib N   limit for the tables of one side (default 4); as much again is used to measure the machine, and by the peer
-  --only WORD      only cases whose name holds WORD; one that begins with /, as in /adagrad, may be its beginning
+constexpr std::string_view kDescription = R"(--only: what begins with /, as in /adagrad, may be the name's beginning. --peers: FBGEMM (packaging/peers makes what it needs).
 Columns: prepare, lookup and update in milliseconds; "limit" is the time in which the same threads touch one float of every cache line of the
 same rows in the same order (read, or read and write), and "of it" the share of our time that this is; "+out" and "+grad" the same with the lines
 that a lookup writes and the gradients that an update reads in the order of rows, touched likewise. Medians. Times of one thread are
 processor times, those of more are wall times. "+prep." counts prepare, which runs ahead of the step on a thread of its own, with the update:
-the peer sorts its ids there.
-)";
-
-Options parse(int count, char** arguments) {
-  Options options;
-  for (int i = 1; i < count; ++i) {
-    const std::string_view name = arguments[i];
-    const auto value = [&]() -> std::string {
-      if (++i >= count) fail<ConfigError>("{} needs a value; see --help", name);
-      return arguments[i];
-    };
-    if (name == "--help") {
-      std::fwrite(kUsage.data(), 1, kUsage.size(), stdout);
-      std::exit(0);
-    } else if (name == "--quick") {
-      options.quick = true;
-      options.rows = std::min<std::int64_t>(options.rows, 20000);
-    } else if (name == "--peers") {
-      options.peers = true;
-    } else if (name == "--threads") {
-      options.threads = std::stoi(value());
-    } else if (name == "--batch") {
-      options.batch = std::stoll(value());
-    } else if (name == "--rows") {
-      options.rows = std::stoll(value());
-    } else if (name == "--memory-gib") {
-      options.memory_gib = std::stod(value());
-    } else if (name == "--only") {
-      options.only = value();
-    } else {
-      fail<ConfigError>("unknown option {}; see --help", name);
-    }
-  }
-  return options;
-}
+the peer sorts its ids there.)";
 
 }  // namespace
 
-int main(int count, char** arguments) {
-  try {
-    const Options options = parse(count, arguments);
+int main(int argc, char** argv) {
+  namespace program_options = boost::program_options;
+  Options options;
+  program_options::options_description more;
+  more.add_options()("threads", program_options::value(&options.threads)->value_name("N"), "default: all cores")(
+      "batch", program_options::value(&options.batch)->value_name("N"), "samples (default 2048)")(
+      "rows", program_options::value(&options.rows)->value_name("N"), "of each table (default 1000000, --quick 20000; fewer where the memory limit asks for it)")(
+      "memory-gib", program_options::value(&options.memory_gib)->value_name("N"),
+      "limit for the tables of one side (default 4); as much again is used to measure the machine, and by the peer");
+  return run_bench(argc, argv, options, kDescription, [&] {
+    if (options.quick) options.rows = std::min<std::int64_t>(options.rows, 20000);
     ThreadPool pool(options.threads);
     const std::unique_ptr<JsonPeer> peer = options.peers ? start_fbgemm(options.threads) : nullptr;
     print_header(options);
     for (const TableLayout& layout : table_layouts()) {
       std::vector<Point> points;
       for (const Point& point : points_of(layout)) {
-        if (("/" + point.name(layout)).find(options.only) != std::string::npos) points.push_back(point);
+        if (options.wants("/" + point.name(layout))) points.push_back(point);
       }
       if (points.empty()) continue;
       Measurement measurement(layout, options, pool, peer.get());
       for (const Point& point : points) measurement.run(point);
     }
-  } catch (const std::exception& error) {
-    std::fputs(fmt::format("bench_embedding: {}\n", error.what()).c_str(), stderr);
-    return 1;
-  }
-  return 0;
+  }, more);
 }

@@ -13,9 +13,9 @@
 #include <fmt/format.h>
 
 #include "app/environment.h"
-#include "base/error.h"
 #include "base/json.h"
 #include "base/time.h"
+#include "bench/arguments.h"
 #include "comm/link_speed.h"
 #include "core/comm/in_threads.h"
 #include "embedding/placement_search.h"
@@ -149,32 +149,23 @@ void step(const std::string& name, const Work& work, Sharding sharding, int step
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool quick = false;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument == "--quick") {
-      quick = true;
-    } else if (argument == "--peers") {
-      std::fputs("no peer's planner takes these tables\n", stderr);
-    } else {
-      std::fputs("bench_placement [--quick] [--peers]: choosing placements, and what they take beside what was reckoned\n", stderr);
-      return argument == "--help" ? 0 : 2;
-    }
-  }
-  try {
+  bench::Arguments arguments;
+  return bench::run_bench(argc, argv, arguments, "Choosing placements, and what they take beside what was reckoned. No peer's planner takes these tables.", [&] {
     ::setenv("RECHOST_BUILD_DIR", (app::program_directory().parent_path()).c_str(), 0);
-    for (const auto& [tables, ranks] : {std::pair(26, 4), std::pair(100, 8), std::pair(1000, 64)}) choose(static_cast<std::size_t>(tables), ranks);
+    const int steps = arguments.quick ? 30 : 400;
+    for (const auto& [tables, ranks] : {std::pair(26, 4), std::pair(100, 8), std::pair(1000, 64)}) {
+      if (arguments.wants("choosing")) choose(static_cast<std::size_t>(tables), ranks);
+    }
+    const auto measure = [&](const std::string& name, const Work& work, Sharding sharding) {
+      if (arguments.wants(name)) step(name, work, sharding, steps);
+    };
     for (const std::int64_t dim : {16, 64}) {
       for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise, Sharding::kRowWiseHash, Sharding::kColumnWise, Sharding::kDataParallel}) {
-        step(fmt::format("step: D {}, 8 tables, B 2 x 2048, {}", dim, sharding_name(sharding)), {.dim = dim}, sharding, quick ? 30 : 400);
+        measure(fmt::format("step: D {}, 8 tables, B 2 x 2048, {}", dim, sharding_name(sharding)), {.dim = dim}, sharding);
       }
     }
     for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise, Sharding::kDataParallel}) {
-      step(fmt::format("step: 200 tables of few rows, B 2 x 16, {}", sharding_name(sharding)), {.dim = 4, .tables = 200, .rows = 40, .samples = 16}, sharding, quick ? 30 : 400);
+      measure(fmt::format("step: 200 tables of few rows, B 2 x 16, {}", sharding_name(sharding)), {.dim = 4, .tables = 200, .rows = 40, .samples = 16}, sharding);
     }
-  } catch (const std::exception& error) {
-    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
-    return 1;
-  }
-  return 0;
+  });
 }

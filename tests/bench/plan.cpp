@@ -15,6 +15,7 @@
 #include "app/setup.h"
 #include "base/host.h"
 #include "base/json.h"
+#include "bench/arguments.h"
 #include "bench/peers/rounds.h"
 #include "bench/train/silent_training.h"
 #include "bench/train/synthetic_settings.h"
@@ -117,31 +118,14 @@ void compare(const Case& wanted, int threads, int turns) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool quick = false;
-  std::string only;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument == "--quick") {
-      quick = true;
-    } else if (argument == "--only" && i + 1 < argc) {
-      only = argv[++i];
-    } else if (argument == "--peers") {
-      std::fputs("no peer says beforehand how long a step takes\n", stderr);
-    } else {
-      std::fputs("bench_plan [--quick] [--only WORD] [--peers]: predicted over measured step time\n", stderr);
-      return argument == "--help" ? 0 : 2;
-    }
-  }
-  try {
+  bench::Arguments arguments;
+  return bench::run_bench(argc, argv, arguments, "Predicted over measured step time. No peer says beforehand how long a step takes.", [&] {
     std::fputs("case, threads, predicted/measured, spread of that; microseconds predicted/measured of the step, lookup, model, update, other, data\n", stderr);
-    for (const Case& wanted : cases(quick)) {
-      if (wanted.name.find(only) == std::string::npos) continue;
-      compare(wanted, 1, quick ? 1 : 3);
-      if (usable_cores() > 1) compare(wanted, usable_cores(), quick ? 1 : 3);
+    const int turns = arguments.quick ? 1 : 3;
+    for (const Case& wanted : cases(arguments.quick)) {
+      if (!arguments.wants(wanted.name)) continue;
+      compare(wanted, 1, turns);
+      if (usable_cores() > 1) compare(wanted, usable_cores(), turns);
     }
-  } catch (const std::exception& error) {
-    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
-    return 1;
-  }
-  return 0;
+  });
 }

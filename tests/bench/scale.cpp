@@ -11,6 +11,7 @@
 #include "app/environment.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "bench/arguments.h"
 #include "bench/loading/piped_process.h"
 #include "bench/loading/report.h"
 #include "bench/peers/json_peer.h"
@@ -78,29 +79,11 @@ void report(const Case& wanted, bool quick) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool quick = false;
-  std::string only;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view argument = argv[i];
-    if (argument == "--quick") {
-      quick = true;
-    } else if (argument == "--peers") {
-      fmt::print(stderr, "bench_scale compares with itself on one core: there is no peer\n");
-    } else if (argument == "--only" && i + 1 < argc) {
-      only = argv[++i];
-    } else {
-      fmt::print(argument == "--help" ? stdout : stderr, "usage: bench_scale [--peers] [--quick] [--only TEXT]\n");
-      return argument == "--help" ? 0 : 2;
-    }
-  }
-  try {
+  bench::Arguments arguments;
+  return bench::run_bench(argc, argv, arguments, "How many samples two ranks train in the time of one. It compares with itself on one core: there is no peer.", [&] {
     fmt::print(stderr, "{}\n{:<32} {:>12} {:>12} {:>7} {:>7}  (samples/s; at least {} times)\n", bench::machine(), "", "one rank", "two ranks", "ratio", "spread", kLimit);
     for (const Case& wanted : cases()) {
-      if (wanted.name.find(only) != std::string::npos) report(wanted, quick);
+      if (arguments.wants(wanted.name)) report(wanted, arguments.quick);
     }
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "bench_scale: {}\n", error.what());
-    return 1;
-  }
-  return 0;
+  });
 }

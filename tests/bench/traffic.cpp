@@ -15,9 +15,9 @@
 #include <fmt/format.h>
 
 #include "app/environment.h"
-#include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "bench/arguments.h"
 #include "bench/loading/piped_process.h"
 #include "bench/loading/report.h"
 #include "bench/peers/json_peer.h"
@@ -162,36 +162,18 @@ void report(const Case& counted, bool peers, const std::filesystem::path& folder
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool peers = false;
-  std::string only;
-  std::int64_t samples = 8192;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view argument = argv[i];
-    if (argument == "--peers") {
-      peers = true;
-    } else if (argument == "--only" && i + 1 < argc) {
-      only = argv[++i];
-    } else if (argument == "--quick") {
-      samples = 1024;
-    } else {
-      fmt::print(argument == "--help" ? stdout : stderr, "usage: bench_traffic [--peers] [--quick] [--only TEXT]\n");
-      return argument == "--help" ? 0 : 2;
-    }
-  }
-  try {
+  bench::Arguments arguments;
+  return bench::run_bench(argc, argv, arguments, "Bytes between two ranks in a step; --peers: beside TorchRec's.", [&] {
     const test::TemporaryDirectory folder;
+    const std::int64_t samples = arguments.quick ? 1024 : 8192;
     fmt::print(stderr, "{:<62} {:>12} {:>12} {:>12} {:>7}  (bytes a step, all ranks; at most {})\n", "", "our ids", "ours", "peer", "ratio", kLimit);
     for (const Sharding sharding : {Sharding::kTableWise, Sharding::kRowWise}) {
       for (const double exponent : {1.0, 1.05, 1.1, 1.2}) {
         for (const RowPrecision wire : {RowPrecision::kFp32, RowPrecision::kBf16}) {
           const Case counted{sharding, exponent, samples, wire};
-          if (counted.name().find(only) != std::string::npos) report(counted, peers, folder.path());
+          if (arguments.wants(counted.name())) report(counted, arguments.peers, folder.path());
         }
       }
     }
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "bench_traffic: {}\n", error.what());
-    return 1;
-  }
-  return 0;
+  });
 }

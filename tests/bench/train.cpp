@@ -15,6 +15,7 @@
 #include "app/environment.h"
 #include "base/host.h"
 #include "base/json.h"
+#include "bench/arguments.h"
 #include "bench/train/cases.h"
 #include "bench/train/comparison.h"
 #include "bench/train/large_table.h"
@@ -25,64 +26,19 @@ namespace {
 using namespace rechost;
 using namespace rechost::bench;
 
-constexpr std::string_view kUsage = R"(bench_train --quick
-bench_train --peers --threads 1 --only dlrm
-
-  --peers          steps of TorchRec, FuxiCTR and DeepCTR-Torch beside ours, and the dense layers' matrix products alone (packaging/peers and
-                   packaging/ctr-peers make what it needs), and one table of very many rows; otherwise where the time of our steps goes, and
-                   how many times longer they take with run.deterministic
-  --quick          few steps: a smoke test, not a measurement
-  --threads N      only this number of threads (default: one, then all cores)
-  --only WORD      only cases whose name holds WORD
-  --rounds N       of each side (default 7)
-  --table-rows N   of the large table (default 100000000, which takes 9 GB of memory and twice 7 GB of disk)
+constexpr std::string_view kDescription = R"(--peers: steps of TorchRec, FuxiCTR and DeepCTR-Torch beside ours, and the dense layers' matrix products alone (packaging/peers and
+packaging/ctr-peers make what it needs), and one table of very many rows; otherwise where the time of our steps goes, and how many times
+longer they take with run.deterministic.
 With --peers, times of one thread are processor times on one core, those of more threads are wall times; medians, and the distance
-between the quartiles as a share of them.
-)";
+between the quartiles as a share of them.)";
 
-struct Options {
-  bool quick = false;
-  bool peers = false;
+struct Options : Arguments {
   int rounds = 7;
   std::int64_t table_rows = 100'000'000;
-  std::vector<int> threads;
-  std::string only;
-};
+  int threads = 0;
 
-Options parse(int count, char** arguments) {
-  Options options;
-  for (int i = 1; i < count; ++i) {
-    const std::string_view name = arguments[i];
-    const auto value = [&]() -> std::string {
-      if (++i >= count) fail<ConfigError>("{} needs a value; see --help", name);
-      return arguments[i];
-    };
-    if (name == "--help") {
-      std::fwrite(kUsage.data(), 1, kUsage.size(), stdout);
-      std::exit(0);
-    } else if (name == "--quick") {
-      options.quick = true;
-    } else if (name == "--peers") {
-      options.peers = true;
-    } else if (name == "--threads") {
-      options.threads = {std::stoi(value())};
-    } else if (name == "--only") {
-      options.only = value();
-    } else if (name == "--rounds") {
-      options.rounds = std::stoi(value());
-    } else if (name == "--table-rows") {
-      options.table_rows = std::stoll(value());
-    } else {
-      fail<ConfigError>("unknown option {}; see --help", name);
-    }
-  }
-  if (options.quick) options.rounds = 2;
-  if (options.threads.empty()) {
-    const std::set<int> both = {1, usable_cores()};
-    options.threads.assign(both.begin(), both.end());
-  }
-  return options;
-}
+  std::set<int> all_threads() const { return threads == 0 ? std::set<int>{1, usable_cores()} : std::set<int>{threads}; }
+};
 
 /// How many times longer a step takes with run.deterministic: both ways in turns, medians.
 double deterministic_cost(const TrainCase& wanted, OurTraining& usual, int threads, std::int64_t steps) {
@@ -132,42 +88,42 @@ void break_down(const Options& options) {
                  .c_str(),
              stderr);
   for (const TrainCase& wanted : train_cases()) {
-    if (wanted.name.find(options.only) == std::string::npos) continue;
+    if (!options.wants(wanted.name)) continue;
     const std::int64_t steps = std::max<std::int64_t>((options.quick ? 50'000 : 400'000) / wanted.batch, 10);
-    for (const int threads : options.threads) measure(wanted, threads, steps);
+    for (const int threads : options.all_threads()) measure(wanted, threads, steps);
   }
 }
 
 void compare(const Options& options) {
-  TrainComparison comparison(options.rounds, options.quick ? 0.1 : 1.0);
+  TrainComparison comparison(options.quick ? 2 : options.rounds, options.quick ? 0.1 : 1.0);
   for (const TrainCase& wanted : train_cases()) {
-    if (wanted.name.find(options.only) == std::string::npos) continue;
-    for (const int threads : options.threads) comparison.run(wanted, threads);
+    if (!options.wants(wanted.name)) continue;
+    for (const int threads : options.all_threads()) comparison.run(wanted, threads);
   }
-  const std::string large = "large table";
-  if (large.find(options.only) == std::string::npos) return;
-  measure_large_table(options.quick ? std::min<std::int64_t>(options.table_rows, 1'000'000) : options.table_rows, options.threads.back(), options.quick);
+  if (!options.wants("large table")) return;
+  measure_large_table(options.quick ? std::min<std::int64_t>(options.table_rows, 1'000'000) : options.table_rows, *options.all_threads().rbegin(), options.quick);
 }
 
 }  // namespace
 
-int main(int count, char** arguments) {
+int main(int argc, char** argv) {
+  namespace program_options = boost::program_options;
   app::keep_freed_memory();
-  try {
-    // What comparison.h starts, see serve_our_side().
-    if (count == 3 && std::string_view(arguments[1]) == "--our-side") {
-      serve_our_side(std::stoi(arguments[2]));
-      return 0;
-    }
-    const Options options = parse(count, arguments);
-    if (options.peers) {
+  Options options;
+  int our_side = -1;
+  program_options::options_description more;
+  more.add_options()("threads", program_options::value(&options.threads)->value_name("N"), "only this number of threads (default: one, then all cores)")(
+      "rounds", program_options::value(&options.rounds)->value_name("N"), "of each side (default 7; --quick: 2)")(
+      "table-rows", program_options::value(&options.table_rows)->value_name("N"),
+      "of the large table (default 100000000, which takes 9 GB of memory and twice 7 GB of disk; --quick: 1000000)")(
+      "our-side", program_options::value(&our_side)->value_name("N"), "what a comparison starts: serves one side with N threads");
+  return run_bench(argc, argv, options, kDescription, [&] {
+    if (our_side >= 0) {
+      serve_our_side(our_side);
+    } else if (options.peers) {
       compare(options);
     } else {
       break_down(options);
     }
-  } catch (const std::exception& error) {
-    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
-    return 1;
-  }
-  return 0;
+  }, more);
 }

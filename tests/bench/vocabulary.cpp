@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/arguments.h"
 #include "data/prepare.h"
 
 namespace {
@@ -122,31 +123,17 @@ void run(std::int64_t distinct, double gib, const std::string& directory) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::int64_t distinct = 100'000'000;
-  double gib = 0.5;
-  std::string directory = "/var/tmp";
-  for (int i = 1; i < argc; ++i) {
-    const std::string option = argv[i];
-    if (option == "--quick") {
-      distinct = 2'000'000;
-      gib = 0.02;
-    } else if (option == "--peers") {
-      std::fprintf(stderr, "no peer is measured here\n");
-    } else if (option == "--directory" && i + 1 < argc) {
-      directory = argv[++i];
-    } else if (option == "--gib" && i + 1 < argc) {
-      gib = std::strtod(argv[++i], nullptr);
-    } else {
-      std::fprintf(stderr, "usage: bench_vocabulary [--quick] [--peers] [--gib LIMIT] [--directory DIR]\n"
-                           "Learns a vocabulary of 10^8 distinct ids (--quick: 2 * 10^6) within a limit of memory, and checks every row of it.\n");
-      return option == "--help" ? 0 : 2;
-    }
-  }
-  try {
-    run(distinct, gib, directory);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
-  return 0;
+  namespace options = boost::program_options;
+  double gib = 0.0;
+  std::string directory;
+  bench::Arguments arguments;
+  options::options_description more;
+  more.add_options()("gib", options::value(&gib)->value_name("LIMIT"), "of memory (default 0.5; --quick: 0.02)")(
+      "directory", options::value(&directory)->value_name("DIR")->default_value("/var/tmp"), "for what does not fit");
+  constexpr std::string_view kDescription =
+      "Learns a vocabulary of 10^8 distinct ids (--quick: 2 * 10^6) within a limit of memory, and checks every row of it. No peer is measured.";
+  return bench::run_bench(argc, argv, arguments, kDescription, [&] {
+    if (gib == 0.0) gib = arguments.quick ? 0.02 : 0.5;
+    run(arguments.quick ? 2'000'000 : 100'000'000, gib, directory);
+  }, more);
 }

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/philox.h"
+#include "bench/arguments.h"
 #include "kernels/optimizer.h"
 #include "kernels/row_precision.h"
 
@@ -17,14 +18,11 @@ namespace rechost::bench {
 
 constexpr std::size_t kFeatures = 26;
 
-struct Options {
-  bool quick = false;
-  bool peers = false;
+struct Options : Arguments {
   int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   std::int64_t batch = 2048;
   std::int64_t rows = 1000000;
   double memory_gib = 4.0;
-  std::string only;
 };
 
 /// What has to be made anew for each.
