@@ -54,10 +54,9 @@ Finding huge_pages() {
 }
 
 Finding memory() {
-  const auto pages = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES));
   const auto free_pages = static_cast<std::uint64_t>(sysconf(_SC_AVPHYS_PAGES));
   const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  return {"memory", fmt::format("{} in all, {} free", bytes_text(pages * page), bytes_text(free_pages * page)), ""};
+  return {"memory", fmt::format("{} in all, {} free", bytes_text(usable_memory_bytes()), bytes_text(free_pages * page)), ""};
 }
 
 Finding open_files() {

@@ -11,6 +11,7 @@
 #include "base/host.h"
 #include "base/json.h"
 #include "embedding/table_storage.h"
+#include "launch/process_identity.h"
 #include "train/memory_plan.h"
 #include "train/step_plan.h"
 
@@ -135,6 +136,7 @@ int plan_command(std::span<const std::string> arguments) {
   const bool json = wants_json(values);
   const int ranks = values["nproc"].as<int>();
   if (ranks < 1) throw UsageError("--nproc: at least one rank");
+  if (ranks > kMostRanks) throw UsageError(fmt::format("--nproc {}: a run has at most {} ranks", ranks, kMostRanks));
   std::optional<Cluster> cluster;
   if (values.count("simulate") != 0) {
     if (ranks > 1) throw UsageError("--simulate: give nodes and ranks there, without --nproc");

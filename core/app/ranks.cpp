@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/command.h"
@@ -58,6 +59,14 @@ std::string job_secret() {
   }
   if (secret.empty()) rechost::fail<ConfigError>("RECHOST_JOB_SECRET_FILE: {} is empty: put the same random bytes there for all ranks", *path);
   return secret;
+}
+
+/// One to every other rank for each communicator: more than processes may open by default, where there are some hundred ranks.
+void allow_connections() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /// Another communicator, whose errors name the rank that is to blame.
@@ -128,6 +137,7 @@ class Together final : public Ranks {
     const std::string key = settings.token;
     settings.program = std::string(version());
     settings.host = host_name();
+    allow_connections();
     settings.join_within = std::chrono::seconds(comm.join_seconds);
     settings.stop = &catch_stop_signals();
     job_ = Job::join(std::move(settings));

@@ -22,6 +22,7 @@
 #include "app/stop_signal.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/host.h"
 #include "base/log.h"
 #include "base/trace.h"
 #include "config/parse.h"
@@ -439,6 +440,7 @@ std::vector<std::string> without_option(std::span<const std::string> arguments, 
 
 /// Starts the ranks of this machine, each with the arguments of this process.
 int start_ranks(std::span<const std::string> arguments, const ProcessIdentity& identity, int restarts) {
+  require_memory(identity.starts, usable_memory_bytes());
   SupervisorSettings settings;
   settings.program = fs::read_symlink("/proc/self/exe");
   settings.arguments.emplace_back("run");

@@ -7,6 +7,7 @@
 #include "app/command.h"
 #include "base/error.h"
 #include "embedding/embedding_tables.h"
+#include "launch/process_identity.h"
 #include "train/row_traffic.h"
 #include "train/table_survey.h"
 
@@ -55,7 +56,6 @@ std::vector<TableSize> sizes_for(const Setup& setup, const RunData& data, const 
 
 Cluster cluster_from(const std::string& text) {
   constexpr int kMostNodes = 4096;
-  constexpr int kMostRanks = 4096;
   Cluster cluster;
   cluster.within = kSharedMemory;
   cluster.between = kTcp;

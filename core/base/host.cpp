@@ -39,4 +39,11 @@ int usable_cores() {
   return std::max(cores, 1);
 }
 
+std::uint64_t usable_memory_bytes() {
+  const auto bytes = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  std::ifstream limit_file("/sys/fs/cgroup/memory.max");
+  std::uint64_t limit = 0;
+  return limit_file >> limit ? std::min(bytes, limit) : bytes;  // "max" is no number
+}
+
 }  // namespace rechost

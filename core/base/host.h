@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace rechost {
@@ -12,5 +13,8 @@ std::string processor_name();
 
 /// How many cores this process may use (affinity and cgroup quota respected), at least 1.
 int usable_cores();
+
+/// How much memory this process may use: the machine's, or what its cgroup is allowed.
+std::uint64_t usable_memory_bytes();
 
 }  // namespace rechost

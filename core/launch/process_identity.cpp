@@ -187,9 +187,14 @@ ProcessIdentity from_plain(Variables& variables) {
   return identity;
 }
 
+void require_ranks(const ProcessIdentity& identity, std::int64_t ranks) {
+  if (ranks > kMostRanks) fail<ConfigError>("{} ranks{}: a run has at most {}", ranks, identity.launcher == "single" ? "" : " under " + identity.launcher, kMostRanks);
+}
+
 /// Sets rank and number of ranks for the agent of a node: `count` processes on each of `nodes`.
 void share_nodes(ProcessIdentity& identity, int nodes, int node, int count) {
   if (nodes < 1 || node >= nodes) fail<ConfigError>("{} says that this is node {} of {}", identity.launcher, node, nodes);
+  require_ranks(identity, std::int64_t{nodes} * count);
   identity.one_each = true;
   identity.starts = count;
   identity.local_world_size = count;
@@ -316,6 +321,7 @@ ProcessIdentity read_contract(const Contract& contract, Variables& variables, in
   if (identity.world_size < 1 || identity.rank >= identity.world_size) {
     fail<ConfigError>("{} says that this is rank {} of {}", contract.name, identity.rank, identity.world_size);
   }
+  require_ranks(identity, identity.world_size);
   // Of one process that a launcher started, the user may make several. (The ranks that --nproc starts are given that option too.)
   if (contract.read != nullptr && identity.launcher != "rechost" && identity.world_size == 1 && wanted > 1) share_nodes(identity, 1, 0, wanted);
   if (identity.token.empty()) identity.token = fmt::format("{} {}", identity.launcher, identity.world_size);

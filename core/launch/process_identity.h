@@ -26,6 +26,9 @@ struct ProcessIdentity {
   std::string warning;               ///< what looks like a mistake and may be none; empty: nothing
 };
 
+/// Of a run: placements of tables on more are not chosen in any reasonable time.
+inline constexpr int kMostRanks = 4096;
+
 /// A variable of the environment, or nothing when unset. (Only the app floor reads the environment.)
 using ReadVariable = std::function<std::optional<std::string>(const std::string& name)>;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -32,6 +33,9 @@ struct SupervisorResult {
 ///
 /// Started again are processes of which one failed with anything but 75 (stopped), 2 or 78 (it would fail again), unless a signal has come.
 SupervisorResult supervise(const SupervisorSettings& settings);
+
+/// ConfigError when so many processes of rechost on one machine would take more than `memory_bytes` before they read any data.
+void require_memory(int processes, std::uint64_t memory_bytes);
 
 /// 128 bits from the system, as text: what nobody guesses.
 std::string random_token();

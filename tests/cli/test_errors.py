@@ -49,6 +49,7 @@ CASES = [
      ["bce", "\"label\"", "softmax"]),
     ("CUDA where there is none", {}, [*RUN, "--set", "run.device=cuda"], 78, ["cuda", "cpu"]),
     ("no process at all", {}, [*RUN, "--nproc", "0"], 2, ["--nproc", "at least one"]),
+    ("more ranks than a run may have", {}, [*RUN, "--nproc", "1000000"], 78, ["1000000 ranks", "at most 4096"]),
     ("early stop without validation", {}, [*RUN, "--set", "data.valid_rows=0", "--set", "eval.early_stop=1"], 78, ["early_stop", "valid"]),
     ("plateau without validation", {}, [*RUN, "--set", "data.valid_rows=0", "--set", "schedule.kind=plateau"], 78, ["plateau", "valid"]),
     ("unknown metric", {}, [*RUN, "--set", "eval.metric=auk"], 78, ["auk", "auc"]),

@@ -99,6 +99,7 @@ def steps_on_other_machines_are_simulated():
     narrow = rechost(*command, "nodes=6,ranks=4,between_gb=0.0001", "--output", "json").json()["simulation"][-1]
     expect(slow["message_seconds"] > 4 * 20 * 0.01 * 0.9 and narrow["byte_seconds"] > 10 * steps[-1]["byte_seconds"], f"{slow} and {narrow}")
     expect("efficiency" in rechost(*command, "nodes=2").out, "text")
+    expect("at most 4096 ranks" in rechost("plan", "--plugin", "dlrm", "--no-time", "--nproc", 5000, code=2).err, "5,000 ranks")
     for wrong in ("nodes=0", "nodes=1.5", "nodes", "machines=2", "ranks=x", "nodes=4096,ranks=2", "speed=-1"):
         expect("--simulate: " in rechost(*command, wrong, code=2).err, wrong)
 

@@ -157,6 +157,7 @@ TEST_CASE("a pod of an Indexed Job or a JobSet is a node") {
     CHECK(several.rank == 6);
     CHECK(several.world_size == 12);
   }
+  CHECK_THROWS_WITH(identity(kIndexedPod, "", 2147483647), Contains("8589934588 ranks under nodes") && Contains("at most 4096"));
   CHECK(identity(with(kIndexedPod, {{"RECHOST_NODE_RANK", "3"}})).rank == 3);
   CHECK(identity(with(kIndexedPod, {{"RECHOST_JOB_TOKEN", "a uid"}})).token == "a uid");
   // Pods that train alone.

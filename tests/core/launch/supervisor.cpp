@@ -30,3 +30,8 @@ TEST_CASE("of several failures the first counts") {
   REQUIRE(supervised(2, "test $RECHOST_RANK = 1 || exit 75; sleep 0.5; exit 4").code == 4);
   REQUIRE(supervised(2, "test $RECHOST_RANK = 1 || exit 76; sleep 0.5; exit 75").code == 76);
 }
+
+TEST_CASE("more processes than fit the machine's memory are not started") {
+  CHECK_NOTHROW(require_memory(400, 24'000'000'000));
+  CHECK_THROWS_WITH(require_memory(401, 24'000'000'000), Catch::Contains("401 processes") && Catch::Contains("24.0 GB") && Catch::Contains("at most 400"));
+}
