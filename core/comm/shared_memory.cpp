@@ -17,17 +17,18 @@
 
 #include <fmt/format.h>
 
+#include "base/cache_line.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/host.h"
 #include "base/log.h"
+#include "comm/queued_messages.h"
 
 namespace rechost {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kLine = 64;
 constexpr std::size_t kPage = 4096;
 /// All rings together take at most this much, and one at most kLargestRing: what fits the cache is quicker than what does not.
 constexpr std::size_t kAllRings = std::size_t{64} << 20U;
@@ -40,15 +41,15 @@ constexpr auto kSpin = std::chrono::microseconds(30);
 constexpr auto kNap = std::chrono::milliseconds(200);
 
 /// Where a rank sleeps until a peer has done something for it.
-struct alignas(kLine) Doorbell {
+struct alignas(kCacheLineBytes) Doorbell {
   std::atomic<std::uint32_t> rung;
   std::atomic<std::uint32_t> asleep;
 };
 
 /// Bytes from one rank to another: written counts those put in, read those taken out, both since the start.
-struct alignas(kLine) Ring {
-  alignas(kLine) std::atomic<std::uint64_t> written;
-  alignas(kLine) std::atomic<std::uint64_t> read;
+struct alignas(kCacheLineBytes) Ring {
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> written;
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> read;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
 
@@ -133,24 +134,17 @@ class Mapping {
   void* memory_ = MAP_FAILED;
 };
 
-class SharedMessages final : public Messages {
+/// What is to be moved next.
+template <typename Byte>
+std::span<Byte> first_of(const std::array<std::span<Byte>, 2>& parts) {
+  return parts[parts[0].empty() ? 1 : 0];
+}
+
+class SharedMessages final : public QueuedMessages {
  public:
   SharedMessages(std::unique_ptr<Mapping> mapping, std::vector<int> members, int rank, std::chrono::milliseconds deadline)
       : mapping_(std::move(mapping)), members_(std::move(members)), own_(place_of(rank)), deadline_(deadline) {
     if (static_cast<std::size_t>(usable_cores()) >= members_.size()) spin_ = kSpin;
-  }
-
-  void start(const char* operation, std::span<const std::byte> from, std::span<const Piece> sends, std::span<std::byte> to,
-             std::span<const Piece> receives) override {
-    begin(operation, from, sends);
-    for (const Piece& piece : receives) incoming_.push_back({place_of(piece.rank), {}, piece.size, to.data() + piece.first});
-    progress();
-  }
-
-  void start(const char* operation, std::span<const std::byte> from, std::span<const Piece> sends, std::span<const Packet> packets) override {
-    begin(operation, from, sends);
-    for (const Packet& packet : packets) incoming_.push_back({.peer = place_of(packet.rank), .packet = packet.bytes});
-    progress();
   }
 
   void finish() override {
@@ -168,66 +162,28 @@ class SharedMessages final : public Messages {
         continue;
       }
       if (now < awake_until) continue;
-      if (now > until) fail<CommError>("{}: passed its deadline of {} s", operation_, deadline_.count() / 1000);
+      if (now > until) fail<CommError>("{}: passed its deadline of {} s", operation(), deadline_.count() / 1000);
       sleep();
       if (progress()) return;
     }
   }
 
-  void abort() override {
-    aborted_ = true;
-    ring_bell(own_);
-  }
-
  private:
-  /// A message on its way to or from a peer, its header first. `Byte` is const on the way out.
-  template <typename Byte>
-  struct Message {
-    std::size_t peer = 0;
-    MessageHeader header{};
-    std::size_t size = 0;  ///< bytes after the header
-    Byte* bytes = nullptr;
-    std::size_t done = 0;  ///< of header and bytes together
-    std::vector<std::byte>* packet = nullptr;  ///< gets as many bytes as the header says
-
-    bool complete() const { return done == sizeof(MessageHeader) + size; }
-    bool in_header() const { return done < sizeof(MessageHeader); }
-    /// What is left of the header, then of the bytes.
-    std::span<Byte> rest() {
-      if (in_header()) return std::span(reinterpret_cast<Byte*>(&header) + done, sizeof(MessageHeader) - done);
-      const std::size_t moved = done - sizeof(MessageHeader);
-      return std::span(bytes + moved, size - moved);
-    }
-  };
+  int way_to(int rank) const override { return static_cast<int>(place_of(rank)); }
+  void wake() override { ring_bell(own_); }
 
   std::size_t place_of(int rank) const {
     return static_cast<std::size_t>(std::find(members_.begin(), members_.end(), rank) - members_.begin());
   }
 
-  void begin(const char* operation, std::span<const std::byte> from, std::span<const Piece> sends) {
-    operation_ = operation;
-    ++count_;
-    outgoing_.clear();
-    incoming_.clear();
-    for (const Piece& piece : sends) outgoing_.push_back({place_of(piece.rank), {count_, piece.size}, piece.size, from.data() + piece.first});
-  }
-
-  /// Moves what can be moved now; true when nothing is left.
-  bool progress() {
-    if (aborted_) fail<CommError>("{}: ended because a rank is gone", operation_);
-    bool done = true;
-    for (auto& message : outgoing_) done = push(message) && done;
-    for (auto& message : incoming_) done = pull(message) && done;
-    return done;
-  }
-
-  bool push(Message<const std::byte>& message) {
-    Ring& ring = mapping_->ring(own_, message.peer);
-    std::byte* const bytes = mapping_->bytes(own_, message.peer);
+  bool push(Outgoing& message) override {
+    const auto peer = static_cast<std::size_t>(message.way);
+    Ring& ring = mapping_->ring(own_, peer);
+    std::byte* const bytes = mapping_->bytes(own_, peer);
     const std::size_t capacity = mapping_->capacity();
     std::uint64_t written = ring.written.load(std::memory_order_relaxed);
     while (!message.complete()) {
-      const std::span<const std::byte> rest = message.rest();
+      const std::span<const std::byte> rest = first_of(message.rest());
       const auto room = capacity - static_cast<std::size_t>(written - ring.read.load(std::memory_order_acquire));
       const auto at = static_cast<std::size_t>(written % capacity);
       const std::size_t count = std::min({rest.size(), room, capacity - at, kPortion});
@@ -237,45 +193,31 @@ class SharedMessages final : public Messages {
       moved_ += count;
       written += count;
       // The header travels with the first bytes.
-      if (message.done > sizeof(MessageHeader)) publish(ring.written, written, message.peer);
+      if (message.done > sizeof(MessageHeader)) publish(ring.written, written, peer);
     }
-    publish(ring.written, written, message.peer);
+    publish(ring.written, written, peer);
     return message.complete();
   }
 
-  bool pull(Message<std::byte>& message) {
-    Ring& ring = mapping_->ring(message.peer, own_);
-    const std::byte* const bytes = mapping_->bytes(message.peer, own_);
+  bool pull(Incoming& message) override {
+    const auto peer = static_cast<std::size_t>(message.way);
+    Ring& ring = mapping_->ring(peer, own_);
+    const std::byte* const bytes = mapping_->bytes(peer, own_);
     const std::size_t capacity = mapping_->capacity();
     std::uint64_t read = ring.read.load(std::memory_order_relaxed);
     while (!message.complete()) {
-      const bool in_header = message.in_header();
-      const std::span<std::byte> rest = message.rest();
+      const std::span<std::byte> rest = first_of(message.rest());
       const auto there = static_cast<std::size_t>(ring.written.load(std::memory_order_acquire) - read);
       const auto at = static_cast<std::size_t>(read % capacity);
       const std::size_t count = std::min({rest.size(), there, capacity - at, kPortion});
       if (count == 0) break;
       std::memcpy(rest.data(), bytes + at, count);
-      message.done += count;
+      advance(message, count);
       moved_ += count;
       read += count;
-      if (in_header && !message.in_header()) check(message);
-      publish(ring.read, read, message.peer);
+      publish(ring.read, read, peer);
     }
     return message.complete();
-  }
-
-  /// The header is here: whether the message is the one that was awaited. A packet learns its size.
-  void check(Message<std::byte>& message) const {
-    if (message.packet != nullptr && message.header.operation == count_) {
-      message.packet->resize(static_cast<std::size_t>(message.header.size));
-      message.size = message.packet->size();
-      message.bytes = message.packet->data();
-      return;
-    }
-    if (message.header.operation == count_ && message.header.size == message.size) return;
-    fail<CommError>("{}: rank {} has sent {} bytes in its operation {} where {} were awaited in operation {}", operation_, members_[message.peer],
-                    message.header.size, message.header.operation, message.size, count_);
   }
 
   void publish(std::atomic<std::uint64_t>& counter, std::uint64_t value, std::size_t peer) {
@@ -298,20 +240,20 @@ class SharedMessages final : public Messages {
     const std::uint32_t rung = bell.rung.load(std::memory_order_seq_cst);
     bell.asleep.store(1, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!could_move() && !aborted_) futex_wait(bell.rung, rung, kNap);
+    if (!could_move() && !aborted()) futex_wait(bell.rung, rung, kNap);
     bell.asleep.store(0, std::memory_order_relaxed);
   }
 
   bool could_move() const {
-    const auto room_for = [&](const Message<const std::byte>& message) {
-      const Ring& ring = mapping_->ring(own_, message.peer);
+    const auto room_for = [&](const Outgoing& message) {
+      const Ring& ring = mapping_->ring(own_, static_cast<std::size_t>(message.way));
       return !message.complete() && ring.written.load() - ring.read.load() < mapping_->capacity();
     };
-    const auto bytes_for = [&](const Message<std::byte>& message) {
-      const Ring& ring = mapping_->ring(message.peer, own_);
+    const auto bytes_for = [&](const Incoming& message) {
+      const Ring& ring = mapping_->ring(static_cast<std::size_t>(message.way), own_);
       return !message.complete() && ring.written.load() != ring.read.load();
     };
-    return std::any_of(outgoing_.begin(), outgoing_.end(), room_for) || std::any_of(incoming_.begin(), incoming_.end(), bytes_for);
+    return std::ranges::any_of(outgoing(), room_for) || std::ranges::any_of(incoming(), bytes_for);
   }
 
   std::unique_ptr<Mapping> mapping_;
@@ -319,13 +261,7 @@ class SharedMessages final : public Messages {
   std::size_t own_;
   std::chrono::milliseconds deadline_;
   std::chrono::microseconds spin_{0};
-  std::atomic<bool> aborted_{false};
-
-  const char* operation_ = "";
-  std::uint64_t count_ = 0;
   std::uint64_t moved_ = 0;
-  std::vector<Message<const std::byte>> outgoing_;
-  std::vector<Message<std::byte>> incoming_;
 };
 
 /// Memory that exists as long as somebody has it open.

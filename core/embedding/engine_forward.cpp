@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/cache_line.h"
 #include "base/error.h"
 #include "device/instruction_set.h"
 #include "embedding/engine.h"
@@ -13,7 +14,6 @@ namespace {
 constexpr std::int64_t kSamplesPerItem = 256;
 /// Rows that are listed before they are read: the list stays in the nearest cache.
 constexpr std::int64_t kRowsPerList = 2048;
-constexpr std::int64_t kFloatsPerLine = 16;
 
 bool on_lines(const float* rows, std::int64_t stride) {
   return reinterpret_cast<std::uintptr_t>(rows) % (kFloatsPerLine * sizeof(float)) == 0 && stride % kFloatsPerLine == 0;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/cache_line.h"
 #include "base/time.h"
 #include "embedding/engine.h"
 #include "embedding/prepared_ids.h"
@@ -17,7 +18,6 @@ namespace rechost {
 
 /// How many rows of so many floats make up about `lines` cache lines.
 inline std::int64_t rows_of_lines(std::int64_t lines, std::int64_t floats) {
-  constexpr std::int64_t kFloatsPerLine = 16;
   return std::clamp<std::int64_t>(lines / ((floats + kFloatsPerLine - 1) / kFloatsPerLine), 2, 64);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/cache_line.h"
 #include "kernels/row_precision.h"
 
 namespace rechost {
@@ -34,7 +35,6 @@ LookupFunction lookup_avx512(RowPrecision precision, std::int64_t dim);
 
 /// Asks for rows [first, last) of a job; `floats`: what the values of one take.
 [[gnu::always_inline]] inline void prefetch_rows(const LookupJob& job, std::int64_t first, std::int64_t last, std::int64_t floats) {
-  constexpr std::int64_t kFloatsPerLine = 16;
   for (std::int64_t i = first; i < last; ++i) {
     const float* const row = job.rows[i];
     for (std::int64_t f = 0; f < floats; f += kFloatsPerLine) __builtin_prefetch(row + f, 0, 3);

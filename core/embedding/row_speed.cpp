@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 
+#include "base/cache_line.h"
 #include "base/error.h"
 #include "base/philox.h"
 #include "base/time.h"
@@ -39,9 +40,8 @@ TableConfig table_of(const RowKind& kind, std::int64_t rows) {
 
 /// Reads a byte of each cache line.
 void pass_over(const std::vector<char>& room) {
-  constexpr std::size_t kLine = 64;
   int sum = 0;
-  for (std::size_t at = 0; at < room.size(); at += kLine) sum += room[at];
+  for (std::size_t at = 0; at < room.size(); at += kCacheLineBytes) sum += room[at];
   volatile int kept = sum;
   static_cast<void>(kept);
 }

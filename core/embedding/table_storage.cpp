@@ -7,13 +7,13 @@
 #include <span>
 #include <vector>
 
+#include "base/cache_line.h"
 #include "base/error.h"
 #include "base/philox.h"
 
 namespace rechost {
 namespace {
 
-constexpr std::int64_t kFloatsPerLine = 16;
 /// A huge page of them: one thread then touches it first.
 constexpr auto kFloatsAtOnce = static_cast<std::int64_t>(HostBuffer::kAlignment / sizeof(float));
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "base/cache_line.h"
 #include "embedding/row_order.h"
 #include "kernels/optimizer_rules.h"
 #include "kernels/stochastic_rounding.h"
@@ -53,7 +54,6 @@ class GradientsAhead {
 
   /// Those up to `end`, but no more than the nearest cache takes beside what is at work on `now`: a row may have hundreds.
   [[gnu::always_inline]] void ask_until(std::int64_t end, std::int64_t now) {
-    constexpr std::int64_t kFloatsPerLine = 16;
     constexpr std::int64_t kFloatsAhead = 2048;
     const std::int64_t most = now + std::clamp<std::int64_t>(kFloatsAhead / dim_, 4, 32);
     for (end = std::min({end, most, count_}); asked_ < end; ++asked_) {
@@ -102,7 +102,6 @@ template <typename Vector, int kDim>
 /// that has to look up the page of a row keeps what follows waiting in its queue, and the fewer instructions come between two rows,
 /// the more of them it waits for side by side.
 [[gnu::always_inline]] inline void prefetch_rows_for_writing(const UpdateJob& job, std::int64_t first, std::int64_t last, std::int64_t floats) {
-  constexpr std::int64_t kFloatsPerLine = 16;
   // A row that does not begin on a line reaches into one more.
   const bool on_lines = job.stride % kFloatsPerLine == 0;
   for (std::int64_t i = first; i < last; ++i) {

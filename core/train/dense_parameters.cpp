@@ -4,13 +4,12 @@
 #include <array>
 #include <cmath>
 
+#include "base/cache_line.h"
 #include "base/error.h"
 #include "base/philox.h"
 
 namespace rechost {
 namespace {
-
-constexpr std::int64_t kFloatsPerLine = 16;  // 64 bytes
 
 /// Names of the optimizer's state arrays, as a reader of the checkpoint finds them.
 std::array<std::string_view, 2> state_names(OptimizerKind kind) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/cache_line.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/philox.h"
@@ -29,8 +30,6 @@ constexpr std::uint64_t kTableSeed = 1;
 constexpr std::uint64_t kDenseSeed = 2;
 constexpr std::uint64_t kStepSeed = 3;
 constexpr std::uint64_t kNegativeSeed = 4;
-
-constexpr std::int64_t kFloatsPerLine = 16;
 
 Pooling engine_pooling(FeatureInfo::Pooling pooling) {
   switch (pooling) {
