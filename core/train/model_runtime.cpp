@@ -164,6 +164,7 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
     DenseWire wire{.precision = row_precision(config.comm.wire_precision)};
     for (const auto& parameter : spec.parameters) wire.parameters.push_back(parameter.name);
     dense_gradients_ = std::make_unique<DenseGradients>(communicator_, slice_plan_, dense_->gradients(), std::move(first_of_parameter), std::move(wire));
+    buffers_ = std::make_unique<BufferAverage>(communicator_, slice_plan_, dense_->buffer_values());
   }
   step_ = std::make_unique<StepBuilder>(spec, schema_, memory_->device());
 
@@ -174,6 +175,10 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
   gradient_spans_.resize(spec.heads.size());
   block_outputs_.resize(spec.block_count());
   gradient_pointers_.resize(spec.block_count());
+  if (slice_plan_.slices > 1 && communicator_.rank() == 0 && !spec.buffers.empty()) {
+    log_warning("the model normalises over its batch (\"{}\" follows it), and each slice of the batch sees only its own samples: 1 of {} slices",
+                spec.buffers.front().name, slice_plan_.slices);
+  }
   if (slice_plan_.slices > 1 && communicator_.rank() == 0 && !spec.indexed_entities.empty() && !spec.negatives) {
     log_warning("the loss takes other rows of the batch as negatives, and each slice of the batch sees only its own: 1 of {} slices. Raise "
                 "data.batch_size, or use a loss with drawn negatives",
@@ -543,6 +548,7 @@ ModelRuntime::StepResult ModelRuntime::train_step(std::span<const Batch> slices,
     result.weight = fetch(prepared, settings.step);
   }
   note_.assign(static_cast<std::size_t>(slice_plan_.most) + 1, 0.0);
+  if (buffers_) buffers_->begin();
   for (std::size_t i = 0; i < slices.size(); ++i) {
     // The last batch of an epoch may have fewer samples than slices. A slice whose samples have no weight has no gradient either.
     if (slices[i].rows == 0 || !(prepared[i].weight > 0)) {
@@ -551,10 +557,12 @@ ModelRuntime::StepResult ModelRuntime::train_step(std::span<const Batch> slices,
       tables_->add_gradients(i, gradient_pointers_, pool_);
     } else {
       note_[i + 1] = train_slice(i, slices[i], prepared[i], settings.step, result.weight, times);
+      if (buffers_) buffers_->keep(i);
     }
   }
   const auto begin = std::chrono::steady_clock::now();
   exchange_gradients(settings.step, slices, settings.stop, result);
+  if (buffers_) buffers_->finish();
   times.comm += seconds_since(begin);
   {
     const StepPart part("update", times.update);
@@ -580,10 +588,6 @@ void ModelRuntime::update(const StepSettings& settings) {
   dense.clip_norm = regularization_.clip_norm;
   dense.clip_value = regularization_.clip_value;
   dense_->update(dense, pool_);
-  // Running statistics follow the samples of rank 0, as in PyTorch's DistributedDataParallel.
-  if (communicator_.world_size() > 1 && !dense_->buffer_values().empty()) {
-    communicator_.broadcast(std::as_writable_bytes(dense_->buffer_values()), 0);
-  }
 }
 
 std::span<const std::span<float>> ModelRuntime::predict(const Batch& batch, const PreparedBatch& prepared, std::uint64_t heads) {

@@ -22,6 +22,7 @@
 #include "embedding/embedding_tables.h"
 #include "embedding/prepared_ids.h"
 #include "plugin/model_instance.h"
+#include "train/buffer_average.h"
 #include "train/dense_gradients.h"
 #include "train/dense_parameters.h"
 #include "train/dynamic_features.h"
@@ -207,6 +208,7 @@ class ModelRuntime {
   std::unique_ptr<DynamicFeatures> dynamic_;
   std::unique_ptr<DenseParameters> dense_;
   std::unique_ptr<DenseGradients> dense_gradients_;  ///< null with one slice: there is nothing to add
+  std::unique_ptr<BufferAverage> buffers_;           ///< null with one slice
   std::unique_ptr<StepBuilder> step_;
   BlockGradients block_gradients_;
 

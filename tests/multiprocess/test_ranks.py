@@ -76,6 +76,29 @@ def deterministic_runs_have_the_same_bits():
                 expect(losses(run) == losses(runs[0]), f"{run}: another loss curve")
 
 
+def batch_normalisation_follows_all_ranks():
+    normalised = ["--set", "model.batch_norm=true", "--set", "run.steps=40", "--set", "data.batch_size=97"]
+    with folder() as temporary:
+        for model in ("dlrm", "deepfm"):
+            runs = [train(f"{temporary}/{model}-{ranks}", model, ranks, *EXACT, *normalised)[1] for ranks in (1, 2, 3)]
+            for run in runs[1:]:
+                checkpoints.expect_same_weights(runs[0], run)
+                expect(losses(run) == losses(runs[0]), f"{run}: another loss curve")
+        result, _ = train(f"{temporary}/usual", "dlrm", 2, *normalised)
+        expect("each slice of the batch sees only its own samples: 1 of 2" in result.err, result)
+
+
+def what_is_wrong_is_said_once():
+    with folder() as temporary:
+        rows = pathlib.Path(temporary) / "rows.csv"
+        rows.write_text("label,d,s\n" + 60 * "1,0.5,a\n" + "1,x7,a\n" + 60 * "0,0.5,b\n")
+        columns = ["--set", "data.plugin=csv", "--set", f"data.path={rows}", "--set", 'data.label=["label"]', "--set", 'data.dense=["d"]', "--set", 'data.sparse=["s"]']
+        for code, said, settings in ((1, "x7", columns), (78, "at most 16 ranks", ["--nproc", 17, *EXACT]), (78, "there are 3 ranks", ["--set", 'tables."*".rank=3'])):
+            ranks = [] if "--nproc" in settings else ["--nproc", 3]
+            failed = rechost("run", "--plugin", "dlrm", *ranks, *settings, "--out", f"{temporary}/out", code=code)
+            expect(said in failed.err and failed.err.count("error: ") == 1, failed)
+
+
 def a_table_is_split_by_rows_and_joined_again():
     # One table far larger than the others.
     one_large = ["--set", "data.cardinality=[5, 40000, 7, 11, 3, 9, 6, 4]"]
@@ -231,6 +254,6 @@ def doctor_says_which_rank_this_is():
 
 
 if __name__ == "__main__":
-    main([losses_do_not_depend_on_the_number_of_ranks, deterministic_runs_have_the_same_bits, a_table_is_split_by_rows_and_joined_again,
+    main([losses_do_not_depend_on_the_number_of_ranks, deterministic_runs_have_the_same_bits, batch_normalisation_follows_all_ranks, what_is_wrong_is_said_once, a_table_is_split_by_rows_and_joined_again,
           a_killed_rank_is_named_and_a_rerun_on_another_number_ends_with_the_same_weights, a_stopped_rank_is_named,
           a_signal_stops_all_ranks_with_a_checkpoint, an_error_of_one_rank_ends_all, plain_variables_make_ranks, doctor_says_which_rank_this_is])
