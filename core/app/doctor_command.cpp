@@ -13,6 +13,7 @@
 #include "app/command.h"
 #include "app/compute_device.h"
 #include "app/environment.h"
+#include "app/ranks.h"
 #include "app/run_tracker.h"
 #include "app/setup.h"
 #include "base/error.h"
@@ -86,6 +87,7 @@ Finding launcher(const std::string& forced) {
   try {
     const ProcessIdentity identity = find_identity(environment_variable, forced);
     if (identity.world_size == 1) return {"launcher", fmt::format("{}: one process", identity.launcher), identity.warning};
+    job_secret();
     const std::string who = identity.starts == 1 ? fmt::format("rank {} of {}, {} of {} on this machine", identity.rank, identity.world_size,
                                                                identity.local_rank, identity.local_world_size)
                                                  : fmt::format("starts ranks {} to {} of {} here", identity.rank,

@@ -13,6 +13,7 @@
 #include "embedding/table_storage.h"
 #include "launch/process_identity.h"
 #include "train/memory_plan.h"
+#include "train/slice_plan.h"
 #include "train/step_plan.h"
 
 namespace rechost::app {
@@ -145,6 +146,7 @@ int plan_command(std::span<const std::string> arguments) {
   }
   Setup setup = setup_from(values, ranks);
   if (values.count("no-time") == 0) require_precision(setup.config.run, nullptr);
+  require_slices(setup.config.run.deterministic, cluster ? cluster->ranks() : ranks);
   setup.config.run.deterministic = false;  // slices of a batch move nothing between processes
   RunDataOptions data_options;
   data_options.settle_rows = row_settler(setup);

@@ -47,20 +47,6 @@ class Alone final : public Ranks {
   SingleCommunicator communicator_;
 };
 
-/// What ranks that share more than a guessable job number keep in a file; empty: none.
-std::string job_secret() {
-  const auto path = environment_variable("RECHOST_JOB_SECRET_FILE");
-  if (!path) return {};
-  std::string secret;
-  try {
-    secret = read_file(*path);
-  } catch (const Error& error) {
-    rechost::fail<ConfigError>("RECHOST_JOB_SECRET_FILE: {}", error.what());
-  }
-  if (secret.empty()) rechost::fail<ConfigError>("RECHOST_JOB_SECRET_FILE: {} is empty: put the same random bytes there for all ranks", *path);
-  return secret;
-}
-
 /// One to every other rank for each communicator: more than processes may open by default, where there are some hundred ranks.
 void allow_connections() {
   rlimit limit{};
@@ -208,6 +194,19 @@ class Together final : public Ranks {
 };
 
 }  // namespace
+
+std::string job_secret() {
+  const auto path = environment_variable("RECHOST_JOB_SECRET_FILE");
+  if (!path) return {};
+  std::string secret;
+  try {
+    secret = read_file(*path);
+  } catch (const Error& error) {
+    rechost::fail<ConfigError>("RECHOST_JOB_SECRET_FILE: {}", error.what());
+  }
+  if (secret.empty()) rechost::fail<ConfigError>("RECHOST_JOB_SECRET_FILE: {} is empty: put the same random bytes there for all ranks", *path);
+  return secret;
+}
 
 std::unique_ptr<Ranks> Ranks::join(const ProcessIdentity& identity, const CommSection& comm) {
   if (identity.world_size == 1) return std::make_unique<Alone>();

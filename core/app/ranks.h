@@ -32,4 +32,7 @@ class Ranks {
   virtual void fail(std::string_view why) = 0;
 };
 
+/// What ranks that share more than a guessable job number keep in the file that RECHOST_JOB_SECRET_FILE names; empty: none. ConfigError.
+std::string job_secret();
+
 }  // namespace rechost::app

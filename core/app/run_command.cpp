@@ -35,6 +35,7 @@
 #include "train/checkpoint_store.h"
 #include "train/memory_plan.h"
 #include "train/model_checkpoint.h"
+#include "train/slice_plan.h"
 #include "train/table_panel.h"
 #include "train/trainer.h"
 
@@ -517,6 +518,7 @@ int run_command(std::span<const std::string> arguments) {
   if (setup.config.run.deterministic && setup.config.run.device == "cuda") {
     throw ConfigError("run.device = \"cuda\": run.deterministic computes on the CPU so far; set run.device = \"cpu\", or leave run.deterministic out");
   }
+  require_slices(setup.config.run.deterministic, identity.world_size);
   // What is wrong with the command has been said once now, and not by each process.
   if (supervise_others) return start_ranks(arguments, identity, restarts);
   if (leads && !setup.config.run.deterministic) setup.gpu = choose_gpu(setup.config.run, identity.world_size);

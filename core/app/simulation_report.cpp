@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <sstream>
 
 #include "app/command.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "embedding/embedding_tables.h"
 #include "launch/process_identity.h"
 #include "train/row_traffic.h"
@@ -60,10 +62,12 @@ Cluster cluster_from(const std::string& text) {
   cluster.within = kSharedMemory;
   cluster.between = kTcp;
   std::istringstream parts(text);
+  std::set<std::string> said;
   for (std::string part; std::getline(parts, part, ',');) {
     const std::size_t sign = part.find('=');
     const std::string key = part.substr(0, sign);
     const double number = positive(part, sign == std::string::npos ? "" : part.substr(sign + 1));
+    if (!said.insert(key).second) throw UsageError(fmt::format("--simulate: \"{}\" is there twice", key));
     if (key == "nodes") {
       cluster.nodes = whole(part, number, kMostNodes);
     } else if (key == "ranks") {
@@ -91,6 +95,10 @@ Cluster cluster_from(const std::string& text) {
 Json simulate_nodes(const Setup& setup, const RunData& data, const ModelRuntime& model, const Cluster& cluster, double rank_seconds) {
   const StepShape shape{.seconds = rank_seconds, .dense_parameters = static_cast<std::int64_t>(model.dense().count())};
   const auto samples = static_cast<double>(setup.config.data.batch_size);
+  if (setup.config.placement.ranks_per_node > 0 && setup.config.placement.ranks_per_node != cluster.ranks_per_node) {
+    fail<ConfigError>("placement.ranks_per_node = {}, but --simulate is to have {} ranks on a node: leave the setting out, or say ranks={}",
+                      setup.config.placement.ranks_per_node, cluster.ranks_per_node, setup.config.placement.ranks_per_node);
+  }
   const auto simulate = [&](int nodes, int ranks_per_node) {
     Cluster part = cluster;
     part.nodes = nodes;
@@ -98,7 +106,12 @@ Json simulate_nodes(const Setup& setup, const RunData& data, const ModelRuntime&
     RankLayout layout(part.ranks(), ranks_per_node);
     // Sent and received go at once; to other nodes, those of all ranks of a node.
     layout.set_wire({0.5e9 / part.within.bytes_per_second, 0.5e9 * ranks_per_node / part.between.bytes_per_second});
-    const Placement placement(sizes_for(setup, data, model, part.ranks()), layout, setup.config.placement.bytes_per_rank());
+    std::vector<TableSize> sizes = sizes_for(setup, data, model, part.ranks());
+    const bool alone = part.ranks() == 1;
+    if (alone) {  // what others are compared with, whatever it has room for
+      for (TableSize& size : sizes) size.rank = TableSize::kAnyRank;
+    }
+    const Placement placement(std::move(sizes), layout, alone ? 0 : setup.config.placement.bytes_per_rank());
     const SimulatedStep step = simulate_step(placement, part, shape);
     std::int64_t bytes = 0;
     for (int rank = 0; rank < part.ranks(); ++rank) bytes = std::max(bytes, placement.bytes(rank));
@@ -117,9 +130,15 @@ Json simulate_nodes(const Setup& setup, const RunData& data, const ModelRuntime&
   const double alone = simulate(1, 1)["samples_per_second"];
   Json steps = Json::array();
   for (int nodes = 1;; nodes = std::min(2 * nodes, cluster.nodes)) {
-    Json line = simulate(nodes, cluster.ranks_per_node);
-    line["efficiency"] = line["samples_per_second"].get<double>() / (alone * line["ranks"].get<double>());
-    steps.push_back(std::move(line));
+    try {
+      Json line = simulate(nodes, cluster.ranks_per_node);
+      line["efficiency"] = line["samples_per_second"].get<double>() / (alone * line["ranks"].get<double>());
+      steps.push_back(std::move(line));
+    } catch (const ConfigError& error) {
+      // On the way to what was asked for.
+      if (nodes == cluster.nodes) throw;
+      log_info("left out, as {} nodes are too few: {}", nodes, error.what());
+    }
     if (nodes == cluster.nodes) break;
   }
   return steps;

@@ -77,13 +77,27 @@ void read_meeting(Variables& variables, ProcessIdentity& identity, int port_offs
   }
 }
 
+/// Which rank of its machine this is, and of how many; where nothing says so, as given.
+void read_place(Variables& variables, ProcessIdentity& identity, const std::string& prefix, int rank, int size) {
+  const std::optional<int> said_rank = variables.number(prefix + "LOCAL_RANK");
+  const std::optional<int> said_size = variables.number(prefix + "LOCAL_WORLD_SIZE");
+  identity.local_rank = said_rank.value_or(rank);
+  identity.local_world_size = said_size.value_or(size);
+  if (said_size && *said_size > identity.world_size) {
+    fail<ConfigError>("{0}LOCAL_WORLD_SIZE={1}, but there are {2} ranks in all ({0}WORLD_SIZE): set both as the launcher does, or neither", prefix, *said_size,
+                      identity.world_size);
+  }
+  if (said_rank && said_size && *said_rank >= *said_size) {
+    fail<ConfigError>("{0}LOCAL_RANK={1}, but {0}LOCAL_WORLD_SIZE={2}: ranks of a machine are counted from 0", prefix, *said_rank, *said_size);
+  }
+}
+
 ProcessIdentity from_rechost(Variables& variables) {
   ProcessIdentity identity;
   identity.launcher = "rechost";
   identity.rank = variables.need("RECHOST_RANK", "RECHOST_WORLD_SIZE");
   identity.world_size = variables.need("RECHOST_WORLD_SIZE", "RECHOST_RANK");
-  identity.local_rank = variables.number("RECHOST_LOCAL_RANK").value_or(identity.rank);
-  identity.local_world_size = variables.number("RECHOST_LOCAL_WORLD_SIZE").value_or(identity.world_size);
+  read_place(variables, identity, "RECHOST_", identity.rank, identity.world_size);
   identity.listener = variables.number("RECHOST_LISTENER").value_or(-1);
   identity.token = variables.secret("RECHOST_JOB_TOKEN").value_or("");
   read_meeting(variables, identity, 0);
@@ -96,8 +110,7 @@ ProcessIdentity from_torchrun(Variables& variables) {
   identity.token = *variables.text("TORCHELASTIC_RUN_ID") + "/" + variables.text("TORCHELASTIC_RESTART_COUNT").value_or("0");
   identity.rank = variables.need("RANK", "TORCHELASTIC_RUN_ID");
   identity.world_size = variables.need("WORLD_SIZE", "TORCHELASTIC_RUN_ID");
-  identity.local_rank = variables.number("LOCAL_RANK").value_or(0);
-  identity.local_world_size = variables.number("LOCAL_WORLD_SIZE").value_or(1);
+  read_place(variables, identity, "", 0, 1);
   // The agent of torchrun may have a store of its own at MASTER_PORT; the ports above it are ours to try.
   read_meeting(variables, identity, 1);
   return identity;
@@ -177,8 +190,7 @@ ProcessIdentity from_plain(Variables& variables) {
   // Some containers set WORLD_SIZE=1 for everybody.
   if (identity.world_size == 1 && !variables.has("RANK")) return identity;
   identity.rank = variables.need("RANK", "WORLD_SIZE");
-  identity.local_rank = variables.number("LOCAL_RANK").value_or(0);
-  identity.local_world_size = variables.number("LOCAL_WORLD_SIZE").value_or(1);
+  read_place(variables, identity, "", 0, 1);
   read_meeting(variables, identity, 0);
   identity.token = fmt::format("env {} {}:{}", identity.world_size, identity.host, identity.ports.empty() ? 0 : identity.ports.front());
   if (identity.world_size > 1 && identity.host.empty()) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <string_view>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -39,6 +40,8 @@ constexpr std::chrono::seconds kTimeToEnd{5};
 /// Ranks that have met find out sooner that one of them is stopped; those that still wait for it cannot.
 constexpr std::chrono::milliseconds kLongestStop{7'500};
 constexpr std::chrono::milliseconds kBetweenLooks{500};
+
+constexpr std::string_view kError = "error: ";  // as the program begins a line with what it fails for
 
 struct Process {
   int rank = 0;
@@ -162,13 +165,24 @@ class Supervisor {
     return environment;
   }
 
-  static void write_line(const Process& process, const std::string& line) {
+  /// All ranks read the same configuration and data and find the same wrong with them; and one that fails says so and is quoted by the others. Each
+  /// error is written once, by whom it comes from first.
+  bool says_again(const std::string& error) {
+    const auto is_same = [&error](const std::string& other) { return other.find(error) != std::string::npos || error.find(other) != std::string::npos; };
+    if (std::any_of(errors_.begin(), errors_.end(), is_same)) return true;
+    errors_.push_back(error);
+    return false;
+  }
+
+  void write_line(const Process& process, const std::string& line) {
+    if (line.starts_with(kError) && says_again(line.substr(kError.size()))) return;
+
     const std::string text = fmt::format("[{}] {}\n", process.rank, line);
     std::fwrite(text.data(), 1, text.size(), stderr);
   }
 
   /// Writes whole lines as they come.
-  static void read_lines(Process& process) {
+  void read_lines(Process& process) {
     std::array<char, 16384> piece;
     for (;;) {
       const ssize_t count = read(process.errors.number(), piece.data(), piece.size());
@@ -185,7 +199,7 @@ class Supervisor {
     }
   }
 
-  static void drain(Process& process) {
+  void drain(Process& process) {
     if (process.errors) read_lines(process);
     if (!process.line.empty()) write_line(process, process.line);
     process.line.clear();
@@ -288,6 +302,7 @@ class Supervisor {
   FileDescriptor listener_;
   std::string token_;
   std::vector<Process> processes_;
+  std::vector<std::string> errors_;  ///< that were written
   int code_ = 0;
   std::string killed_;
   int passed_signal_ = 0;

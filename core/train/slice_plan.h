@@ -18,14 +18,19 @@ struct SlicePlan {
 /// Slices of a batch with run.deterministic, and so the most ranks that it can use.
 inline constexpr int kDeterministicSlices = 16;
 
-inline SlicePlan plan_slices(bool deterministic, const Communicator& communicator) {
-  const int ranks = communicator.world_size();
-  if (!deterministic) return {ranks, communicator.rank(), 1, 1};
-  if (ranks > kDeterministicSlices) {
+/// ConfigError for more ranks than there are slices.
+inline void require_slices(bool deterministic, int ranks) {
+  if (deterministic && ranks > kDeterministicSlices) {
     fail<ConfigError>("run.deterministic = true cuts each batch into {} slices and so can use at most {} ranks; there are {}: start fewer, or "
                       "leave it out",
                       kDeterministicSlices, kDeterministicSlices, ranks);
   }
+}
+
+inline SlicePlan plan_slices(bool deterministic, const Communicator& communicator) {
+  const int ranks = communicator.world_size();
+  require_slices(deterministic, ranks);
+  if (!deterministic) return {ranks, communicator.rank(), 1, 1};
   const PositionRange own = share_of(kDeterministicSlices, {communicator.rank(), ranks});
   return {kDeterministicSlices, static_cast<int>(own.begin), static_cast<int>(own.end - own.begin),
           (kDeterministicSlices + ranks - 1) / ranks};

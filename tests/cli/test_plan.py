@@ -102,6 +102,13 @@ def steps_on_other_machines_are_simulated():
     expect("at most 4096 ranks" in rechost("plan", "--plugin", "dlrm", "--no-time", "--nproc", 5000, code=2).err, "5,000 ranks")
     for wrong in ("nodes=0", "nodes=1.5", "nodes", "machines=2", "ranks=x", "nodes=4096,ranks=2", "speed=-1"):
         expect("--simulate: " in rechost(*command, wrong, code=2).err, wrong)
+    # A pin that the cluster asked for has, and one that it has not; what contradicts; what run would refuse.
+    pinned = rechost(*command, "nodes=2,ranks=2", "--set", "tables.user_0.rank=3", "--output", "json")
+    expect([step["nodes"] for step in pinned.json()["simulation"]] == [2] and "left out, as 1 nodes are too few" in pinned.err, pinned)
+    for more, cluster, said in ((["--set", "tables.user_0.rank=4"], "nodes=2,ranks=2", "there are 4 ranks"), (["--set", "placement.ranks_per_node=3"], "nodes=2,ranks=2", "ranks=3"),
+                                (["--set", "run.deterministic=true"], "nodes=16,ranks=2", "at most 16 ranks")):
+        expect(said in rechost(*command, cluster, *more, code=78).err, more)
+    expect("\"nodes\" is there twice" in rechost(*command, "nodes=2,nodes=3", code=2).err, "twice")
 
 
 main([memory_is_what_the_run_takes, tables_larger_than_any_machine_are_planned, the_expected_time_has_parts_and_a_bound, ranks_share_a_batch, every_rank_is_explained, steps_on_other_machines_are_simulated])

@@ -228,6 +228,13 @@ TEST_CASE("the more particular contract wins") {
   CHECK(identity(variables, "slurm").rank == 5);
 }
 
+TEST_CASE("a place on a machine that is none is refused") {
+  const Variables plain{{"RANK", "1"}, {"WORLD_SIZE", "4"}, {"MASTER_ADDR", "a"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "2"}};
+  CHECK(identity(plain).local_rank == 1);
+  CHECK_THROWS_WITH(identity(with(plain, {{"LOCAL_RANK", "2"}})), Contains("LOCAL_RANK=2") && Contains("LOCAL_WORLD_SIZE=2"));
+  CHECK_THROWS_WITH(identity(with(plain, {{"LOCAL_WORLD_SIZE", "5"}})), Contains("LOCAL_WORLD_SIZE=5") && Contains("4 ranks in all"));
+}
+
 TEST_CASE("half of a contract is an error that says what is missing") {
   CHECK_THROWS_WITH(identity({{"WORLD_SIZE", "4"}}), Contains("RANK is not"));
   CHECK_THROWS_WITH(identity({{"RANK", "0"}}), Contains("WORLD_SIZE is not"));
