@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
-#include <string_view>
+#include <set>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -40,8 +40,6 @@ constexpr std::chrono::seconds kTimeToEnd{5};
 /// Ranks that have met find out sooner that one of them is stopped; those that still wait for it cannot.
 constexpr std::chrono::milliseconds kLongestStop{7'500};
 constexpr std::chrono::milliseconds kBetweenLooks{500};
-
-constexpr std::string_view kError = "error: ";  // as the program begins a line with what it fails for
 
 struct Process {
   int rank = 0;
@@ -165,17 +163,9 @@ class Supervisor {
     return environment;
   }
 
-  /// All ranks read the same configuration and data and find the same wrong with them; and one that fails says so and is quoted by the others. Each
-  /// error is written once, by whom it comes from first.
-  bool says_again(const std::string& error) {
-    const auto is_same = [&error](const std::string& other) { return other.find(error) != std::string::npos || error.find(other) != std::string::npos; };
-    if (std::any_of(errors_.begin(), errors_.end(), is_same)) return true;
-    errors_.push_back(error);
-    return false;
-  }
-
   void write_line(const Process& process, const std::string& line) {
-    if (line.starts_with(kError) && says_again(line.substr(kError.size()))) return;
+    // All ranks read the same configuration and data, and find the same wrong with them. Which of them lost another is of interest for each.
+    if (line.starts_with("error: ") && !line.starts_with("error: rank ") && !errors_.insert(line).second) return;
 
     const std::string text = fmt::format("[{}] {}\n", process.rank, line);
     std::fwrite(text.data(), 1, text.size(), stderr);
@@ -263,8 +253,9 @@ class Supervisor {
     if (code_ != 0 || now - looked_ < kBetweenLooks) return;
     const bool slept = now - looked_ > 4 * kBetweenLooks;  // this process was stopped with them
     looked_ = now;
-    bool all = true;
+    bool all = true;  // by somebody who will let them go on; but one that is left behind when others have ended is alone
     for (Process& process : processes_) {
+      all = all && process.running;
       if (!process.running) continue;
       const bool stopped = is_stopped(process.pid);
       if (!stopped || slept) process.ran = now;
@@ -302,7 +293,7 @@ class Supervisor {
   FileDescriptor listener_;
   std::string token_;
   std::vector<Process> processes_;
-  std::vector<std::string> errors_;  ///< that were written
+  std::set<std::string> errors_;  ///< that were written
   int code_ = 0;
   std::string killed_;
   int passed_signal_ = 0;

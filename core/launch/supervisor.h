@@ -28,8 +28,9 @@ struct SupervisorResult {
 };
 
 /// Starts the processes of a job on this machine, as ranks first_rank to first_rank + processes - 1, and waits for all of them. Lines that
-/// they write to standard error come out with "[rank] " before them, those of standard output of rank 0 as they are. When one fails the
-/// others are asked to end, and made to after some seconds; one that is stopped (SIGSTOP) is not asked. They end, too, when this process dies.
+/// they write to standard error come out with "[rank] " before them, and what is an error to several ranks in the same words once; those of standard
+/// output of rank 0 as they are. When one fails the others are asked to end, and made to after some seconds; one that is stopped (SIGSTOP) is not
+/// asked. They end, too, when this process dies.
 ///
 /// Started again are processes of which one failed with anything but 75 (stopped), 2 or 78 (it would fail again), unless a signal has come.
 SupervisorResult supervise(const SupervisorSettings& settings);

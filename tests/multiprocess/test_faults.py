@@ -412,6 +412,26 @@ def a_stopped_rank_is_named():
             goes_on(out, rest)
 
 
+def one_that_is_stopped_when_all_is_done_does_not_keep_the_others():
+    with folder() as place:
+        for attempt in range(8):
+            out = pathlib.Path(place) / f"last-{attempt}"
+            with nproc(out, 2, "--set", "run.steps=20") as two:
+                ranks = {}
+                while two.processes[0].poll() is None and not list(out.glob("*/summary.json")):
+                    ranks = two.ranks() or ranks
+                since = time.monotonic()
+                with contextlib.suppress(ProcessLookupError, KeyError):
+                    os.kill(ranks[0], signal.SIGSTOP)
+                code = two.processes[0].wait(GIVEN_UP_AFTER)
+                if code == 0:
+                    continue  # it was gone already
+                expect(code == 76 and time.monotonic() - since < 10 and "rank 0 (process " in two.text(), two.text())
+            rechost("checkpoint", "verify", only_run(out))
+            return
+        expect(False, "rank 0 was never stopped in time")
+
+
 def ranks_whose_supervisor_is_killed_end_with_a_checkpoint():
     with folder() as place:
         out = pathlib.Path(place) / "orphans"
@@ -550,7 +570,7 @@ if __name__ == "__main__":
     tests = [a_taken_port_is_passed_over_and_its_owner_is_no_rank, no_free_port_is_an_error_with_the_remedy, a_wrong_address_is_named_with_the_remedy,
              a_late_host_is_awaited_and_one_that_does_not_come_is_named, one_that_is_lost_while_others_are_awaited_ends_all_who_wait,
              asked_to_stop_they_do_while_others_are_awaited, strangers_at_every_port_are_sent_away_and_change_nothing,
-             a_killed_rank_is_named, a_stopped_rank_is_named, ranks_whose_supervisor_is_killed_end_with_a_checkpoint,
+             a_killed_rank_is_named, a_stopped_rank_is_named, one_that_is_stopped_when_all_is_done_does_not_keep_the_others, ranks_whose_supervisor_is_killed_end_with_a_checkpoint,
              a_connection_that_is_open_on_one_side_only_is_noticed, a_full_disk_ends_all, a_rank_without_memory_ends_all,
              killed_at_any_time_a_run_ends_as_if_it_had_not_been]
     main([test for test in tests if not sys.argv[1:] or test.__name__ in sys.argv[1:]])
