@@ -132,7 +132,10 @@ def keys_are_read_without_rechost_and_used_by_it():
         expect(counters[0] - counters[1] == len(keys) and 0 < counters[3] < counters[2] == 60 * 500, counters)
         # Frozen: the same predictions whatever came before, and from a copy.
         first = rechost("predict", run, "--split", "test").out
-        expect(first == rechost("predict", run, "--split", "test", "--set", "data.eval_batch_size=333").out and len(first.splitlines()) == 4000, "predictions")
+        again = rechost("predict", run, "--split", "test", "--set", "data.eval_batch_size=333").out
+        # Where a batch has a row more than the widest instructions take at once, that row's products may be summed in another order.
+        pairs = [(json.loads(one), json.loads(other)) for one, other in zip(first.splitlines(), again.splitlines(), strict=True)]
+        expect(len(pairs) == 4000 and all(a["row"] == b["row"] and abs(a["label"] - b["label"]) < 1e-6 for a, b in pairs), "predictions")
         evaluated = rechost("eval", run, "--output", "json").json()
         expect("auc" in json.dumps(evaluated), evaluated)
 
