@@ -18,6 +18,7 @@ struct Arguments {
   bool quick = false;
   bool peers = false;
   std::string only;
+  std::string_view no_peer = {};  ///< said where --peers is asked for in vain; empty: there are some
 
   bool wants(std::string_view name) const { return name.find(only) != std::string_view::npos; }
 };
@@ -47,6 +48,7 @@ inline int run_bench(int argc, char** argv, Arguments& arguments, std::string_vi
     fmt::print(stderr, "{}: {}; see --help\n", name, error.what());
     return 2;
   }
+  if (arguments.peers && !arguments.no_peer.empty()) fmt::print(stderr, "{}: {}\n", name, arguments.no_peer);
   try {
     body();
   } catch (const std::exception& error) {

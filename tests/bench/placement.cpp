@@ -35,7 +35,7 @@ void report(const std::string& name, const Json& figures) {
   std::fputs((json_line(line) + "\n").c_str(), stdout);
 }
 
-void choose(std::size_t count, int ranks) {
+void choose(const std::string& name, std::size_t count, int ranks) {
   std::mt19937_64 random(5);
   const auto between = [&](double low, double high) { return std::exp(std::uniform_real_distribution<>(std::log(low), std::log(high))(random)); };
   std::vector<TableSize> tables;
@@ -51,7 +51,7 @@ void choose(std::size_t count, int ranks) {
   const std::vector<RankLoad> loads = loads_of(placement);
   double sum = 0.0;
   for (const RankLoad& load : loads) sum += load.nanoseconds;
-  report(fmt::format("choose: {} tables, {} ranks", count, ranks), {{"seconds", seconds}, {"longest_by_mean", longest(loads) / (sum / ranks)}});
+  report(name, {{"seconds", seconds}, {"longest_by_mean", longest(loads) / (sum / ranks)}});
 }
 
 /// Tables that are read once a sample, with ids as frequent as Zipf's law has them.
@@ -149,12 +149,13 @@ void step(const std::string& name, const Work& work, Sharding sharding, int step
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Arguments arguments;
-  return bench::run_bench(argc, argv, arguments, "Choosing placements, and what they take beside what was reckoned. No peer's planner takes these tables.", [&] {
+  bench::Arguments arguments{.no_peer = "no peer's planner takes these tables"};
+  return bench::run_bench(argc, argv, arguments, "Choosing placements, and what they take beside what was reckoned.", [&] {
     ::setenv("RECHOST_BUILD_DIR", (app::program_directory().parent_path()).c_str(), 0);
     const int steps = arguments.quick ? 30 : 400;
     for (const auto& [tables, ranks] : {std::pair(26, 4), std::pair(100, 8), std::pair(1000, 64)}) {
-      if (arguments.wants("choosing")) choose(static_cast<std::size_t>(tables), ranks);
+      const std::string name = fmt::format("choose: {} tables, {} ranks", tables, ranks);
+      if (arguments.wants(name)) choose(name, static_cast<std::size_t>(tables), ranks);
     }
     const auto measure = [&](const std::string& name, const Work& work, Sharding sharding) {
       if (arguments.wants(name)) step(name, work, sharding, steps);

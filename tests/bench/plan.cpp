@@ -118,8 +118,8 @@ void compare(const Case& wanted, int threads, int turns) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Arguments arguments;
-  return bench::run_bench(argc, argv, arguments, "Predicted over measured step time. No peer says beforehand how long a step takes.", [&] {
+  bench::Arguments arguments{.no_peer = "no peer says beforehand how long a step takes"};
+  return bench::run_bench(argc, argv, arguments, "Predicted over measured step time.", [&] {
     std::fputs("case, threads, predicted/measured, spread of that; microseconds predicted/measured of the step, lookup, model, update, other, data\n", stderr);
     const int turns = arguments.quick ? 1 : 3;
     for (const Case& wanted : cases(arguments.quick)) {

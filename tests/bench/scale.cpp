@@ -79,8 +79,8 @@ void report(const Case& wanted, bool quick) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Arguments arguments;
-  return bench::run_bench(argc, argv, arguments, "How many samples two ranks train in the time of one. It compares with itself on one core: there is no peer.", [&] {
+  bench::Arguments arguments{.no_peer = "it compares with itself on one core: there is no peer"};
+  return bench::run_bench(argc, argv, arguments, "How many samples two ranks train in the time of one.", [&] {
     fmt::print(stderr, "{}\n{:<32} {:>12} {:>12} {:>7} {:>7}  (samples/s; at least {} times)\n", bench::machine(), "", "one rank", "two ranks", "ratio", "spread", kLimit);
     for (const Case& wanted : cases()) {
       if (arguments.wants(wanted.name)) report(wanted, arguments.quick);
