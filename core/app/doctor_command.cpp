@@ -87,7 +87,7 @@ Finding launcher(const std::string& forced) {
   try {
     const ProcessIdentity identity = find_identity(environment_variable, forced);
     if (identity.world_size == 1) return {"launcher", fmt::format("{}: one process", identity.launcher), identity.warning};
-    job_secret();
+    job_secret();  // told here if it cannot be read
     const std::string who = identity.starts == 1 ? fmt::format("rank {} of {}, {} of {} on this machine", identity.rank, identity.world_size,
                                                                identity.local_rank, identity.local_world_size)
                                                  : fmt::format("starts ranks {} to {} of {} here", identity.rank,

@@ -6,7 +6,6 @@ namespace rechost {
 
 BufferAverage::BufferAverage(Communicator& communicator, const SlicePlan& plan, std::span<float> values)
     : communicator_(communicator),
-      plan_(plan),
       values_(values),
       before_(values.size()),
       terms_(static_cast<std::size_t>(plan.count) * term_floats()),
@@ -32,7 +31,6 @@ void BufferAverage::keep(std::size_t slice) {
 }
 
 void BufferAverage::finish() {
-  if (values_.empty()) return;
   communicator_.all_gather(std::as_bytes(std::span(terms_)), rank_bytes_, std::as_writable_bytes(std::span(all_terms_)));
   // In double precision, in which counts of batches, too, are exact; in the order of the slices.
   std::vector<double> sums(values_.size(), 0.0);

@@ -14,7 +14,7 @@ namespace rechost {
 /// over ranks. (PyTorch's DistributedDataParallel takes those of rank 0.)
 class BufferAverage {
  public:
-  /// `values`: what the model reads and writes. Borrowed; may be empty.
+  /// `values`: what the model reads and writes. Borrowed.
   BufferAverage(Communicator& communicator, const SlicePlan& plan, std::span<float> values);
 
   /// Before the first slice of a step.
@@ -28,7 +28,6 @@ class BufferAverage {
   std::size_t term_floats() const { return 1 + values_.size(); }
 
   Communicator& communicator_;
-  SlicePlan plan_;
   std::span<float> values_;
   std::vector<float> before_;
   std::vector<float> terms_;            ///< [own slices, 1 + values]: 1 where the slice had samples, then what it made of the values

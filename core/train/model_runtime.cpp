@@ -164,7 +164,7 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
     DenseWire wire{.precision = row_precision(config.comm.wire_precision)};
     for (const auto& parameter : spec.parameters) wire.parameters.push_back(parameter.name);
     dense_gradients_ = std::make_unique<DenseGradients>(communicator_, slice_plan_, dense_->gradients(), std::move(first_of_parameter), std::move(wire));
-    buffers_ = std::make_unique<BufferAverage>(communicator_, slice_plan_, dense_->buffer_values());
+    if (!spec.buffers.empty()) buffers_ = std::make_unique<BufferAverage>(communicator_, slice_plan_, dense_->buffer_values());
   }
   step_ = std::make_unique<StepBuilder>(spec, schema_, memory_->device());
 
@@ -175,7 +175,7 @@ ModelRuntime::ModelRuntime(const Config& config, const Module& module, const Mod
   gradient_spans_.resize(spec.heads.size());
   block_outputs_.resize(spec.block_count());
   gradient_pointers_.resize(spec.block_count());
-  if (slice_plan_.slices > 1 && communicator_.rank() == 0 && !spec.buffers.empty()) {
+  if (buffers_ && communicator_.rank() == 0) {
     log_warning("the model normalises over its batch (\"{}\" follows it), and each slice of the batch sees only its own samples: 1 of {} slices",
                 spec.buffers.front().name, slice_plan_.slices);
   }

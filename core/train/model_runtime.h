@@ -208,7 +208,7 @@ class ModelRuntime {
   std::unique_ptr<DynamicFeatures> dynamic_;
   std::unique_ptr<DenseParameters> dense_;
   std::unique_ptr<DenseGradients> dense_gradients_;  ///< null with one slice: there is nothing to add
-  std::unique_ptr<BufferAverage> buffers_;           ///< null with one slice
+  std::unique_ptr<BufferAverage> buffers_;           ///< null with one slice, or without buffers
   std::unique_ptr<StepBuilder> step_;
   BlockGradients block_gradients_;
 
